@@ -1,0 +1,70 @@
+# Every target does the set-up it needs, on a machine with python3 (3.11 or later), pip and make.
+# Written for make 3.81 too, which is what macOS has.
+
+SHELL := /bin/bash
+PACKAGES := shared sandbox $(wildcard tap-* target-*)
+PYTHON := .venv/bin/python
+MELTANO := .tools/meltano/bin/meltano
+
+# uv as it is on this machine, else one of our own, put into .tools by pip.
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
+
+.PHONY: help demo test check build bench sandbox env meltano plugins coverage clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+
+demo: env meltano ## watch records move both ways: PostgreSQL, AutoReach (the sandbox), DuckDB
+	@$(PYTHON) -m demo
+
+test: env meltano ## all tests
+	@$(PYTHON) -m pytest -n auto $(ARGS)
+
+coverage: env meltano ## all tests, and which lines they reach
+	@$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-report=html $(ARGS)
+
+check: env ## style, types, dependencies, the lock (under 30 seconds)
+	@$(UV) lock --check --quiet
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@$(PYTHON) -m mypy
+	@for package in $(PACKAGES); do \
+		(cd $$package && ../.venv/bin/deptry --no-ansi . 2>&1) || exit 1; \
+	done
+
+build: $(UV) ## wheels and sdists of all packages, in dist/
+	@rm -rf dist
+	@$(UV) build --quiet --all-packages --out-dir dist
+	@ls dist
+
+bench: env ## measure ours beside the peers (takes long; writes benchmarks/RESULTS.md)
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+sandbox: env ## a local server that behaves like the four vendors, to try things against
+	@.venv/bin/singer-sandbox --port $${SANDBOX_PORT:-8765} --seed $(ARGS)
+
+env: $(UV) ## the environment for development, in .venv
+	@$(UV) sync --quiet --all-packages
+
+meltano: $(MELTANO) ## Meltano, in .tools
+
+plugins: meltano ## the plugins of meltano.yml, each in an environment of its own in .meltano
+	@$(MELTANO) install
+
+clean: ## remove what make made; what runs left (.singer-http, output) stays
+	rm -rf .venv .tools .meltano dist build htmlcov .coverage .coverage.*
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --target works where the system's Python is closed to pip, and where venv is not installed.
+.tools/uv/bin/uv:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 is older than 3.11")'
+	@echo "uv is not installed: putting one into .tools"
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools/uv 'uv>=0.9,<1'
+
+# A tool of its own: its dependencies are not ours.
+$(MELTANO): $(UV)
+	@rm -rf .tools/meltano
+	@$(UV) venv --quiet .tools/meltano
+	@$(UV) pip install --quiet --python .tools/meltano 'meltano==4.4.*'
+	@touch $@

@@ -1,0 +1,137 @@
+"""`make demo`: a warehouse into AutoReach, again after 50 changes, and AutoReach into DuckDB."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+from demo import show, warehouse
+from demo.meltano import ROOT, Meltano, MeltanoError
+from demo.postgres import database, postgres
+from singer_sandbox.client import Sandbox
+from singer_sandbox.settings import environment
+
+FOLDER = ROOT / "output" / "demo"
+DATABASE = "singer_demo"
+SERVER = os.environ.get("DEMO_POSTGRES_URL")
+"""A PostgreSQL to use instead of an embedded one; the demo makes and drops a database there."""
+
+
+def main() -> int:
+    """Run the demo; 0 when all went well, 1 with the end of the log when a command failed."""
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, _leave)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+            show.heading("Starting a PostgreSQL and the sandbox")
+            server = SERVER or stack.enter_context(postgres())
+            url = stack.enter_context(database(server, DATABASE))
+            sandbox = stack.enter_context(Sandbox(seed=True))
+            stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # no Ctrl-C while ending
+            print(f"  AutoReach, as far as anybody here knows: {sandbox.url} (open it and watch)")
+            run(url, sandbox)
+    except MeltanoError as error:
+        print(f"\n{error}\nThe whole log: {FOLDER / 'meltano.log'}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; no process is left.", file=sys.stderr)
+        return 130
+    print(f"\nWhat the runs left is in {FOLDER}; all processes are stopped.")
+    return 0
+
+
+def run(url: str, sandbox: Sandbox) -> None:
+    """Tell the story, with services that are running."""
+    work_dir, duck = FOLDER / "work", FOLDER / "warehouse.duckdb"
+    meltano = Meltano(
+        FOLDER,
+        {
+            **environment(sandbox.url),
+            "WAREHOUSE_URL": url,
+            "TAP_AUTOREACH_WORK_DIR": str(work_dir),
+            "TARGET_AUTOREACH_WORK_DIR": str(work_dir),
+            "TARGET_DUCKDB_FILEPATH": str(duck),
+        },
+    )
+    show.heading("Installing the plugins (the first time takes a minute)")
+    plugins = ("tap-postgres", "target-autoreach", "tap-autoreach", "target-duckdb")
+    print(f"  {meltano('install', *plugins):.0f} s")
+
+    began = time.monotonic()
+    rows = warehouse.owners()
+    warehouse.load(url, rows)
+    show.heading(f"The warehouse has {len(rows):,} rows of {warehouse.OWNERS:,} property owners")
+    show.in_postgres(url, "select * from to_autoreach.people limit 2")
+
+    report = work_dir / "target-autoreach.report.json"
+    first, second = FOLDER / "first.report.json", FOLDER / "second.report.json"
+    _step(meltano, sandbox, "warehouse-to-autoreach")
+    shutil.copy(report, first)
+    show.heading(f"A day later: {warehouse.change(url)} owners have changed; the same again")
+    _step(meltano, sandbox, "warehouse-to-autoreach")
+    shutil.copy(report, second)
+    show.heading("And back: what AutoReach lets anybody read, into DuckDB")
+    _step(meltano, sandbox, "autoreach-to-duckdb")
+
+    show.heading("The first run: everything is sent")
+    show.report(first)
+    show.heading("The second run: only what changed is sent")
+    show.report(second)
+    show.heading("What was not delivered, and why")
+    show.rejects(work_dir / "target-autoreach.rejects.jsonl")
+    show.heading("What landed")
+    people = sandbox.sizes("autoreach")["sizes"]["people"]
+    print(f"  AutoReach (people cannot be read back; the sandbox says): {people:,} people")
+    show.in_postgres(
+        url,
+        "select count(distinct owner_id) from to_autoreach.members where _sdc_deleted_at is null",
+    )
+    show.in_duckdb(duck, "select count(*) from autoreach.members")
+    show.in_duckdb(
+        duck,
+        "select lists.name, count(*) from autoreach.members join autoreach.lists"
+        " on lists.id = members.list_id group by 1 order by 1",
+    )
+    print(f"\n  {time.monotonic() - began:.0f} s without the installs")
+
+
+def _step(meltano: Meltano, sandbox: Sandbox, job: str) -> None:
+    print(f"  $ meltano run {job}", flush=True)
+    with _ticker(sandbox) as tick:
+        seconds = meltano("run", job, tick=tick)
+    print(f"    {seconds:.0f} s, all well")
+
+
+@contextlib.contextmanager
+def _ticker(sandbox: Sandbox) -> Iterator[Callable[[], None]]:
+    """Show on a terminal what AutoReach holds while records move."""
+    if not sys.stdout.isatty():
+        yield lambda: None
+        return
+
+    def tick() -> None:
+        sizes = sandbox.sizes("autoreach")["sizes"]
+        line = f"    AutoReach holds {sizes['people']:,} people and {sizes['members']:,} members"
+        print(f"\r{line}", end="", flush=True)
+
+    yield tick
+    print("\r\033[K", end="")
+
+
+def _leave(signum: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    raise SystemExit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

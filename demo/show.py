@@ -1,0 +1,77 @@
+"""What the demo shows: reports, rejects, and what landed where."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+
+COUNTS = (
+    "received", "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected",
+    "skipped", "requests", "seconds",
+)  # fmt: skip
+EXAMPLES = 3
+
+
+def heading(text: str) -> None:
+    """Print a line that stands out."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n== {text}", flush=True)
+
+
+def report(path: Path) -> None:
+    """Print the table of a target's report."""
+    content: dict[str, Any] = json.loads(path.read_text())
+    streams = content["streams"]
+    used = [name for name in COUNTS if any(stream.get(name) for stream in streams.values())]
+    print("  " + "".join(f"{name:>10}" for name in ("stream", *used)))
+    for stream, counts in streams.items():
+        print("  " + f"{stream:>10}" + "".join(_cell(counts.get(name, 0)) for name in used))
+    for stream, counts in streams.items():
+        if again := counts.get("retried"):
+            delivered = again["received"] - again["rejected"]
+            print(f"  {stream}: {again['received']} rejects sent again, {delivered} delivered")
+        for note in counts.get("notes", ()):
+            print(f"  {stream}: {note}")
+    print(f"  outcome: {content['outcome']}   ({path})")
+
+
+def _cell(value: float) -> str:
+    return f"{value:>10,.1f}" if isinstance(value, float) else f"{value:>10,}"
+
+
+def rejects(path: Path) -> None:
+    """Print how many records are kept in a rejects file, why, and a few of them."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    kept = [line for line in lines if line["type"] == "RECORD"]
+    print(f"  {len(kept)} records are kept in {path}")
+    reasons = Counter((line["stream"], line["rejection"]["kind"]) for line in kept)
+    for (stream, kind), count in reasons.most_common():
+        print(f"  {count:>6}  {stream}: {kind}")
+    for line in kept[:EXAMPLES]:
+        key = next(iter(line["record"].values()))
+        print(f"          e.g. {key}: {line['rejection']['reason'][:90]}")
+
+
+def in_postgres(url: str, statement: str) -> None:
+    """Print a statement and what PostgreSQL answers."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(statement.encode()).fetchall()
+    _answer("PostgreSQL", statement, rows)
+
+
+def in_duckdb(path: Path, statement: str) -> None:
+    """Print a statement and what DuckDB answers."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = connection.execute(statement).fetchall()
+    _answer("DuckDB", statement, rows)
+
+
+def _answer(name: str, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    print(f"  {name}> {statement}")
+    for row in rows:
+        print("      " + " | ".join(f"{v:,}" if isinstance(v, int) else str(v) for v in row))

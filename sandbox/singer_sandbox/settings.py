@@ -1,0 +1,48 @@
+"""The settings that point each plugin at a sandbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PLUGINS = (
+    "tap-autoreach",
+    "target-autoreach",
+    "tap-reisoftware",
+    "target-reisoftware",
+    "tap-emailmarketing",
+    "target-emailmarketing",
+    "target-actionapi",
+)
+
+
+def plugin_settings(url: str) -> dict[str, dict[str, Any]]:
+    """Plugin → settings, for the sandbox at `url`."""
+    autoreach = {
+        "client_id": "sandbox-client",
+        "client_secret": "sandbox-secret",
+        "auth_url": f"{url}/autoreach/oauth/token",
+        "api_url": f"{url}/autoreach/api/v1",
+    }
+    rei = {"api_key": "sandbox-rei-key", "api_url": f"{url}/rei/v1"}
+    kasplo = {
+        "api_url": f"{url}/kasplo",
+        "sid": "sandbox-sid",
+        "api_key": "sandbox-kasplo-key",
+    }
+    merlin = {
+        "api_key": "sandbox-merlin-key",
+        "api_url": f"{url}/merlin/flex/API/",
+        "automation_url": f"{url}/merlin/flex/automation/",
+        "message_url": f"{url}/merlin/flex/message/",
+    }
+    values = (autoreach, autoreach, rei, rei, kasplo, kasplo, merlin)
+    return {plugin: dict(value) for plugin, value in zip(PLUGINS, values, strict=True)}
+
+
+def environment(url: str) -> dict[str, str]:
+    """The same as environment variables, as Meltano and the SDK read them."""
+    return {
+        f"{plugin}_{name}".replace("-", "_").upper(): str(value)
+        for plugin, settings in plugin_settings(url).items()
+        for name, value in settings.items()
+    }

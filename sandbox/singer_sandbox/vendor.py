@@ -1,0 +1,248 @@
+"""What the four vendors share: accounts with a state each, options, credentials, rate limits."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Generic, TypeVar
+
+from singer_sandbox.messages import BadJSON, Match, Refusal, Reply, Request, Router
+
+Row = dict[str, Any]
+
+COMMON_OPTIONS: Mapping[str, Any] = {
+    "latency_ms": 0,
+    "page_size_cap": None,
+    "rate_limit": None,
+}
+
+
+class ControlError(ValueError):
+    """A control call that makes no sense; the text says what would."""
+
+
+class Account:
+    """One account's data: tables of records by id, and lists of what was carried out."""
+
+    tables: ClassVar[Mapping[str, str]] = {}
+    """Table name → the field that identifies a record."""
+    journals: ClassVar[tuple[str, ...]] = ()
+    """Lists of every occurrence, so that a duplicate shows."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows: dict[str, dict[str, Row]] = {table: {} for table in self.tables}
+        self.entries: dict[str, list[Row]] = {journal: [] for journal in self.journals}
+        self.counters: Counter[str] = Counter()
+        self.pages: dict[Any, bytes] = {}
+        self.arrivals: deque[float] = deque()
+        self._serial: Counter[str] = Counter()
+
+    def changed(self) -> None:
+        """Forget the rendered pages."""
+        if self.pages:
+            self.pages = {}
+
+    def next_number(self, table: str) -> int:
+        """A number not used in this table."""
+        rows = self.rows[table]
+        while True:
+            self._serial[table] += 1
+            if str(self._serial[table]) not in rows:
+                return self._serial[table]
+
+    def dump(self) -> dict[str, Any]:
+        """Everything held, as the control API shows it."""
+        return {**self.rows, **self.entries}
+
+    def sizes(self) -> dict[str, int]:
+        """How many of each are held."""
+        sizes = {table: len(rows) for table, rows in self.rows.items()}
+        return sizes | {journal: len(rows) for journal, rows in self.entries.items()}
+
+    def newest(self, count: int) -> dict[str, list[Row]]:
+        """The last ones of each table and list, newest first."""
+        newest = {name: list(islice(reversed(t.values()), count)) for name, t in self.rows.items()}
+        for name, rows in self.entries.items():
+            newest[name] = list(islice(reversed(rows), count))
+        return newest
+
+    def merge(self, collections: Mapping[str, Any]) -> None:
+        """Take fixtures in: `{"members": [{...}]}`; a record with a known id is merged into it."""
+        unknown = set(collections) - set(self.rows) - set(self.entries)
+        if unknown:
+            raise ControlError(
+                f"unknown collections {sorted(unknown)}; there are "
+                f"{sorted([*self.rows, *self.entries])}"
+            )
+        for name, given in collections.items():
+            rows = list(given.values()) if isinstance(given, dict) else given
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise ControlError(f"{name} must be a list of objects")
+            if name in self.entries:
+                self.entries[name].extend(rows)
+            else:
+                for row in rows:
+                    self.put(name, dict(row))
+        self.changed()
+
+    def put(self, table: str, row: Row) -> None:
+        """Take one fixture in."""
+        key = self.tables[table]
+        if row.get(key) is None:
+            row[key] = self.next_number(table)
+        rows = self.rows[table]
+        rows[str(row[key])] = {**rows.get(str(row[key]), {}), **row}
+
+    def remove(self, table: str, key: str) -> bool:
+        """Delete a record behind the clients' back; False when it is not there."""
+        self.changed()
+        return self.rows[table].pop(key, None) is not None
+
+
+A = TypeVar("A", bound=Account)
+
+
+class Vendor(ABC, Generic[A]):
+    """Answers requests as one vendor would. Handlers never wait, so each of them is atomic."""
+
+    name: ClassVar[str]
+    prefix: ClassVar[str]
+    account_type: type[A]
+    credential_fields: ClassVar[tuple[str, ...]]
+    default_credentials: ClassVar[tuple[str, ...]]
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """Option → what it may be; the first is the default."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Options that take any value."""
+
+    def __init__(self) -> None:
+        self.router = Router()
+        self.options: dict[str, Any] = {}
+        self.accounts: dict[str, A] = {}
+        self.credentials: dict[tuple[str, ...], A] = {}
+        self.routes()
+        self.reset()
+
+    def reset(self) -> None:
+        """Empty state, default options, one account with the default credentials."""
+        self.options = {**COMMON_OPTIONS, **self.defaults}
+        self.options |= {name: values[0] for name, values in self.choices.items()}
+        account = self.account_type("default")
+        self.accounts = {"default": account}
+        self.credentials = {self.default_credentials: account}
+
+    def set_options(self, given: Mapping[str, Any]) -> None:
+        """Change some options; unknown names and values are refused."""
+        for name, value in given.items():
+            if name not in self.options:
+                raise ControlError(
+                    f"{self.name} has no option {name!r}; there are {sorted(self.options)}"
+                )
+            if name in self.choices and value not in self.choices[name]:
+                raise ControlError(f"{name} must be one of {list(self.choices[name])}")
+        self.options.update(given)
+        for account in self.accounts.values():
+            account.changed()
+
+    def register(self, name: str, given: Mapping[str, Any], *, replace: bool = False) -> None:
+        """Let credentials into an account, which is made if new; `replace` revokes its others."""
+        missing = [field for field in self.credential_fields if not given.get(field)]
+        if missing:
+            raise ControlError(f"{self.name} credentials need {list(self.credential_fields)}")
+        account = self.accounts.setdefault(name, self.account_type(name))
+        if replace:
+            self.revoke(account)
+        self.credentials[tuple(str(given[field]) for field in self.credential_fields)] = account
+
+    def revoke(self, account: A) -> None:
+        """Make an account's credentials invalid."""
+        self.credentials = {k: a for k, a in self.credentials.items() if a is not account}
+
+    def account(self, name: str | None) -> A:
+        """The account of that name (`default` for None)."""
+        try:
+            return self.accounts[name or "default"]
+        except KeyError:
+            raise ControlError(
+                f"{self.name} has no account {name!r}; there are {sorted(self.accounts)}"
+            ) from None
+
+    @abstractmethod
+    def routes(self) -> None:
+        """Fill the router."""
+
+    @abstractmethod
+    def who(self, request: Request, match: Match) -> A | None:
+        """The account that the request's credentials open."""
+
+    @abstractmethod
+    def unauthorized(self) -> Reply:
+        """The answer to credentials that open nothing."""
+
+    @abstractmethod
+    def error(self, status: int, text: str) -> Reply:
+        """An error in the vendor's form."""
+
+    @abstractmethod
+    def identities(self, request: Request, match: Match) -> Sequence[str]:
+        """Whom the request is about: `id:…`, `email:…`, to see whether one is there twice."""
+
+    def writes(self, request: Request) -> bool:
+        """Whether the request changes something."""
+        return request.method != "GET"
+
+    def shown_path(self, path: str, _match: Match | None) -> str:
+        """The path as the log shows it, without what is secret in it."""
+        return path
+
+    def label(self, _request: Request, match: Match) -> str:
+        """What the counts call the request."""
+        return match.template
+
+    def items(self, request: Request) -> int:
+        """How many records the request carries."""
+        return 1 if request.body else 0
+
+    def handle(self, request: Request, match: Match | None) -> Reply:
+        """Do the work and say what came of it."""
+        if match is None:
+            other = self.router.allows_other(request.method, request.path)
+            return self.error(405 if other else 404, "No such address or method.")
+        try:
+            if match.public:
+                return match.handler(request, *match.params)
+            account = self.who(request, match)
+            if account is None:
+                return self.unauthorized()
+            return match.handler(account, request, *match.params)
+        except Refusal as refusal:
+            return refusal.answer
+        except BadJSON as error:
+            return self.error(400, f"The body is not JSON: {error}")
+
+    def over_limit(self, account: A, at: float) -> int | None:
+        """Seconds to wait when the account has used up a rate limit, else None."""
+        limit = self.options["rate_limit"]
+        if not limit:
+            return None
+        windows = limit if isinstance(limit[0], list) else [limit]
+        longest = max(seconds for _, seconds in windows)
+        arrivals = account.arrivals
+        while arrivals and arrivals[0] <= at - longest:
+            arrivals.popleft()
+        for most, seconds in windows:
+            # The arrival that must have left the window before another one fits in.
+            if len(arrivals) >= most and arrivals[-most] > at - seconds:
+                account.counters["rate_limited"] += 1
+                return max(1, math.ceil(float(arrivals[-most] + seconds - at)))
+        arrivals.append(at)
+        return None
+
+    def page_size(self, wanted: str | None, default: int, cap: int) -> int:
+        """The size of a page: what was asked for, within what the vendor allows."""
+        size = int(wanted) if wanted and wanted.isdigit() and int(wanted) else default
+        return min(size, cap, int(self.options["page_size_cap"] or cap))

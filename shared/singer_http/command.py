@@ -1,0 +1,64 @@
+"""The command line of a plugin: every way to end is one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+from singer_sdk.plugin_base import SingerCommand
+from typing_extensions import override
+
+from singer_http.errors import Interrupted, SingerHTTPError, one_line
+
+LINE_LENGTH = 2000
+"""The most characters of the line that says why a run ended."""
+
+
+class PluginCommand(SingerCommand):
+    """The SDK's command; an error is one line, and a traceback only when debugging."""
+
+    @override
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+        sys.exit(self._run(args, kwargs))
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """The exit code."""
+        try:
+            code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            return 128 + signal.SIGINT
+        except Interrupted as error:
+            self.logger.info("Ended by %s", signal.Signals(error.signum).name)
+            return 128 + error.signum
+        except BrokenPipeError:
+            # Nobody reads any more. The interpreter would fail again when it flushes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            self.logger.error("The reader of the output has ended")
+            return 1
+        except Exception as error:  # noqa: BLE001  (the last one who can say it in one line)
+            self._say(error)
+            return 1
+        return code if isinstance(code, int) else 0
+
+    def _say(self, error: Exception) -> None:
+        debug = self.logger.isEnabledFor(logging.DEBUG)
+        line = str(error) if isinstance(error, SingerHTTPError) else f"{_name(error)}: {error}"
+        if not isinstance(error, SingerHTTPError) and not debug:
+            line += " (LOGLEVEL=DEBUG shows where)"
+        self.logger.error("%s", one_line(line, LINE_LENGTH))
+        if debug:
+            self.logger.debug("Where it came from", exc_info=error)
+
+
+def _name(error: Exception) -> str:
+    kind = type(error)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"

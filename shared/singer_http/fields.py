@@ -1,0 +1,233 @@
+"""Columns of a flat table -> the vendor's fields: resolved once for a stream, applied to each record."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from singer_http.errors import ConfigError
+from singer_http.operations import JSON, invalid
+
+Convert = Callable[[Any], Any]
+"""A value of the source -> the vendor's form. Raises a `Rejection` if it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomField:
+    """A custom field of the account."""
+
+    id: str
+    """What stands in a request."""
+    names: tuple[str, ...]
+    """Everything it is known by: id, key, name."""
+    type: str = ""
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+
+class CustomFields:
+    """The account's custom fields, found by id, key or name (case and punctuation aside)."""
+
+    def __init__(self, fields: Iterable[CustomField] = ()) -> None:
+        self.fields = tuple(fields)
+        self._exact: dict[str, CustomField] = {}
+        self._folded: dict[str, set[CustomField]] = {}
+        for field in self.fields:
+            for name in field.names:
+                self._exact.setdefault(name, field)
+                self._folded.setdefault(fold(name), set()).add(field)
+
+    def find(self, name: str) -> CustomField | None:
+        """The field of that name.
+
+        Raises:
+            ConfigError: several fields have that name once case and punctuation are left aside.
+        """
+        if name in self._exact:
+            return self._exact[name]
+        found = self._folded.get(fold(name), set())
+        if len(found) > 1:
+            ids = ", ".join(sorted(f"{field.names[-1]} ({field.id})" for field in found))
+            raise ConfigError(
+                f"The column {name!r} fits several custom fields: {ids}. Rename it to an id, in "
+                "the source or with `stream_maps`."
+            )
+        return next(iter(found), None)
+
+
+def fold(name: str) -> str:
+    """A name without case and punctuation."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that goes out."""
+
+    name: str
+    field: str
+    custom: CustomField | None = None
+    convert: Convert | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What becomes of a stream's columns."""
+
+    plain: tuple[Column, ...]
+    """Vendor fields."""
+    custom: tuple[Column, ...]
+    """Custom fields that have a column of their own."""
+    unknown: tuple[str, ...]
+    """Columns that are nothing the vendor knows."""
+    numbers: bool
+    """Values may hold numbers whose form can differ while their value does not (1 and 1.0)."""
+
+
+def resolve(
+    properties: Mapping[str, Any],
+    *,
+    fields: Iterable[str],
+    left_out: Iterable[str],
+    custom_fields: Callable[[], CustomFields] | None,
+    convert: Callable[[str, CustomField | None, Mapping[str, Any]], Convert | None],
+) -> Columns:
+    """Find out what each column is.
+
+    Args:
+        properties: the SCHEMA's properties.
+        fields: the vendor's writable fields.
+        left_out: columns that are never sent and never unknown (read-only fields, keys).
+        custom_fields: asks the vendor; called only if a column is not one of its fields.
+        convert: field, custom field, property schema -> how a value of the column is converted.
+
+    Raises:
+        ConfigError: two columns are the same field.
+    """
+    vendor, ignored = set(fields), set(left_out)
+    plain, custom, unknown = [], [], []
+    taken: dict[str, str] = {}
+    for name, schema in properties.items():
+        if name.startswith("_sdc_"):
+            continue
+        field: CustomField | None = None
+        if name in vendor:
+            plain.append(Column(name, name, None, convert(name, None, schema)))
+        elif custom_fields is not None and (field := custom_fields().find(name)) is not None:
+            if field.id in taken:
+                raise ConfigError(
+                    f"The columns {taken[field.id]!r} and {name!r} are both the custom field "
+                    f"{field.names[-1]!r}: leave one out."
+                )
+            taken[field.id] = name
+            custom.append(Column(name, field.id, field, convert(field.id, field, schema)))
+        elif name not in ignored:
+            unknown.append(name)
+    numbers = any(
+        {"number", "object", "array"} & types_of(properties.get(name, {})) for name in properties
+    )
+    return Columns(tuple(plain), tuple(custom), tuple(unknown), numbers)
+
+
+def types_of(schema: Mapping[str, Any]) -> set[str]:
+    """The JSON types that a property schema allows, those of its alternatives included."""
+    found = schema.get("type")
+    types = {found} if isinstance(found, str) else set(found or ())
+    for alternatives in ("anyOf", "oneOf"):
+        for schema_ in schema.get(alternatives, ()):
+            types |= types_of(schema_)
+    return types or {"number", "object", "array", "string"}
+
+
+def format_of(schema: Mapping[str, Any]) -> str | None:
+    """The `format` of a property schema, or of one of its alternatives."""
+    if schema.get("format"):
+        return str(schema["format"])
+    for alternatives in ("anyOf", "oneOf"):
+        for schema_ in schema.get(alternatives, ()):
+            if found := format_of(schema_):
+                return found
+    return None
+
+
+def apply(columns: Sequence[Column], record: JSON, *, send_nulls: bool) -> JSON:
+    """The vendor's fields of a record; a null is left out unless nulls are sent.
+
+    Raises:
+        Rejection: a value cannot be converted; the reason names the column.
+    """
+    body: JSON = {}
+    for column in columns:
+        value = record.get(column.name)
+        if value is None:
+            if send_nulls and column.name in record:
+                body[column.field] = None
+        elif column.convert is None:
+            body[column.field] = value
+        else:
+            body[column.field] = column.convert(value)
+    return body
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def date_time(name: str, render: Callable[[datetime.datetime], Any] | None) -> Convert:
+    """Check a date-time (ISO 8601; a naive one is UTC) and render it; `None` leaves the text."""
+
+    def convert(value: Any) -> Any:
+        moment = parse_date_time(value)
+        if moment is None:
+            raise invalid(f"{name}: {shortened(value)} is not a date and time (ISO 8601)")
+        return render(moment) if render else value
+
+    return convert
+
+
+def parse_date_time(value: Any) -> datetime.datetime | None:
+    """A moment in UTC, `None` if the value is not one."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(re.sub(r"\s+(?=[+-]\d{2}:?\d{2}$)", "", value))
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=datetime.UTC)
+        return moment.astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def phone(name: str, region: str) -> Convert:
+    """Turn a phone number into E.164; a national one is of the region (ISO country)."""
+    import phonenumbers  # a second's tenth that only those pay who ask for it
+
+    def convert(value: Any) -> str:
+        try:
+            number = phonenumbers.parse(str(value), region)
+        except phonenumbers.NumberParseException:
+            number = None
+        if number is None or not phonenumbers.is_possible_number(number):
+            raise invalid(f"{name}: {shortened(value)} is not a phone number ({region})")
+        return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+    return convert
+
+
+def shortened(value: Any, length: int = 40) -> str:
+    """A value as it may stand in a reason."""
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def normalized(value: Any) -> Any:
+    """The value with numbers in one form: 1.0 is 1."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: normalized(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [normalized(item) for item in value]
+    return value

@@ -1,0 +1,559 @@
+"""What was sent, and what came of it: the memory of a target.
+
+    meta        the schema's version, the salt of the hashes
+    accounts    which keys were used for which account
+    scopes      (account, sync, stream): whose rows these are, their source, their key columns
+    delivered   scope, key -> digest, handle, identity, uncertain, at
+    pending     one entry for each request that is about to leave: its effect and its records as
+                they came; gone when the answer is in
+
+SQLite (WAL) beside the run's other files by default, PostgreSQL by URL. One thread uses it.
+Acknowledgements wait in memory until the next commit: lost with the process, they cost a resend
+of what is idempotent and a question to the vendor for what is not, never a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from singer_http.errors import ConfigError, StopRun
+from singer_http.operations import DELETED, Effect, Row
+
+VERSION = 1
+"""Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
+
+MIGRATIONS: dict[int, Sequence[str]] = {}
+"""From version n to n + 1: the statements that do it."""
+
+LOOKUP = 500
+"""Keys in one query."""
+
+_PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
+
+metadata = sa.MetaData()
+
+meta = sa.Table(
+    "singer_http_meta",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+)
+
+accounts = sa.Table(
+    "singer_http_accounts",
+    metadata,
+    sa.Column("plugin", sa.String, primary_key=True),
+    sa.Column("credential", sa.String, primary_key=True, comment="fingerprint of host and key"),
+    sa.Column("account", sa.String, nullable=False),
+)
+
+scopes = sa.Table(
+    "singer_http_scopes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account", sa.String, nullable=False),
+    sa.Column("sync", sa.String, nullable=False),
+    sa.Column("stream", sa.String, nullable=False),
+    sa.Column("source", sa.String, nullable=False, comment="the stream that it was read from"),
+    sa.Column("keys", sa.String, nullable=False, comment="JSON list of key columns"),
+    sa.Column("schema_message", sa.LargeBinary, nullable=False, comment="the last SCHEMA"),
+    sa.UniqueConstraint("account", "sync", "stream"),
+)
+
+delivered = sa.Table(
+    "singer_http_delivered",
+    metadata,
+    sa.Column("scope", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True, comment="hashed if it may be personal"),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("handle", sa.String, comment="the vendor's id"),
+    sa.Column("identity", sa.String, comment="hashed email or number"),
+    sa.Column("uncertain", sa.Boolean, nullable=False),
+    sa.Column("at", sa.Integer, nullable=False, comment="epoch seconds"),
+    sqlite_with_rowid=False,
+)
+by_identity = sa.Index(
+    "singer_http_by_identity",
+    delivered.c.scope,
+    delivered.c.identity,
+    sqlite_where=delivered.c.identity.is_not(None),
+    postgresql_where=delivered.c.identity.is_not(None),
+)
+by_handle = sa.Index(
+    "singer_http_by_handle",
+    delivered.c.scope,
+    delivered.c.handle,
+    sqlite_where=delivered.c.handle.is_not(None),
+    postgresql_where=delivered.c.handle.is_not(None),
+)
+
+pending = sa.Table(
+    "singer_http_pending",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("scope", sa.Integer, nullable=False, index=True),
+    sa.Column("effect", sa.String, nullable=False),
+    sa.Column("at", sa.Integer, nullable=False, comment="epoch seconds"),
+    sa.Column("records", sa.LargeBinary, nullable=False, comment="RECORD lines, as they came"),
+)
+
+
+class Scope(NamedTuple):
+    """Whose rows: one target stream of one pipeline into one account."""
+
+    id: int
+    source: str
+    keys: tuple[str, ...]
+    known: bool
+    """It has rows, or had some before this run."""
+    schema_message: bytes
+
+
+class LeftBehind(NamedTuple):
+    """A pending entry that an earlier run left behind."""
+
+    id: int
+    effect: Effect
+    records: bytes
+    at: int
+
+
+class Ledger:
+    """The ledger of one plugin; see the module's text.
+
+    Raises:
+        ConfigError: the database cannot be opened or written; the line names the setting.
+    """
+
+    def __init__(self, url: str, *, discard: bool = False) -> None:
+        """Open (and if need be create or migrate) the ledger.
+
+        Args:
+            url: any SQLAlchemy URL of SQLite or PostgreSQL.
+            discard: leave no trace (`dry_run`): SQLite is copied, PostgreSQL never commits.
+        """
+        self._discard = discard
+        self._copy: Path | None = None
+        self._acknowledged: list[dict[str, Any]] = []
+        self._settled: list[int] = []
+        try:
+            self._engine = self._open(url)
+            self._sqlite = self._engine.dialect.name == "sqlite"
+            self._connection = self._engine.connect()
+            self._prepare()
+        except (SQLAlchemyError, OSError, sqlite3.Error) as error:
+            raise ConfigError(
+                f"The ledger cannot be opened ({_words(error)}): check `ledger_url` and that "
+                "`work_dir` can be written; nothing was sent."
+            ) from None
+        self._upsert = self._make_upsert()
+
+    def _open(self, url: str) -> sa.Engine:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and self._discard:
+            descriptor, name = tempfile.mkstemp(suffix=".ledger")
+            os.close(descriptor)
+            self._copy = Path(name)
+            original = parsed.database
+            if original and Path(original).exists():
+                with (
+                    sqlite3.connect(f"file:{original}?mode=ro", uri=True) as source,
+                    sqlite3.connect(name) as copy,
+                ):
+                    source.backup(copy)
+            parsed = sa.make_url(f"sqlite:///{name}")
+        elif parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).touch(mode=0o600)
+        elif parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(parsed)
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _set_up_sqlite)
+        elif engine.dialect.name != "postgresql":
+            raise ConfigError(
+                f"`ledger_url` is for {engine.dialect.name}: the ledger keeps to SQLite and "
+                "PostgreSQL."
+            )
+        return engine
+
+    def _prepare(self) -> None:
+        metadata.create_all(self._connection)
+        values: dict[str, str] = {
+            name: value for name, value in self._connection.execute(sa.select(meta))
+        }
+        if not values:
+            values = {"version": str(VERSION), "salt": secrets.token_hex(16)}
+            self._connection.execute(
+                meta.insert(), [{"name": name, "value": value} for name, value in values.items()]
+            )
+        self._migrate(int(values["version"]))
+        self._salt = bytes.fromhex(values["salt"])
+        self._write()
+
+    def _migrate(self, version: int) -> None:
+        if version > VERSION:
+            raise ConfigError(
+                f"The ledger was written by a later release (version {version}, this one knows "
+                f"{VERSION}): upgrade this plugin, or set another `ledger_url`."
+            )
+        for step in range(version, VERSION):
+            for statement in MIGRATIONS[step]:
+                self._connection.exec_driver_sql(statement)
+            self._connection.execute(
+                meta.update().where(meta.c.name == "version").values(value=str(step + 1))
+            )
+
+    def _make_upsert(self) -> Any:
+        if self._sqlite:
+            from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+            statement: Any = sqlite_insert(delivered)
+        else:
+            from sqlalchemy.dialects.postgresql import insert as postgres_insert
+
+            statement = postgres_insert(delivered)
+        changed = ("digest", "handle", "identity", "uncertain", "at")
+        return statement.on_conflict_do_update(
+            index_elements=["scope", "key"],
+            set_={name: statement.excluded[name] for name in changed},
+        )
+
+    # --- whose rows -------------------------------------------------------------------------
+
+    def remember_account(self, plugin: str, credential: str, account: str) -> list[str]:
+        """Note that a credential belongs to an account; the other credentials' accounts if new.
+
+        Returns:
+            Nothing if the credential was seen before or is the first; else the accounts that
+            the ledger knows for other credentials: the caller decides whether to go on, and
+            then calls `confirm_account`.
+        """
+        found = self._connection.execute(
+            sa.select(accounts.c.credential, accounts.c.account).where(accounts.c.plugin == plugin)
+        ).all()
+        if found and not any(row.credential == credential for row in found):
+            return sorted({row.account for row in found})
+        self.confirm_account(plugin, credential, account)
+        return []
+
+    def confirm_account(self, plugin: str, credential: str, account: str) -> None:
+        """Note that a credential belongs to an account."""
+        where = (accounts.c.plugin == plugin) & (accounts.c.credential == credential)
+        self._connection.execute(accounts.delete().where(where))
+        self._connection.execute(
+            accounts.insert().values(plugin=plugin, credential=credential, account=account)
+        )
+        self._write()
+
+    def scope(self, account: str, sync: str, stream: str) -> Scope | None:
+        """The scope of a stream, `None` if this pipeline never wrote it."""
+        found = self._connection.execute(
+            sa.select(scopes).where(
+                (scopes.c.account == account) & (scopes.c.sync == sync) & (scopes.c.stream == stream)
+            )
+        ).one_or_none()
+        if found is None:
+            return None
+        known = self._connection.execute(
+            sa.select(delivered.c.key).where(delivered.c.scope == found.id).limit(1)
+        ).first()
+        return Scope(
+            found.id, found.source, tuple(json.loads(found.keys)), known is not None,
+            found.schema_message,
+        )  # fmt: skip
+
+    def streams(self, account: str, sync: str) -> list[str]:
+        """The streams that this pipeline has scopes for."""
+        return list(
+            self._connection.execute(
+                sa.select(scopes.c.stream).where(
+                    (scopes.c.account == account) & (scopes.c.sync == sync)
+                )
+            ).scalars()
+        )
+
+    def open_scope(
+        self,
+        account: str,
+        sync: str,
+        stream: str,
+        *,
+        source: str,
+        keys: Sequence[str],
+        schema_message: bytes,
+    ) -> Scope:
+        """Make the scope of a stream, or bring it up to date."""
+        values = {"source": source, "keys": json.dumps(list(keys)), "schema_message": schema_message}
+        known = self.scope(account, sync, stream)
+        if known is None:
+            self._connection.execute(
+                scopes.insert().values(account=account, sync=sync, stream=stream, **values)
+            )
+        else:
+            self._connection.execute(scopes.update().where(scopes.c.id == known.id).values(**values))
+        self._write()
+        scope = self.scope(account, sync, stream)
+        assert scope is not None
+        return scope
+
+    # --- rows -------------------------------------------------------------------------------
+
+    def hashed(self, text: str) -> str:
+        """Salted hash of an identity: `#` and 32 hex digits."""
+        digest = hashlib.blake2b(text.encode(), digest_size=16, key=self._salt)
+        return "#" + digest.hexdigest()
+
+    def stored_key(self, key: str, *, personal: bool) -> str:
+        """The form in which a key stands in the ledger: hashed if it may be an email or number.
+
+        A plain key can be looked up by a person, and rows that come in the key's order lie side
+        by side: a run costs the same per row however large the ledger is.
+        """
+        if personal or "@" in key or (not key.isdecimal() and _PHONE.fullmatch(key)):
+            return self.hashed(key)
+        return key
+
+    def rows(self, scope: int, keys: Sequence[str]) -> dict[str, Row]:
+        """What is known of these (stored) keys."""
+        self._apply()
+        found: dict[str, Row] = {}
+        for start in range(0, len(keys), LOOKUP):
+            some = list(keys[start : start + LOOKUP])
+            for row in self._connection.execute(_BY_KEY, {"scope": scope, "keys": some}):
+                found[row[0]] = Row(*row)
+        return found
+
+    def owner(self, scope: int, *, identity: str | None = None, handle: str | None = None) -> (
+        Row | None
+    ):  # fmt: skip
+        """The row that holds a (hashed) identity, or a vendor's id."""
+        self._apply()
+        column, value = (
+            (delivered.c.identity, identity) if identity is not None else (delivered.c.handle, handle)
+        )
+        found = self._connection.execute(
+            sa.select(*_ROW).where((delivered.c.scope == scope) & (column == value)).limit(1)
+        ).first()
+        return Row(*found) if found else None
+
+    def owners(self, scope: int, identities: Sequence[str]) -> dict[str, str]:
+        """Which of these (hashed) identities have a row: identity -> its key."""
+        self._apply()
+        found: dict[str, str] = {}
+        for start in range(0, len(identities), LOOKUP):
+            some = list(identities[start : start + LOOKUP])
+            found.update(
+                (row[0], row[1])
+                for row in self._connection.execute(
+                    _BY_IDENTITY, {"scope": scope, "identities": some}
+                )
+            )
+        return found
+
+    def find(self, account: str, stream: str, *, identity: str) -> str | None:
+        """The vendor's id of an identity, from any pipeline into this account."""
+        self._apply()
+        return self._connection.execute(
+            sa.select(delivered.c.handle)
+            .join(scopes, scopes.c.id == delivered.c.scope)
+            .where(
+                (scopes.c.account == account)
+                & (scopes.c.stream == stream)
+                & (delivered.c.identity == identity)
+                & delivered.c.handle.is_not(None)
+            )
+            .order_by(delivered.c.at.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+
+    def count(self, scope: int) -> int:
+        """The number of rows that stand for something at the vendor (not deleted ones)."""
+        self._apply()
+        return int(
+            self._connection.execute(
+                sa.select(sa.func.count()).where(
+                    (delivered.c.scope == scope) & (delivered.c.digest != DELETED)
+                )
+            ).scalar_one()
+        )
+
+    def walk(self, scope: int, size: int = 1000) -> Iterator[list[Row]]:
+        """All rows that stand for something, in the order of their keys, `size` at a time."""
+        after = ""
+        while True:
+            self._apply()
+            page = [
+                Row(*row)
+                for row in self._connection.execute(
+                    sa.select(*_ROW)
+                    .where(
+                        (delivered.c.scope == scope)
+                        & (delivered.c.key > after)
+                        & (delivered.c.digest != DELETED)
+                    )
+                    .order_by(delivered.c.key)
+                    .limit(size)
+                )
+            ]
+            if not page:
+                return
+            yield page
+            after = page[-1].key
+
+    def require_durable(self) -> None:
+        """Commits reach the disk from now on: for what must not be repeated after a power cut."""
+        if self._sqlite:
+            self.commit()
+            self._connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            self._write()
+
+    # --- write-ahead --------------------------------------------------------------------------
+
+    def mark_pending(self, scope: int, entries: Iterable[tuple[Effect, bytes]]) -> list[int]:
+        """Commit that these requests are about to leave; the ids to acknowledge them by.
+
+        What was acknowledged since the last commit rides along.
+        """
+        now = int(time.time())
+        ids = []
+        for effect, records in entries:
+            inserted = self._connection.execute(
+                _INSERT_PENDING,
+                {"scope": scope, "effect": effect.value, "at": now, "records": records},
+            ).inserted_primary_key
+            assert inserted is not None
+            ids.append(int(inserted[0]))
+        self.commit()
+        return ids
+
+    def acknowledge(
+        self, scope: int, key: str, digest: bytes, handle: str | None, identity: str | None
+    ) -> None:
+        """What was sent under a (stored) key arrived."""
+        self._put(scope, key, digest, handle, identity, uncertain=False)
+
+    def mark_uncertain(self, scope: int, key: str, digest: bytes, identity: str | None) -> None:
+        """What was sent under a (stored) key may have arrived."""
+        self._put(scope, key, digest, None, identity, uncertain=True)
+
+    def forget(self, scope: int, key: str) -> None:
+        """An uncertain one did not arrive."""
+        self._apply()
+        self._connection.execute(
+            delivered.delete().where((delivered.c.scope == scope) & (delivered.c.key == key))
+        )
+
+    def _put(
+        self,
+        scope: int,
+        key: str,
+        digest: bytes,
+        handle: str | None,
+        identity: str | None,
+        *,
+        uncertain: bool,
+    ) -> None:
+        self._acknowledged.append(
+            {
+                "scope": scope,
+                "key": key,
+                "digest": digest,
+                "handle": handle,
+                "identity": identity,
+                "uncertain": uncertain,
+                "at": int(time.time()),
+            }
+        )
+
+    def settle(self, entry: int) -> None:
+        """The answer to a pending request is in; its records need not be kept."""
+        self._settled.append(entry)
+
+    def left_behind(self, scope: int) -> list[LeftBehind]:
+        """What an earlier run left pending, oldest first."""
+        self._apply()
+        return [
+            LeftBehind(row.id, Effect(row.effect), row.records, row.at)
+            for row in self._connection.execute(
+                sa.select(pending).where(pending.c.scope == scope).order_by(pending.c.id)
+            )
+        ]
+
+    def _apply(self) -> None:
+        if self._acknowledged:
+            rows, self._acknowledged = self._acknowledged, []
+            self._connection.execute(self._upsert, rows)
+        if self._settled:
+            ids, self._settled = self._settled, []
+            self._connection.execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
+
+    def commit(self) -> None:
+        """Commit what was acknowledged so far.
+
+        Raises:
+            StopRun: the disk is full, or the database is gone.
+        """
+        try:
+            self._apply()
+            self._write()
+        except SQLAlchemyError as error:
+            raise StopRun(
+                f"The ledger cannot be written ({_words(error)}): free some space or check "
+                "`ledger_url`; what was sent stays marked as pending, and the next run settles it."
+            ) from None
+
+    def _write(self) -> None:
+        if self._discard and not self._sqlite:
+            return
+        self._connection.commit()
+
+    def close(self) -> None:
+        """Commit and close."""
+        try:
+            self.commit()
+        finally:
+            self._connection.close()
+            self._engine.dispose()
+            if self._copy:
+                for suffix in ("", "-wal", "-shm"):
+                    Path(f"{self._copy}{suffix}").unlink(missing_ok=True)
+
+
+_ROW = (
+    delivered.c.key, delivered.c.digest, delivered.c.handle, delivered.c.identity,
+    delivered.c.uncertain, delivered.c.at,
+)  # fmt: skip
+_BY_KEY = sa.select(*_ROW).where(
+    (delivered.c.scope == sa.bindparam("scope"))
+    & delivered.c.key.in_(sa.bindparam("keys", expanding=True))
+)
+_BY_IDENTITY = sa.select(delivered.c.identity, delivered.c.key).where(
+    (delivered.c.scope == sa.bindparam("scope"))
+    & delivered.c.identity.in_(sa.bindparam("identities", expanding=True))
+)
+_INSERT_PENDING = pending.insert()
+_DELETE_PENDING = pending.delete().where(pending.c.id == sa.bindparam("entry"))
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _words(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -1,0 +1,224 @@
+"""One run of a target: what its streams share, and the guards that look at the run as a whole."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from singer_http.errors import ConfigError, Interrupted, StopRun
+from singer_http.ledger import Ledger
+from singer_http.mirror import Mirror
+from singer_http.operations import Operation, Rejection
+from singer_http.rejects import Rejects
+from singer_http.validation import parse_share
+from singer_http.workers import Task, Workers
+
+if TYPE_CHECKING:
+    from singer_http.delivery import Delivery
+    from singer_http.report import Report
+
+LOOKED_AT = 20
+"""Delivered and rejected records from which a share of rejects is looked at."""
+NAMES = 10_000
+"""Hashed keys whose text is remembered, so that a reason can name them."""
+
+
+class Limits:
+    """`max_rejects`: counted as the vendor's answers come in."""
+
+    def __init__(self, spec: str) -> None:
+        self._spec = spec
+        self._limit = parse_share(spec)
+        self._delivered = 0
+        self._rejected = 0
+
+    def delivered(self) -> None:
+        """A record of this run arrived."""
+        self._delivered += 1
+
+    def rejected(self, number: int) -> None:
+        """Records of this run were rejected.
+
+        Raises:
+            StopRun: more than `max_rejects` allows.
+        """
+        self._rejected += number
+        total = self._delivered + self._rejected
+        if self._limit.share is not None and total < LOOKED_AT:
+            return
+        if not self._limit.allows(self._rejected, total):
+            raise StopRun(
+                f"{self._rejected:,} of {total:,} records were rejected, more than max_rejects "
+                f"({self._spec}) allows: look at the reasons in the rejects file, then run again."
+            )
+
+
+class Run:
+    """What the deliveries of one run share. Everything here belongs to the main thread."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        report: Report,
+        logger: logging.Logger,
+        directory: Path,
+        name: str,
+    ) -> None:
+        """Open the ledger and the rejects, under a lock.
+
+        Args:
+            config: the target's settings.
+            report: takes the counts.
+            logger: for the user.
+            directory: the `work_dir`.
+            name: of the plugin; files of a named sync have its name too.
+
+        Raises:
+            ConfigError: another run of this sync is under way, or the ledger cannot be opened.
+        """
+        self.config = config
+        self.report = report
+        self.logger = logger
+        self.dry_run: bool = config["dry_run"]
+        self.name = name
+        self.stem = name if config["sync"] == "default" else f"{name}.{config['sync']}"
+        self.directory = directory
+        self._lock = None if self.dry_run else lock(directory / f"{self.stem}.lock", config["sync"])
+        self.has_ledger = config.get("ledger_url") != "none"
+        url = config.get("ledger_url") or f"sqlite:///{directory / name}.ledger.db"
+        self.ledger = (
+            Ledger(url, discard=self.dry_run)
+            if self.has_ledger
+            else Ledger("sqlite:///", discard=True)
+        )
+        self.rejects = Rejects(directory / f"{self.stem}.rejects.jsonl", read_only=self.dry_run)
+        self.workers = Workers(config["concurrency"])
+        self.limits = Limits(config["max_rejects"])
+        self.mirror: Mirror | None = None
+        if config["mode"] == "mirror":
+            self.mirror = Mirror(config["mirror_count"], config["max_deletes"])
+        self.signal: int | None = None
+        self._seq = 0
+        self._names: dict[str, str] = {}
+        self._once_allowed: set[str] = set()
+        self.examples: dict[tuple[str, str], list[Operation]] = {}
+
+    @property
+    def mirrors(self) -> bool:
+        """Keys that come are noted, to tell which ones do not."""
+        return self.mirror is not None
+
+    def next_seq(self) -> int:
+        """The next number in the order of arrival, from 1."""
+        self._seq += 1
+        return self._seq
+
+    def check_signal(self) -> None:
+        """End the run here if a signal came.
+
+        Raises:
+            Interrupted: SIGTERM or SIGINT came.
+        """
+        if self.signal is not None:
+            raise Interrupted(self.signal)
+
+    # --- names --------------------------------------------------------------------------------
+
+    def remember_name(self, op: Operation) -> None:
+        """Note the text of a hashed key, for as long as there is room."""
+        if op.stored != op.key:
+            if len(self._names) >= NAMES:
+                self._names.pop(next(iter(self._names)))
+            self._names[op.stored] = op.key
+
+    def name_of(self, stored: str) -> str:
+        """A ledger row's key as a person knows it, if this run came across it."""
+        return self._names.get(stored, stored).partition("\n")[0]
+
+    # --- guards -------------------------------------------------------------------------------
+
+    def saw(self, delivery: Delivery, op: Operation) -> None:
+        """Note that a key is present, for the mirror."""
+        if self.mirror is None or op.retried:
+            return
+        if op.key.startswith("\n"):
+            self.mirror.saw_keyless(delivery.sink.stream)
+            return
+        stored = op.stored or self.ledger.stored_key(op.key, personal=delivery.personal)
+        self.mirror.saw(delivery.sink.stream, stored)
+
+    def admit(self, delivery: Delivery, op: Operation) -> Rejection | None:
+        """A last look before an operation leaves: why it is kept back, if it is.
+
+        Raises:
+            StopRun: `once` records would go out with an empty ledger, or the sink says stop.
+        """
+        sink = delivery.sink
+        if sink.once and not op.delete and sink.stream not in self._once_allowed:
+            if not (delivery.scope.known or self.config["first_run"] or self.dry_run):
+                raise StopRun(
+                    f"{sink.stream}: the ledger of sync {self.config['sync']!r} knows of none that "
+                    "was sent. If this really is the first run set first_run: true; if not, the "
+                    "ledger was lost (look at work_dir, ledger_url, account), and everybody would "
+                    "be reached again. Nothing was sent."
+                )
+            self._once_allowed.add(sink.stream)
+        return sink.admit(op)
+
+    def show(self, delivery: Delivery, op: Operation) -> None:
+        """Keep a few examples of what a dry run would send."""
+        examples = self.examples.setdefault((delivery.sink.stream, op.expect.value), [])
+        if len(examples) < 3:  # noqa: PLR2004
+            examples.append(op)
+
+    # --- ends ---------------------------------------------------------------------------------
+
+    def settle_in_flight(self) -> None:
+        """Take in the answers that are due; what has not left is taken back."""
+        for task in self.workers.withdraw():
+            self._take_back(task)
+        while self.workers.outstanding:
+            try:
+                self.workers.collect(wait=True)
+            except (StopRun, Interrupted) as error:
+                self.logger.debug("While ending the run: %s", error)
+            for task in self.workers.withdraw():
+                self._take_back(task)
+
+    def _take_back(self, task: Task) -> None:
+        if task.entry is not None:
+            self.ledger.settle(task.entry.id)
+
+    def close(self) -> None:
+        """Close the files; the lock goes last."""
+        self.workers.close()
+        self.ledger.close()
+        self.rejects.close()
+        if self.mirror:
+            self.mirror.close()
+        if self._lock:
+            self._lock.close()
+
+
+def lock(path: Path, sync: str) -> IO[bytes]:
+    """Hold a file for as long as the process lives.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ConfigError(
+            f"Another run of sync {sync!r} is under way (it holds {path}): wait for it to end, or "
+            "give this pipeline a name of its own with the setting sync."
+        ) from None
+    return file
+
+

@@ -1,0 +1,370 @@
+"""What a vendor's sink says: which fields it has, how a record is found, written and deleted.
+
+    HTTPSink
+    ├── BatchSink     many records in a request (a bulk upsert)
+    ├── RecordSink    one record at a time: find, create, update, delete
+    ├── LinkSink      what hangs on a record that must exist: add, remove
+    └── OnceSink      what cannot be taken back: perform
+
+A sink knows the vendor and nothing of batches, retries, threads or the ledger: `delivery.py` does.
+Its methods `deliver`, `find`, `create`, ... are called from several threads at once.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from singer_http import fields as f
+from singer_http.errors import ConfigError, NotFound
+from singer_http.operations import JSON, Effect, Kind, Operation, Outcome, Reason, Rejection, invalid
+
+if TYPE_CHECKING:
+    import logging
+
+    from singer_http.client import Client
+    from singer_http.report import Counts
+    from singer_http.target import HTTPTarget
+
+UPSERT, UPDATE, CREATE, MIRROR = "upsert", "update", "create", "mirror"
+ALL_MODES = (UPSERT, UPDATE, CREATE, MIRROR)
+
+
+class HTTPSink(abc.ABC):
+    """One stream of one target."""
+
+    stream: ClassVar[str]
+    after: ClassVar[tuple[str, ...]] = ()
+    """Streams that this one hangs on: their records go first."""
+    modes: ClassVar[tuple[str, ...]] = ALL_MODES
+    fields: ClassVar[tuple[str, ...]] = ()
+    """The vendor's writable fields, under its own names."""
+    read_only: ClassVar[tuple[str, ...]] = ()
+    """The vendor's own fields that are not written: left out in silence."""
+    identities: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Columns that can stand in for a key, in order of preference."""
+    personal: ClassVar[tuple[str, ...]] = ()
+    """Columns with emails and numbers: as a key they are hashed in the ledger."""
+    phones: ClassVar[tuple[str, ...]] = ()
+    """Fields that `phone_region` turns into E.164."""
+    container: ClassVar[str | None] = None
+    """The column that may hold custom fields as an object."""
+    batch_limit: ClassVar[int] = 1
+    """Rows in one request, at most."""
+    no_delete: ClassVar[str | None] = None
+    """Why a delete is rejected, where the vendor has none."""
+    may_create: ClassVar[bool] = False
+    """A request may make something that a second one would make twice."""
+    once: ClassVar[bool] = False
+    """Records are sent once and only once."""
+    locates: ClassVar[bool] = False
+    """`find` is asked for records whose id at the vendor is not known."""
+    gathers: ClassVar[bool] = False
+    """Operations on one found record go in one call, in order."""
+    revision: ClassVar[str] = "1"
+    """Goes into the digest: raise it when the same body comes to mean something else."""
+
+    def __init__(self, target: HTTPTarget, properties: Mapping[str, Any], keys: Sequence[str]) -> None:
+        """Resolve the columns.
+
+        Args:
+            target: whose settings and client it uses.
+            properties: the SCHEMA's properties, after `stream_maps`.
+            keys: the columns that identify a record.
+        """
+        self.target = target
+        self.config = target.config
+        self.client: Client = target.client
+        self.logger: logging.Logger = target.logger
+        self.properties = properties
+        self.keys = tuple(keys)
+        self.meter: Counts = target.report.stream(self.stream).counts
+        self.send_nulls = self.config["nulls"] == "send"
+        self.setup()
+        self.columns = self.resolve_columns()
+        self._warned: set[str] = set()
+
+    def setup(self) -> None:  # noqa: B027 - a hook that most do without
+        """Prepare what the stream needs, and refuse settings that cannot be (`ConfigError`)."""
+
+    # --- columns ------------------------------------------------------------------------------
+
+    def resolve_columns(self) -> f.Columns:
+        """Resolve each column once; what to do with the unknown ones is the user's setting."""
+        ignored = {*self.read_only, *self.keys, *self.extra_columns()}
+        if count := self.config.get("mirror_count"):
+            ignored.add(count)
+        columns = f.resolve(
+            self.properties,
+            fields=self.writable(),
+            left_out=ignored,
+            custom_fields=self.account_fields if self.has_custom_fields else None,
+            convert=self.converter,
+        )
+        if columns.unknown:
+            columns = self._treat_unknown(columns)
+        return columns
+
+    def _treat_unknown(self, columns: f.Columns) -> f.Columns:
+        names = ", ".join(columns.unknown)
+        treatment = self.config["unknown_fields"]
+        if treatment == "error":
+            raise ConfigError(
+                f"{self.stream}: the columns {names} are no field of the vendor, no custom field of "
+                "the account and no key: drop them, or set `unknown_fields` to warn or send."
+            )
+        if treatment == "warn":
+            self.logger.warning(
+                "%s: left out, since the vendor knows no such field: %s (setting unknown_fields)",
+                self.stream,
+                names,
+            )
+            return columns
+        sent = tuple(
+            f.Column(name, name, None, self.converter(name, None, self.properties[name]))
+            for name in columns.unknown
+        )
+        return f.Columns((*columns.plain, *sent), columns.custom, (), columns.numbers)
+
+    def writable(self) -> Sequence[str]:
+        """The vendor's writable fields in this account."""
+        return self.fields
+
+    def extra_columns(self) -> Sequence[str]:
+        """Columns that `prepare` reads itself."""
+        return (self.container,) if self.container else ()
+
+    @property
+    def has_custom_fields(self) -> bool:
+        """The account can be asked for its custom fields."""
+        return self.container is not None
+
+    @functools.cached_property
+    def _account_fields(self) -> f.CustomFields:
+        return f.CustomFields(self.read_custom_fields())
+
+    def account_fields(self) -> f.CustomFields:
+        """The account's custom fields, asked for once per run."""
+        return self._account_fields
+
+    def read_custom_fields(self) -> Sequence[f.CustomField]:
+        """Ask the vendor for the account's custom fields."""
+        return ()
+
+    def converter(
+        self, name: str, custom: f.CustomField | None, schema: Mapping[str, Any]
+    ) -> f.Convert | None:
+        """How a column's values become the vendor's; `None`: as they are."""
+        if custom is None and name in self.phones and (region := self.config.get("phone_region")):
+            return f.phone(name, region)
+        format_ = f.format_of(schema)
+        if format_ == "date-time":
+            return f.date_time(name, self.render_date_time)
+        if format_ == "date":
+            return f.date_time(name, self.render_date)
+        return None
+
+    render_date_time: Any = None
+    """datetime (UTC) -> the vendor's form; `None` sends the text as it came."""
+    render_date: Any = None
+    """datetime (UTC midnight) -> the vendor's form; `None` sends the text as it came."""
+
+    def custom_values(self, record: JSON) -> JSON:
+        """The record's custom fields: field id -> value, of its columns and its container.
+
+        Raises:
+            Rejection: a value does not fit, or the container is no object.
+        """
+        values = f.apply(self.columns.custom, record, send_nulls=self.send_nulls)
+        if self.container and (inner := record.get(self.container)) is not None:
+            for name, value in self.unpack(inner).items():
+                if value is None and not self.send_nulls:
+                    continue
+                field = self.account_fields().find(name)
+                if field is not None:
+                    convert = self.converter(field.id, field, {})
+                    values[field.id] = convert(value) if convert and value is not None else value
+                else:
+                    self._unknown_custom(name, value, values)
+        return values
+
+    def _unknown_custom(self, name: str, value: Any, values: JSON) -> None:
+        treatment = self.config["unknown_fields"]
+        if treatment == "error":
+            raise invalid(f"{self.container}: the account has no custom field {name!r}")
+        if treatment == "send":
+            values[name] = value
+        elif name not in self._warned:
+            self._warned.add(name)
+            self.logger.warning(
+                "%s: left out, since the account has no custom field %r (setting unknown_fields)",
+                self.stream,
+                name,
+            )
+
+    def unpack(self, container: Any) -> JSON:
+        """The container's custom fields by id, key or name."""
+        if not isinstance(container, dict):
+            raise invalid(f"{self.container}: {f.shortened(container)} is not an object")
+        return container
+
+    # --- a record -------------------------------------------------------------------------------
+
+    def prepare(self, record: JSON, op: Operation) -> None:
+        """Turn a record into the operation: body, id, identities, group.
+
+        Raises:
+            Rejection: it must not be sent.
+        """
+        op.body = f.apply(self.columns.plain, record, send_nulls=self.send_nulls)
+
+    def key_suffix(self, op: Operation) -> str:
+        """What is part of the key whatever the key is."""
+        return ""
+
+    def meaning(self) -> Any:
+        """Settings that change what the vendor gets without changing a body; JSON values."""
+        return None
+
+    def admit(self, op: Operation) -> Rejection | None:
+        """A last look before an operation leaves.
+
+        Returns:
+            Why it is kept back.
+
+        Raises:
+            StopRun: nothing more must be sent in this run.
+        """
+        return None
+
+    def find(self, op: Operation) -> str | None:
+        """Ask the vendor for the record's id; `None` if there is none.
+
+        Raises:
+            Rejection: there is one that must not be touched.
+        """
+        raise NotImplementedError
+
+    def can_find(self, op: Operation) -> bool:
+        """Whether `find` can tell."""
+        return self.locates
+
+    @abc.abstractmethod
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Carry out operations that go together; the outcomes in the same order.
+
+        Raises:
+            Refused: the vendor said no to the request (halved by the caller if there are several).
+            Uncertain: a create or once request may have arrived.
+            StopRun: the run cannot go on.
+        """
+
+    def undo(self, op: Operation) -> None:  # noqa: B027 - only some need it
+        """Prepare the removal of what a ledger row stands for (`mirror`): body, from `op.handle`."""
+
+    def refresh(self, op: Operation) -> None:  # noqa: B027 - only some keep something
+        """What was read from the vendor may have changed: `find` must ask again."""
+
+
+class BatchSink(HTTPSink):
+    """Many records in a request, which may be sent again."""
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Deliver a batch, or remove one."""
+        if ops[0].delete:
+            return [self._remove(op) for op in ops]
+        return self.deliver(ops)
+
+    def _remove(self, op: Operation) -> Outcome:
+        try:
+            return self.remove(op)
+        except NotFound:
+            return Outcome(Kind.DELETED)
+
+    @abc.abstractmethod
+    def deliver(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Send one request with all of them."""
+
+    def remove(self, op: Operation) -> Outcome:
+        """Delete one; a 404 is a success."""
+        raise NotImplementedError
+
+
+class RecordSink(HTTPSink):
+    """One record at a time: found, then updated, or created."""
+
+    may_create = True
+    locates = True
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Create, update or delete one record."""
+        (op,) = ops
+        if op.delete:
+            try:
+                self.delete(op)
+            except NotFound:
+                pass
+            return [Outcome(Kind.DELETED)]
+        if op.handle is None:
+            return [Outcome(Kind.CREATED, self.create(op))]
+        try:
+            self.update(op)
+        except NotFound as error:
+            if op.own_handle:
+                return [Outcome.rejected(Reason.REFUSED, error.reason, status=error.status)]
+            return [Outcome(Kind.GONE)]
+        return [Outcome(Kind.UPDATED, op.handle)]
+
+    @abc.abstractmethod
+    def create(self, op: Operation) -> str | None:
+        """Create it; the vendor's id."""
+
+    @abc.abstractmethod
+    def update(self, op: Operation) -> None:
+        """Update `op.handle`."""
+
+    @abc.abstractmethod
+    def delete(self, op: Operation) -> None:
+        """Delete `op.handle`."""
+
+
+class LinkSink(HTTPSink):
+    """What hangs on a record that must exist; sent again, it changes nothing."""
+
+    locates = True
+    gathers = True
+
+
+class OnceSink(HTTPSink):
+    """What cannot be taken back: sent once, and never again when in doubt."""
+
+    modes = (UPSERT,)
+    once = True
+    no_delete = "what was sent cannot be taken back: a delete has nothing to undo"
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Perform one."""
+        (op,) = ops
+        return [Outcome(Kind.CREATED, self.perform(op))]
+
+    @abc.abstractmethod
+    def perform(self, op: Operation) -> str | None:
+        """Do it, with effect `ONCE`; what the vendor calls it, if anything."""
+
+
+def utc(moment: datetime.datetime, form: str) -> str:
+    """A moment in a vendor's form (strftime)."""
+    return moment.strftime(form)
+
+
+__all__ = [
+    "ALL_MODES", "BatchSink", "Effect", "HTTPSink", "LinkSink", "OnceSink", "RecordSink", "utc",
+]  # fmt: skip

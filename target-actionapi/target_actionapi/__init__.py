@@ -1,0 +1,1 @@
+"""Records into Merlin CRM: contacts, automations, calls and messages."""

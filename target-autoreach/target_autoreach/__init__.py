@@ -1,0 +1,1 @@
+"""Records into AutoReach: people and members."""

@@ -1,0 +1,185 @@
+"""What AutoReach takes: people (100 in a request) and members (one at a time)."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from singer_http import fields as f
+from singer_http.addresses import segment
+from singer_http.errors import Refused, reason_of
+from singer_http.operations import JSON, Effect, Kind, Operation, Outcome, invalid
+from singer_http.sinks import MIRROR, UPSERT, BatchSink, HTTPSink, RecordSink
+from typing_extensions import override
+
+from target_autoreach.listing import MemberIndex, first_page, read_all
+
+
+class AutoReachSink(HTTPSink):
+    """What people and members have in common."""
+
+    fields = ("email", "first_name", "last_name", "phone", "previous_contact_date", "external_id")
+    read_only = ("created_at", "updated_at")
+    personal = ("email", "phone")
+    phones = ("phone",)
+    container = "custom_fields"
+
+    @override
+    def setup(self) -> None:
+        self.format = self.config["custom_fields_format"]
+
+    @staticmethod
+    def render_date_time(moment: datetime.datetime) -> str:
+        """The vendor's form, the only one that its page shows."""
+        return moment.strftime("%Y-%m-%d %H:%M:%S +0000")
+
+    render_date = render_date_time
+
+    @override
+    def read_custom_fields(self) -> Sequence[f.CustomField]:
+        return [
+            f.CustomField(id=names[0], names=names)
+            for item in read_all(self, "custom_fields")
+            if (names := tuple(str(item[n]) for n in ("key", "name", "id") if item.get(n)))
+        ]
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        super().prepare(record, op)
+        custom = self.custom_values(record)
+        if not custom:
+            return
+        if self.format == "flat":
+            op.body = custom | op.body
+        elif self.format == "list":
+            op.body["custom_fields"] = [
+                {"key": key, "value": custom[key]} for key in sorted(custom)
+            ]
+        else:
+            op.body["custom_fields"] = custom
+
+    def write(
+        self, method: str, path: str, body: bytes | None, effect: Effect = Effect.IDEMPOTENT
+    ) -> Any:
+        """Send a request; a 2xx answer that lists errors is a refusal."""
+        answer = self.client.request(method, path, body=body, effect=effect, meter=self.meter)
+        if isinstance(answer.data, dict) and answer.data.get("errors"):
+            raise Refused(answer.status, reason_of(answer.data), answer.data)
+        return answer.data
+
+    def erase(self, path: str) -> None:
+        """Delete: "a response body is only generated if a delete is not successful"."""
+        answer = self.client.request("DELETE", path, meter=self.meter)
+        if answer.data:
+            raise Refused(answer.status, reason_of(answer.data), answer.data)
+
+
+class People(AutoReachSink, BatchSink):
+    """People, known by `id` or `external_id`; they cannot be read back."""
+
+    stream = "people"
+    modes = (UPSERT, MIRROR)
+    fields = ("id", *AutoReachSink.fields)
+    identities = (("id",), ("external_id",))
+    batch_limit = 100
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        if not op.delete:
+            super().prepare(record, op)
+        name = next((record[n] for n in ("id", "external_id") if record.get(n)), None)
+        if name is None:
+            raise invalid("a person needs id or external_id")
+        op.handle = str(name)
+        if self.keys not in People.identities:
+            op.identities = (op.handle,)
+
+    @override
+    def deliver(self, ops: Sequence[Operation]) -> list[Outcome]:
+        people = b",".join(op.payload for op in ops)
+        self.write("PATCH", "people", b'{"people":[' + people + b"]}")
+        return [Outcome(Kind.UPSERTED)] * len(ops)
+
+    @override
+    def remove(self, op: Operation) -> Outcome:
+        self.erase(f"people/{segment(op.handle or '')}")
+        return Outcome(Kind.DELETED)
+
+
+class Members(AutoReachSink, RecordSink):
+    """Members of lists, matched by email (else phone) and list."""
+
+    stream = "members"
+    fields = (*AutoReachSink.fields, "list_id")
+    read_only = ("id", *AutoReachSink.read_only)
+    identities = (("id",),)
+
+    @override
+    def writable(self) -> Sequence[str]:
+        # No schema is published: what members of the account have is what a member can have.
+        shown = {name for member in first_page(self, "members") for name in member}
+        known = {*self.fields, *self.read_only, "custom_fields"}
+        return (*self.fields, *sorted(shown - known))
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        if record.get("id"):
+            op.handle = str(record["id"])
+        super().prepare(record, op)
+        list_id = str(op.body.get("list_id") or "")
+        email, phone = fold_email(op.body.get("email")), fold_phone(op.body.get("phone"))
+        op.identities = tuple(f"{name} {list_id}" for name in (email, phone) if name)
+
+    @override
+    def find(self, op: Operation) -> str | None:
+        return self.index.find(
+            fold_email(op.body.get("email")),
+            fold_phone(op.body.get("phone")),
+            str(op.body.get("list_id") or ""),
+        )
+
+    @override
+    def refresh(self, op: Operation) -> None:
+        self.index.refresh()
+
+    @cached_property
+    def index(self) -> MemberIndex:
+        """The members of the account, read once per run at first use."""
+        return MemberIndex(
+            lambda: (
+                (
+                    str(member.get("id") or ""),
+                    fold_email(member.get("email")),
+                    fold_phone(member.get("phone")),
+                    str(member.get("list_id") or ""),
+                )
+                for member in read_all(self, "members")
+            )
+        )
+
+    @override
+    def create(self, op: Operation) -> str | None:
+        data = self.write("POST", "members", op.payload, Effect.CREATE)
+        made = data.get("data", data) if isinstance(data, dict) else None
+        return str(made["id"]) if isinstance(made, dict) and made.get("id") else None
+
+    @override
+    def update(self, op: Operation) -> None:
+        self.write("PUT", f"members/{segment(op.handle or '')}", op.payload)
+
+    @override
+    def delete(self, op: Operation) -> None:
+        self.erase(f"members/{segment(op.handle or '')}")
+
+
+def fold_email(value: Any) -> str:
+    """An email as it is compared: without case."""
+    return str(value or "").strip().casefold()
+
+
+def fold_phone(value: Any) -> str:
+    """A phone number as it is compared: its digits."""
+    return re.sub(r"\D", "", str(value or ""))

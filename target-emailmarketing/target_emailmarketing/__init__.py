@@ -1,0 +1,1 @@
+"""Records into Kasplo: the contacts of an email list."""

@@ -1,0 +1,1 @@
+"""Records into REI Software: contacts, and their tags, campaigns and workflows."""

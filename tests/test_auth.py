@@ -1,0 +1,197 @@
+"""Credentials: one token for all threads and the next runs, and clear refusals."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import requests_mock
+
+from singer_http.auth import BearerKey, ClientCredentials, HeaderKey, Renewable
+from singer_http.client import Client
+from singer_http.errors import BadCredentials, ComeBackLater
+
+API = "https://api.example/v1"
+TOKENS = "https://login.example/oauth/token"
+
+
+class Web(requests_mock.Mocker):
+    """What can be reached, and the requests for tokens that were made."""
+
+    bought: list[str]
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A token endpoint that numbers its tokens, and an API that takes any of them."""
+    with Web() as mock:
+        bought = mock.bought = []
+
+        def sell(request: Any, context: Any) -> dict[str, Any]:
+            bought.append(request.text)
+            time.sleep(0.05)
+            return {"access_token": f"token-number-{len(bought)}", "expires_in": 86400}
+
+        mock.post(TOKENS, json=sell)
+        mock.get(f"{API}/x", json={})
+        yield mock
+
+
+def credentials(
+    work_dir: Path | None = None, secret: str = "the-client-secret", **more: Any
+) -> Any:
+    options = {"audience": "https://api.example/", "work_dir": work_dir, **more}
+    return ClientCredentials(Client(TOKENS, max_retries=0), TOKENS, "the-id", secret, **options)
+
+
+def get(auth: Any) -> str:
+    """The Authorization header of a request to the API."""
+    request = requests.PreparedRequest()
+    request.headers = requests.structures.CaseInsensitiveDict()
+    return str(auth(request).headers["Authorization"])
+
+
+def test_keys_go_into_their_headers() -> None:
+    request = requests.PreparedRequest()
+    request.headers = requests.structures.CaseInsensitiveDict()
+    HeaderKey("api-key", " abc ")(request)
+    assert dict(BearerKey("def")(request).headers) == {
+        "api-key": "abc",
+        "Authorization": "Bearer def",
+    }
+
+
+@pytest.mark.parametrize("key", ["line\nbreak", "schlüssel", "tab\tbed"])
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(BadCredentials) as caught:
+        BearerKey(key)
+    assert key not in str(caught.value)
+
+
+def test_a_token_is_asked_for_in_json(web: Web) -> None:
+    assert get(credentials()) == "Bearer token-number-1"
+    assert json.loads(web.bought[0]) == {
+        "client_id": "the-id",
+        "client_secret": "the-client-secret",
+        "audience": "https://api.example/",
+        "grant_type": "client_credentials",
+    }
+
+
+def test_the_client_finds_that_it_can_be_renewed() -> None:
+    assert isinstance(credentials(), Renewable)
+
+
+def test_one_token_serves_all_threads(web: Web) -> None:
+    auth, seen = credentials(), []
+    threads = [threading.Thread(target=lambda: seen.append(get(auth))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ["Bearer token-number-1"] * 8
+
+
+def test_one_token_serves_the_next_run(web: Web, tmp_path: Path) -> None:
+    assert get(credentials(tmp_path)) == get(credentials(tmp_path)) == "Bearer token-number-1"
+    (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "the-id" not in file.name
+    assert "the-client-secret" not in file.read_text()
+
+
+@pytest.mark.parametrize("change", ["secret", "audience"])
+def test_other_credentials_do_not_get_this_token(web: Web, tmp_path: Path, change: str) -> None:
+    get(credentials(tmp_path))
+    assert get(credentials(tmp_path, **{change: "other"})) == "Bearer token-number-2"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"token": "x"}',
+        b'{"token": 1, "expires_at": 9e12}',
+        b'{"token": "a\\nb", "expires_at": 9e12}',
+        b'{"token": "x", "expires_at": "soon"}',
+    ],
+)
+def test_a_damaged_file_is_as_good_as_none(web: Web, tmp_path: Path, content: bytes) -> None:
+    get(credentials(tmp_path))
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(content)
+    assert get(credentials(tmp_path)) == "Bearer token-number-2"
+
+
+def test_a_token_is_renewed_before_its_end(web: Web, tmp_path: Path) -> None:
+    auth = credentials(tmp_path)
+    web.post(TOKENS, json={"access_token": "short-lived", "expires_in": 30})
+    assert get(auth) == "Bearer short-lived"
+    web.post(TOKENS, json={"access_token": "another-one"})
+    assert get(auth) == get(auth) == "Bearer another-one"
+
+
+def test_threads_that_got_a_401_together_buy_one_token(web: Web) -> None:
+    auth = credentials()
+    get(auth)
+    web.get(f"{API}/x", status_code=401)
+    web.get(f"{API}/x", request_headers={"Authorization": "Bearer token-number-2"}, json={"a": 1})
+    client, seen = Client(API, auth=auth), []
+    threads = [
+        threading.Thread(target=lambda: seen.append(client.request("GET", "x").data))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [{"a": 1}] * 4
+    assert len(web.bought) == 2
+
+
+def test_a_renewed_token_replaces_the_stored_one(web: Web, tmp_path: Path) -> None:
+    auth = credentials(tmp_path)
+    web.get(f"{API}/x", [{"status_code": 401}, {"json": {}}])
+    Client(API, auth=auth).request("GET", "x")
+    assert get(credentials(tmp_path)) == "Bearer token-number-2"
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "Unauthorized"), (403, "no such audience")])
+def test_a_refusal_of_the_token_endpoint_is_final_and_clear(
+    web: Web, status: int, said: str
+) -> None:
+    web.post(TOKENS, status_code=status, json={"error": "access_denied", "error_description": said})
+    with pytest.raises(BadCredentials, match=f"client_id and client_secret.*{said}") as caught:
+        Client(API, auth=credentials()).request("GET", "x")
+    assert "the-client-secret" not in str(caught.value)
+    assert web.call_count == 1
+
+
+def test_the_token_endpoint_can_ask_for_a_pause(web: Web) -> None:
+    reset = str(int(time.time()) + 5000)
+    web.post(TOKENS, status_code=429, headers={"X-RateLimit-Reset": reset})
+    with pytest.raises(ComeBackLater):
+        Client(API, auth=credentials()).request("GET", "x")
+
+
+def test_an_answer_without_a_token_names_the_setting(web: Web) -> None:
+    web.post(TOKENS, text="<html>login</html>")
+    with pytest.raises(BadCredentials, match="auth_url"):
+        get(credentials())
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_cache(
+    web: Web, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert get(credentials(tmp_path / "gone")) == "Bearer token-number-1"
+    assert "cannot be kept" in caplog.text

@@ -1,0 +1,325 @@
+"""The rate limit as the vendor sees it: never more than allowed, and hardly less."""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import itertools
+import json
+import random
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from singer_http.errors import StopRun
+from singer_http.limits import Limit, Limiter, _Ring, parse_limits
+
+DAY = 86400
+
+
+def busiest(arrivals: list[float], seconds: float) -> int:
+    """Return how many requests the fullest window of that length holds."""
+    arrivals = sorted(arrivals)
+    return max(
+        (bisect.bisect_left(arrivals, at + seconds) - k for k, at in enumerate(arrivals)), default=0
+    )
+
+
+# --- what the setting means
+
+
+@pytest.mark.parametrize(
+    ("spec", "limits"),
+    [
+        ("", ()),
+        (" ", ()),
+        ("10/s", (Limit(10, 1),)),
+        ("100/10s,200000/day", (Limit(100, 10), Limit(200_000, DAY))),
+        ("5/min, 6/m,7/h,8/hour,9/d", tuple(map(Limit, range(5, 10), (60, 60, 3600, 3600, DAY)))),
+        ("3 / 0.5s", (Limit(3, 0.5),)),
+    ],
+)
+def test_a_limit_is_read(spec: str, limits: tuple[Limit, ...]) -> None:
+    assert parse_limits(spec) == limits
+
+
+@pytest.mark.parametrize(
+    "spec", ["ten/s", "10", "10/", "10/week", "0/s", "10/0s", "-1/s", "1/s;2/d"]
+)
+def test_what_is_no_limit_is_refused_with_the_settings_name(spec: str) -> None:
+    with pytest.raises(ValueError, match="rate_limit"):
+        Limiter(spec, "someone", None)
+
+
+def test_no_limit_lets_everything_through(tmp_path: Path) -> None:
+    limiter = Limiter("", "someone", tmp_path / "work")
+    for _ in range(1000):
+        with limiter.permit():
+            pass
+    assert limiter.snapshot().windows == ()
+    assert not (tmp_path / "work").exists()
+
+
+# --- never more than allowed: any number of processes, latencies, deaths and clocks set back
+
+
+class Simulation:
+    """Processes that send as fast as they may, with a clock that only exists here."""
+
+    def __init__(self, specs: list[str], path: Path) -> None:
+        self.now, self.offset = 1e9, 0.0
+        self.limits = [parse_limits(spec) for spec in specs]
+        self.path = path
+        self.rings = [self.start(process) for process in range(len(specs))]
+        self.arrivals: list[float] = []
+        self.events: list[tuple[float, int, int, float | None]] = []
+        self.numbers = itertools.count()
+
+    def start(self, process: int) -> _Ring:
+        capacity = max(limit.count for limit in self.limits[process])
+        return _Ring(self.path, capacity, lambda: self.now + self.offset)
+
+    def kill(self, process: int) -> None:
+        """Let a process die with its requests in flight, and start it again."""
+        self.events = [e for e in self.events if e[2] != process or e[3] is not None]
+        heapq.heapify(self.events)
+        self.rings[process] = self.start(process)
+
+    def plan(self, at: float, process: int, latency: float | None) -> None:
+        """Plan a request that takes `latency`, or the answer to one (None)."""
+        heapq.heappush(self.events, (at, next(self.numbers), process, latency))
+
+    def step(self) -> None:
+        self.now, _, process, latency = heapq.heappop(self.events)
+        if latency is None:
+            self.rings[process].give()
+        elif delay := self.rings[process].take(self.limits[process]):
+            self.plan(self.now + delay, process, latency)
+        else:
+            self.arrivals.append(self.now + random.uniform(0, latency))
+            self.plan(self.now + latency, process, None)
+
+    def holds(self) -> bool:
+        """Say whether no window that all processes know held more than the largest limit of it."""
+        known = [{limit.seconds: limit.count for limit in limits} for limits in self.limits]
+        return all(
+            busiest(self.arrivals, seconds) <= max(counts[seconds] for counts in known)
+            for seconds in set.intersection(*map(set, known))
+        )
+
+
+SPECS = st.sampled_from(["1/s", "3/s", "4/2s,7/10s", "5/10s", "2/s,9/h"])
+REQUESTS = st.tuples(st.integers(0, 2), st.floats(0, 3), st.floats(0, 0.9))
+TROUBLE = st.tuples(st.integers(0, 60), st.integers(0, 2), st.sampled_from([0.0, -0.5, -5.0, -9e5]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    specs=st.one_of(SPECS.map(lambda spec: [spec] * 3), st.lists(SPECS, min_size=3, max_size=3)),
+    requests=st.lists(REQUESTS, min_size=1, max_size=60),
+    trouble=st.lists(TROUBLE, max_size=4),
+    seed=st.integers(0, 1000),
+)
+def test_no_window_ever_holds_more_than_the_limit(
+    specs: list[str],
+    requests: list[tuple[int, float, float]],
+    trouble: list[tuple[int, int, float]],
+    seed: int,
+) -> None:
+    random.seed(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        world = Simulation(specs, Path(folder) / "x.ring")
+        for process, after, latency in requests:
+            world.plan(world.now + after, process, latency)
+        steps = 0
+        while world.events:
+            for at, process, offset in trouble:
+                if at == steps:
+                    world.offset += offset
+                    world.kill(process)
+            if world.events:
+                world.step()
+            steps += 1
+            assert steps < 200_000, "waits for ever"
+        assert world.holds()
+
+
+def test_long_windows_are_used_to_95_percent(tmp_path: Path) -> None:
+    world = Simulation(["100/10s,200000/day"], tmp_path / "x.ring")
+    for _ in range(4):
+        world.plan(world.now, 0, 0.02)
+    end = world.now + 600
+    while world.now < end:
+        answered = world.events[0][3] is None
+        world.step()
+        if answered:
+            world.plan(world.now, 0, 0.02)
+    assert world.holds()
+    assert len(world.arrivals) >= 0.95 * 100 * 60
+
+
+# --- threads and processes, on the real clock
+
+SENDER = """
+import json, random, sys, threading, time
+from pathlib import Path
+from singer_http.limits import Limiter
+
+limiter = Limiter(sys.argv[1], "someone", Path(sys.argv[2]))
+end, arrivals = time.monotonic() + float(sys.argv[3]), []
+
+def send():
+    while time.monotonic() < end:
+        with limiter.permit():
+            there = random.uniform(0, 0.02)
+            time.sleep(there)
+            arrivals.append(time.monotonic())
+            time.sleep(0.02 - there)
+
+threads = [threading.Thread(target=send) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(json.dumps(arrivals))
+"""
+
+
+def run_senders(processes: int, spec: str, folder: Path, seconds: float) -> list[float]:
+    """Send from several processes with 20 ms of latency; return when the vendor saw what."""
+    command = [sys.executable, "-c", SENDER, spec, str(folder), str(seconds)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
+    return [at for one in running for at in json.loads(one.communicate()[0])]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_threads_and_processes_share_a_second_and_use_90_percent_of_it(
+    processes: int, tmp_path: Path
+) -> None:
+    arrivals = run_senders(processes, "40/s", tmp_path, 4)
+    assert busiest(arrivals, 1) <= 40
+    steady = [at for at in arrivals if 1 <= at - min(arrivals) < 4]
+    if processes == 1:
+        assert len(steady) >= 0.9 * 40 * 3 - 1
+
+
+def test_a_dead_process_gives_its_permits_back(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, pathlib; from singer_http.limits import Limiter\n"
+        "limiter = Limiter('2/s', 'someone', pathlib.Path(sys.argv[1]))\n"
+        "with limiter.permit(), limiter.permit(): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    limiter = Limiter("2/s", "someone", tmp_path)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=30)
+    died = time.monotonic()
+    with limiter.permit():
+        assert 1 < time.monotonic() - died < 4
+
+
+def test_a_window_outlives_a_run(tmp_path: Path) -> None:
+    first = Limiter("3/day", "someone", tmp_path)
+    for _ in range(3):
+        with first.permit():
+            pass
+    del first
+    assert Limiter("3/day", "someone", tmp_path).snapshot().windows == ((Limit(3, DAY), 3),)
+    assert Limiter("3/day", "someone else", tmp_path).snapshot().windows == ((Limit(3, DAY), 0),)
+
+
+def test_a_new_limit_counts_what_was_sent_under_the_old(tmp_path: Path) -> None:
+    for spec, sent, used in [("2/h", 2, 0), ("5/h", 3, 2), ("4/h,9/day", 0, 5), ("9/day", 4, 5)]:
+        limiter = Limiter(spec, "someone", tmp_path)
+        assert {number for _, number in limiter.snapshot().windows} == {used}
+        for _ in range(sent):
+            with limiter.permit():
+                pass
+        del limiter
+
+
+def test_a_clock_set_back_holds_nobody_up_for_longer_than_the_window(tmp_path: Path) -> None:
+    now = 1e9
+    limiter = Limiter("2/h", "someone", tmp_path, clock=lambda: now)
+    for _ in range(2):
+        with limiter.permit():
+            pass
+    now -= 30 * DAY
+    assert limiter.snapshot().windows[0][1] == 2
+    now += 3650
+    assert limiter.snapshot().windows[0][1] == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", b"\xff" * 2000, None])
+def test_a_damaged_file_stops_nobody(tmp_path: Path, damage: bytes | None) -> None:
+    limiter = Limiter("5/h", "someone", tmp_path)
+    with limiter.permit():
+        (ring,) = tmp_path.glob("*.ring")
+        whole = ring.read_bytes()
+        ring.write_bytes(whole[:-5] if damage is None else damage)
+    used = limiter.snapshot().windows[0][1]
+    assert used == 1
+    with Limiter("5/h", "someone", tmp_path).permit():
+        pass
+
+
+def test_waiting_costs_no_cpu_and_stop_ends_it(tmp_path: Path) -> None:
+    limiter = Limiter("1/day", "someone", tmp_path)
+    ends: list[str] = []
+
+    def wait() -> None:
+        try:
+            with limiter.permit():
+                ends.append("sent")
+        except StopRun:
+            ends.append("stopped")
+
+    with limiter.permit():
+        threads = [threading.Thread(target=wait) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        before = time.process_time()
+        time.sleep(1)
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.2
+    limiter.stop()
+    for thread in threads:
+        thread.join(2)
+    assert ends == ["stopped"] * 4
+
+
+def test_the_time_spent_waiting_is_told() -> None:
+    limiter = Limiter("1/0.2s", "someone", None)
+    for _ in range(3):
+        with limiter.permit():
+            pass
+    assert 0.35 < limiter.snapshot().waited < 2
+
+
+def test_a_permit_is_cheap_whatever_the_limit(tmp_path: Path) -> None:
+    limiter = Limiter("200000/day", "someone", tmp_path)
+    began = time.process_time()
+    for _ in range(5_000):
+        with limiter.permit():
+            pass
+    assert (time.process_time() - began) / 5_000 < 0.0005
+
+
+def test_the_file_is_its_owners_and_names_no_account(tmp_path: Path) -> None:
+    limiter = Limiter("1/s", "someone", tmp_path / "work")
+    files = list((tmp_path / "work").iterdir())
+    assert limiter.limits
+    assert stat.S_IMODE((tmp_path / "work").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert not any("someone" in file.name for file in files)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StopRun, match="work_dir"):
+        Limiter("1/s", "someone", tmp_path / "file" / "work")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
