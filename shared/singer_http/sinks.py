@@ -15,14 +15,14 @@ from __future__ import annotations
 import abc
 import datetime
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from singer_http import fields as f
 from singer_http.errors import ConfigError, NotFound
-from singer_http.operations import JSON, Effect, Kind, Operation, Outcome, Reason, Rejection, invalid
+from singer_http.operations import JSON, Kind, Operation, Outcome, Reason, Rejection, invalid
 
 if TYPE_CHECKING:
     import logging
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from singer_http.client import Client
     from singer_http.report import Counts
     from singer_http.target import HTTPTarget
+
+Render = Callable[[datetime.datetime], Any]
+"""A moment in UTC -> the vendor's form."""
 
 UPSERT, UPDATE, CREATE, MIRROR = "upsert", "update", "create", "mirror"
 ALL_MODES = (UPSERT, UPDATE, CREATE, MIRROR)
@@ -164,14 +167,14 @@ class HTTPSink(abc.ABC):
             return f.phone(name, region)
         format_ = f.format_of(schema)
         if format_ == "date-time":
-            return f.date_time(name, self.render_date_time)
+            return f.date_time(name, type(self).render_date_time)
         if format_ == "date":
-            return f.date_time(name, self.render_date)
+            return f.date_time(name, type(self).render_date)
         return None
 
-    render_date_time: Any = None
+    render_date_time: ClassVar[Render | None] = None
     """datetime (UTC) -> the vendor's form; `None` sends the text as it came."""
-    render_date: Any = None
+    render_date: ClassVar[Render | None] = None
     """datetime (UTC midnight) -> the vendor's form; `None` sends the text as it came."""
 
     def custom_values(self, record: JSON) -> JSON:
@@ -358,13 +361,3 @@ class OnceSink(HTTPSink):
     @abc.abstractmethod
     def perform(self, op: Operation) -> str | None:
         """Do it, with effect `ONCE`; what the vendor calls it, if anything."""
-
-
-def utc(moment: datetime.datetime, form: str) -> str:
-    """A moment in a vendor's form (strftime)."""
-    return moment.strftime(form)
-
-
-__all__ = [
-    "ALL_MODES", "BatchSink", "Effect", "HTTPSink", "LinkSink", "OnceSink", "RecordSink", "utc",
-]  # fmt: skip

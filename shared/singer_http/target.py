@@ -298,7 +298,7 @@ def read_batch(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for path in message.get("manifest", ()):
         head, tail = StorageTarget.split_url(path)
         try:
-            with StorageTarget.from_url(head).fs(create=False) as files, files.open(tail, "rb") as raw:
+            with StorageTarget.from_url(head).open(tail, mode="rb") as raw:
                 opened = gzip.open(raw) if encoding.get("compression") == "gzip" else raw
                 for line in opened:
                     if line.strip():

@@ -18,25 +18,30 @@ from typing_extensions import override
 from target_autoreach.listing import MemberIndex, first_page, read_all
 
 
+def render(moment: datetime.datetime) -> str:
+    """A moment in the vendor's form, the only one that its page shows."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S +0000")
+
+
+FIELDS = ("email", "first_name", "last_name", "phone", "previous_contact_date", "external_id")
+"""Of people and of members, by the vendor's page."""
+READ_ONLY = ("created_at", "updated_at")
+
+
 class AutoReachSink(HTTPSink):
     """What people and members have in common."""
 
-    fields = ("email", "first_name", "last_name", "phone", "previous_contact_date", "external_id")
-    read_only = ("created_at", "updated_at")
+    fields = FIELDS
+    read_only = READ_ONLY
     personal = ("email", "phone")
     phones = ("phone",)
     container = "custom_fields"
+    render_date_time = render
+    render_date = render
 
     @override
     def setup(self) -> None:
         self.format = self.config["custom_fields_format"]
-
-    @staticmethod
-    def render_date_time(moment: datetime.datetime) -> str:
-        """The vendor's form, the only one that its page shows."""
-        return moment.strftime("%Y-%m-%d %H:%M:%S +0000")
-
-    render_date = render_date_time
 
     @override
     def read_custom_fields(self) -> Sequence[f.CustomField]:
@@ -82,7 +87,7 @@ class People(AutoReachSink, BatchSink):
 
     stream = "people"
     modes = (UPSERT, MIRROR)
-    fields = ("id", *AutoReachSink.fields)
+    fields = ("id", *FIELDS)
     identities = (("id",), ("external_id",))
     batch_limit = 100
 
@@ -113,8 +118,8 @@ class Members(AutoReachSink, RecordSink):
     """Members of lists, matched by email (else phone) and list."""
 
     stream = "members"
-    fields = (*AutoReachSink.fields, "list_id")
-    read_only = ("id", *AutoReachSink.read_only)
+    fields = (*FIELDS, "list_id")
+    read_only = ("id", *READ_ONLY)
     identities = (("id",),)
 
     @override

@@ -1,0 +1,168 @@
+"""Running a plugin as a user does: console script, Singer lines in; exit code, files, messages out."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from singer_sandbox import Sandbox
+
+JSON = dict[str, Any]
+SCRIPTS = Path(sys.executable).parent
+LIMIT = 60.0
+"""Seconds that a plugin gets in a test."""
+
+TEXT = {"type": ["string", "null"]}
+
+
+def schema(
+    stream: str, properties: Sequence[str] | Mapping[str, Any], keys: Sequence[str] = ("id",)
+) -> JSON:
+    """A SCHEMA message; properties given by name are text."""
+    if not isinstance(properties, Mapping):
+        properties = dict.fromkeys(properties, TEXT)
+    return {
+        "type": "SCHEMA",
+        "stream": stream,
+        "schema": {"type": "object", "properties": dict(properties)},
+        "key_properties": list(keys),
+    }
+
+
+def record(stream: str, **fields: Any) -> JSON:
+    """A RECORD message."""
+    return {"type": "RECORD", "stream": stream, "record": fields}
+
+
+def state(value: Any) -> JSON:
+    """A STATE message."""
+    return {"type": "STATE", "value": value}
+
+
+@dataclass
+class Result:
+    """What a run left."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    report: JSON
+    rejects: list[JSON]
+    """The RECORD lines of the rejects file."""
+
+    @property
+    def states(self) -> list[Any]:
+        """The STATE values on stdout."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def error(self) -> str:
+        """The last line on stderr that reports an error, without its prefix."""
+        lines = [line for line in self.stderr.splitlines() if "| ERROR" in line]
+        return lines[-1].rpartition(" | ")[2] if lines else ""
+
+    def counts(self, stream: str) -> JSON:
+        """A stream's counts that are not zero."""
+        counts = self.report["streams"][stream]
+        return {
+            name: value
+            for name, value in counts.items()
+            if value and name not in {"seconds", "requests", "retries", "notes"}
+        }
+
+
+class Plugin:
+    """A plugin with its settings and its work_dir."""
+
+    def __init__(self, name: str, sandbox: Sandbox, directory: Path, **config: Any) -> None:
+        self.name = name
+        self.sandbox = sandbox
+        self.directory = directory
+        self.work_dir = directory / "work"
+        self.config: JSON = {
+            **sandbox.settings(name),
+            "rate_limit": "",
+            "work_dir": str(self.work_dir),
+            **config,
+        }
+
+    def start(
+        self, messages: Iterable[JSON | str] | Path | None, *args: str, **config: Any
+    ) -> subprocess.Popen[bytes]:
+        """Start it; `messages` become its input, none leaves the input open."""
+        settings = {**self.config, **config}
+        path = self.directory / "config.json"
+        path.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
+        stdin: Any = subprocess.PIPE
+        if isinstance(messages, Path):
+            stdin = messages.open("rb")
+        elif messages is not None:
+            lines = self.directory / "input.jsonl"
+            lines.write_text(
+                "".join(m if isinstance(m, str) else json.dumps(m) + "\n" for m in messages)
+            )
+            stdin = lines.open("rb")
+        return subprocess.Popen(
+            [str(SCRIPTS / self.name), "--config", str(path), *args],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.directory,
+        )
+
+    def finish(self, process: subprocess.Popen[bytes], sync: str = "default") -> Result:
+        """Wait for its end."""
+        try:
+            out, err = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            out, err = process.communicate()
+            raise AssertionError(f"{self.name} hung:\n{err.decode()[-2000:]}") from None
+        return Result(
+            process.returncode, out.decode(), err.decode(), self.report(sync), self.rejects(sync)
+        )
+
+    def run(
+        self, messages: Iterable[JSON | str] | Path, *args: str, sync: str = "default", **config: Any
+    ) -> Result:
+        """Run it to its end."""
+        if sync != "default":
+            config["sync"] = sync
+        return self.finish(self.start(messages, *args, **config), sync)
+
+    def path(self, kind: str, sync: str = "default") -> Path:
+        """One of its files in work_dir."""
+        stem = self.name if sync == "default" else f"{self.name}.{sync}"
+        return self.work_dir / f"{stem}.{kind}"
+
+    def report(self, sync: str = "default") -> JSON:
+        """The report, empty if there is none."""
+        path = self.path("report.json", sync)
+        found: JSON = json.loads(path.read_text()) if path.exists() else {}
+        return found
+
+    def rejects(self, sync: str = "default") -> list[JSON]:
+        """The RECORD lines of the rejects file."""
+        path = self.path("rejects.jsonl", sync)
+        if not path.exists():
+            return []
+        messages = [json.loads(line) for line in path.read_text().splitlines()]
+        return [message for message in messages if message["type"] == "RECORD"]
+
+
+def adds_up(report: JSON) -> bool:
+    """Every record of every stream is accounted for."""
+    parts = (
+        "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected", "skipped",
+    )  # fmt: skip
+    return all(
+        counts["received"] == sum(counts[part] for part in parts)
+        for stream in report["streams"].values()
+        for counts in (stream, *([stream["retried"]] if "retried" in stream else []))
+    )
