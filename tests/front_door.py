@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import signal
 import subprocess
@@ -85,6 +86,7 @@ class Plugin:
         self.sandbox = sandbox
         self.directory = directory
         self.work_dir = directory / "work"
+        self.command = [str(SCRIPTS / name)]
         self.config: JSON = {
             **sandbox.settings(name),
             "rate_limit": "",
@@ -109,7 +111,7 @@ class Plugin:
             )
             stdin = lines.open("rb")
         return subprocess.Popen(
-            [str(SCRIPTS / self.name), "--config", str(path), *args],
+            [*self.command, "--config", str(path), *args],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -135,6 +137,13 @@ class Plugin:
         if sync != "default":
             config["sync"] = sync
         return self.finish(self.start(messages, *args, **config), sync)
+
+    def dying(self, step: str, nth: int = 1) -> Plugin:
+        """The same target, which kills itself at a step (see `dying.py`)."""
+        twin = copy.copy(self)
+        script = Path(__file__).with_name("dying.py")
+        twin.command = [sys.executable, str(script), step, str(nth), self.name]
+        return twin
 
     def path(self, kind: str, sync: str = "default") -> Path:
         """One of its files in work_dir."""

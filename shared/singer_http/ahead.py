@@ -7,6 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 Argument = TypeVar("Argument")
@@ -36,35 +38,32 @@ class Ahead:
         return future
 
     def map(
-        self,
-        call: Callable[[Argument], Result],
-        arguments: Iterable[Argument],
-        wait: Callable[[Future[Result]], Result] = Future.result,
+        self, call: Callable[[Argument], Result], arguments: Iterable[Argument]
     ) -> Iterator[Result]:
         """Call with each argument, no more ahead than threads can be busy with.
 
         Args:
             call: made in any thread.
             arguments: taken one by one, as calls are needed.
-            wait: how to wait for a result.
 
-        Yields:
-            The results, in the order of the arguments. The first error ends it, and the calls
-            that have not begun.
+        Returns:
+            The results, in the order of the arguments; the first calls are on their way already.
+            The first error ends it, and the calls that have not begun.
         """
-        waiting: deque[Future[Result]] = deque()
-        source = iter(arguments)
+        futures = (self.submit(partial(call, argument)) for argument in arguments)
+        # One more than there are threads: none has to wait for the reader.
+        waiting = deque(islice(futures, self._most + 1))
+        return self._results(waiting, futures)
+
+    @staticmethod
+    def _results(
+        waiting: deque[Future[Result]], futures: Iterator[Future[Result]]
+    ) -> Iterator[Result]:
         try:
-            while True:
-                while len(waiting) <= self._most:
-                    try:
-                        argument = next(source)
-                    except StopIteration:
-                        break
-                    waiting.append(self.submit(lambda argument=argument: call(argument)))  # type: ignore[misc]
-                if not waiting:
-                    return
-                yield wait(waiting.popleft())
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(islice(futures, 1))
+                yield result
         finally:
             for future in waiting:
                 future.cancel()

@@ -6,6 +6,7 @@ SingerHTTPError
 │   ├── BadCredentials    change the key, or ask the vendor for the right
 │   ├── ComeBackLater     run again at the time that it names
 │   ├── VendorDown        run again when the vendor is back
+│   ├── Incomplete        not everything could be read: look at the paging settings
 │   ├── Misdirected       the request is wrong, not the row: look at the address settings
 │   └── Cancelled         nothing: the run is being ended from outside
 ├── Refused               the vendor said no to this row: reject it
@@ -56,6 +57,10 @@ class ComeBackLater(StopRun):
 
 class VendorDown(StopRun):
     """No usable answer after `max_retries` further tries."""
+
+
+class Incomplete(StopRun):
+    """The vendor has more than it gave: look at the paging settings that the text names."""
 
 
 class Misdirected(StopRun):

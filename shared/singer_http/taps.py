@@ -1,0 +1,111 @@
+"""A tap of an HTTP API: what the taps share."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Tap
+from typing_extensions import override
+
+from singer_http.ahead import Ahead
+from singer_http.errors import ConfigError, Interrupted
+from singer_http.messages import PageWriter
+from singer_http.plugin import HTTPPlugin
+
+if TYPE_CHECKING:
+    from singer_sdk import Stream
+
+    from singer_http.streams import HTTPStream
+
+
+class HTTPTap(HTTPPlugin, Tap):
+    """A tap whose streams are `HTTPStream`s. A subclass sets `stream_types`."""
+
+    message_writer_class = PageWriter
+
+    stream_types: ClassVar[tuple[type[HTTPStream], ...]] = ()
+    """The streams, each made once."""
+
+    _signal: int | None = None
+    _busy = False
+
+    @override
+    def discover_streams(self) -> Sequence[Stream]:
+        return [stream(self) for stream in self.stream_types]
+
+    @cached_property
+    def ahead(self) -> Ahead:
+        """The threads that fetch ahead."""
+        return Ahead(int(self.config["concurrency"]))
+
+    def write(self, lines: bytes) -> None:
+        """Write encoded messages, each with its line break."""
+        self.message_writer.write(lines)  # type: ignore[attr-defined]
+
+    def flush(self) -> None:
+        """Let everything that was written be read."""
+        self.message_writer.flush()  # type: ignore[attr-defined]
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Let a signal wait until records and bookmarks fit together."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+        if self._signal is not None:
+            self._end(self._signal)
+
+    @override
+    def on_signal(self, signum: int) -> None:
+        # A second signal does not wait: the reader of stdout may have stopped reading.
+        if self._busy and self._signal is None:
+            self._signal = signum
+            return
+        self._end(signum)
+
+    def _end(self, signum: int) -> None:
+        """Write where things stand, and end."""
+        if "client" in self.__dict__:
+            self.client.stop()
+        if not self._busy and getattr(self, "_state_writer", None) and self.state:
+            self.state_writer.write_state(self.state)
+        raise Interrupted(signum)
+
+    @classmethod
+    @override
+    def invoke(
+        cls,
+        *,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().invoke(
+            state=_object(state, "--state"), catalog=_object(catalog, "--catalog"), **kwargs
+        )
+
+
+def _object(file: IO[str] | None, option: str) -> IO[str] | None:
+    """The same text, if it is a JSON object.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if file is None:
+        return None
+    text = file.read()
+    try:
+        good = isinstance(json.loads(text), dict)
+    except ValueError:
+        good = False
+    if not good:
+        message = f"{option} is no JSON object"
+        raise ConfigError(message)
+    return io.StringIO(text)

@@ -1,0 +1,64 @@
+"""Runs a target that kills itself (SIGKILL) at a step of a batch: `dying.py STEP NTH TARGET ARGS...`.
+
+Steps: before_pending, after_pending, after_answer, before_acknowledged, after_acknowledged. The
+steps in between (the request has left, the vendor has done the work) are the sandbox's to hold.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from singer_http.delivery import Delivery
+from singer_http.ledger import Ledger
+
+TARGETS = {
+    "target-autoreach": ("target_autoreach.target", "TargetAutoReach"),
+    "target-reisoftware": ("target_reisoftware.target", "TargetReiSoftware"),
+    "target-emailmarketing": ("target_emailmarketing.target", "TargetEmailMarketing"),
+    "target-actionapi": ("target_actionapi.target", "TargetActionApi"),
+}
+
+
+def dies(method: Callable[..., Any], nth: int, *, before: bool) -> Callable[..., Any]:
+    """The method, which ends the process before or after its nth call."""
+    calls = 0
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if before and calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = method(*args, **kwargs)
+        if calls == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return dying
+
+
+PLACES: dict[str, tuple[type, str, bool]] = {
+    "before_pending": (Ledger, "mark_pending", True),
+    "after_pending": (Ledger, "mark_pending", False),
+    "after_answer": (Delivery, "_answered", True),
+    "before_acknowledged": (Ledger, "commit", True),
+    "after_acknowledged": (Ledger, "commit", False),
+}
+
+
+def main() -> None:
+    """Arm the step and run the target."""
+    step, nth, name, *arguments = sys.argv[1:]
+    owner, method, before = PLACES[step]
+    setattr(owner, method, dies(getattr(owner, method), int(nth), before=before))
+    module, target = TARGETS[name]
+    sys.argv = [name, *arguments]
+    getattr(importlib.import_module(module), target).cli()
+
+
+if __name__ == "__main__":
+    main()
