@@ -30,7 +30,7 @@ KINDS = {"string": None, "number": "integer"}
 
 @cache
 def about(plugin: str) -> dict[str, Any]:
-    command = [Path(sys.executable).with_name(plugin), "--about", "--format", "json"]
+    command = [str(Path(sys.executable).with_name(plugin)), "--about", "--format", "json"]
     shown = subprocess.run(command, capture_output=True, check=True, text=True)
     return dict(json.loads(shown.stdout))
 
