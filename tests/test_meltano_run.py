@@ -1,4 +1,4 @@
-"""The whole way, as a user goes it: `meltano run` from PostgreSQL into AutoReach and into DuckDB."""
+"""The whole way, as a user goes it: `meltano run` out of PostgreSQL, and into DuckDB."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from demo import warehouse
 from demo.meltano import ROOT, Meltano
 from demo.postgres import database, postgres

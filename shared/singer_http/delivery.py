@@ -17,10 +17,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from singer_http.errors import Misdirected, NotFound, Refused, Uncertain, VendorDown
+from singer_http.errors import Misdirected, NotFound, Refused, StopRun, Uncertain, VendorDown
 from singer_http.operations import (
     DELETED,
     JSON,
+    SAME,
     Effect,
     Entry,
     Kind,
@@ -48,8 +49,6 @@ BUFFER_BYTES = 16 * 1024 * 1024
 """Records held back for a full window, at most."""
 COMMIT_AT = 64
 """Operations that are marked as pending in one commit, where each is a request of its own."""
-SAME = "="
-"""A ledger row's handle that is its key."""
 
 
 class Delivery:
@@ -85,6 +84,8 @@ class Delivery:
         self.waiting: deque[Operation] = deque()
         self.ready: list[Operation] = []
         self.busy: set[str] = set()
+        self.gathering: set[str | None] = set()
+        """Records for which a call is under way, where what hangs on one goes in one call."""
         self.began = time.monotonic()
         if sink.may_create or sink.once:
             self.ledger.require_durable()
@@ -103,7 +104,8 @@ class Delivery:
             resend: a person said that it did not arrive.
         """
         op, rejection = self.intake.operation(record, line, self.run.next_seq())
-        op.retried, op.resend = retried, resend
+        if retried:
+            op.retried, op.resend = True, resend
         self._counts(op).received += 1
         if rejection is not None:
             self.reject(op, rejection)
@@ -121,7 +123,7 @@ class Delivery:
 
     def take_invalid(self, record: JSON, line: bytes, rejection: Rejection) -> None:
         """Take in a record that cannot even be mapped."""
-        op = Operation(text_key(record), delete=False, line=line, seq=self.run.next_seq(), body={})
+        op = Operation(key=text_key(record), delete=False, line=line, seq=self.run.next_seq())
         self._counts(op).received += 1
         self.reject(op, rejection)
 
@@ -131,7 +133,7 @@ class Delivery:
 
     def remove(self, row: Row) -> None:
         """Remove what a ledger row stands for: the source no longer has it (`mirror`)."""
-        op = Operation(row.key, delete=True, line=b"", seq=self.run.next_seq(), body={})
+        op = Operation(key=row.key, delete=True, line=b"", seq=self.run.next_seq())
         op.digest = DELETED
         op.removal, op.own_handle = True, True
         op.stored, op.row = row.key, row
@@ -192,9 +194,10 @@ class Delivery:
                 self.waiting.remove(waiting[key])
                 self._merge(waiting[key], op)
                 self._leave_window(waiting[key])
-            op.alone = rejected.get(key) == Reason.REFUSED.value
+            op.alone = rejected.get(key) == Reason.REFUSED
             outcome = self._standing(op, rows.get(op.stored), rejected.get(key))
             if outcome is None:
+                self.sink.recall(op)
                 going.append(op)
             else:
                 self._settle(op, outcome)
@@ -206,7 +209,9 @@ class Delivery:
         """What ledger and rejects say: a settled outcome, or `None` if it has to go out."""
         config = self.run.config
         op.row = row
-        if (row and row.uncertain) or rejected == Reason.UNCERTAIN.value:
+        if self.sink.skip(op):
+            return Outcome(Kind.SKIPPED)
+        if (row and row.uncertain) or rejected == Reason.UNCERTAIN:
             if op.resend or config["uncertain"] == "resend":
                 op.row = None
                 return None
@@ -217,8 +222,10 @@ class Delivery:
             self._acknowledge(row.key, row.digest, row.handle, row.identity)
         if row is None:
             return None
-        if row.digest == op.digest and (
-            self.sink.once or op.delete or not config["full_resync"]
+        if (
+            row.digest == op.digest
+            and (self.sink.once or op.delete or not config["full_resync"])
+            and self.sink.stands(op)
         ):
             return Outcome(Kind.UNCHANGED)
         if self.sink.once:
@@ -288,10 +295,21 @@ class Delivery:
             flush: send batches that are not full.
         """
         self.run.check_signal()
-        self._start()
+        try:
+            self._start()
+        except StopRun:
+            self._send_admitted()
+            raise
         if self.ready and self._time_to_dispatch(flush=flush):
             self._dispatch()
         self.workers.collect(wait=wait and self.workers.outstanding > 0)
+
+    def _send_admitted(self) -> None:
+        """The run stops before an operation: those that were let out before it still go."""
+        if self.ready:
+            self._dispatch()
+        while self.workers.outstanding:
+            self.workers.collect(wait=True)
 
     def _start(self) -> None:
         blocked: set[str] = set()
@@ -348,6 +366,10 @@ class Delivery:
         if error is not None:
             raise error
         op.handle = task.result
+        if op.handle is not None and op.handle == op.gone:
+            reason = f"the vendor finds it as {op.handle}, and then does not know that id"
+            self._finish(op, Outcome.rejected(Reason.REFUSED, reason))
+            return
         if op.handle is not None and self.sink.may_create:
             owner = self.ledger.owner(self.scope.id, handle=op.handle)
             if rejection := self._belongs(op, owner, f"is already {op.handle} at the vendor"):
@@ -373,7 +395,8 @@ class Delivery:
             op.expect, op.effect = self._expected(op)
             if self.run.dry_run:
                 self.run.show(self, op)
-                self._finish(op, Outcome(op.expect, op.handle))
+                # Something for other streams to hang on, as there would be.
+                self._finish(op, Outcome(op.expect, op.handle or "new"))
             else:
                 self.ready.append(op)
 
@@ -397,10 +420,12 @@ class Delivery:
 
     def _dispatch(self) -> None:
         """Mark what is ready as pending, in one commit, then hand it to the workers."""
-        chunks = list(self._chunks())
+        chunks = self._gathered() if self.sink.gathers else list(self._chunks())
+        if not chunks:
+            return
         ids = self.ledger.mark_pending(
             self.scope.id,
-            ((chunk[0].effect, b"\n".join(op.line.rstrip() for op in chunk)) for chunk in chunks),
+            ((chunk[0].effect, b"\n".join([op.line for op in chunk])) for chunk in chunks),
         )
         for chunk, id_ in zip(chunks, ids, strict=True):
             entry = Entry(id_, len(chunk))
@@ -416,18 +441,30 @@ class Delivery:
     def _chunks(self) -> Iterable[list[Operation]]:
         """What is ready, cut into requests."""
         ready, self.ready = self.ready, []
-        if self.sink.gathers:
-            ready.sort(key=lambda op: op.seq)
         groups: dict[Any, list[Operation]] = {}
         for op in ready:
-            if op.alone or (op.delete and not self.sink.gathers):
+            if op.alone or op.delete:
                 yield [op]
             else:
-                groups.setdefault(op.handle if self.sink.gathers else op.group, []).append(op)
-        size = len(ready) if self.sink.gathers else self.batch
+                groups.setdefault(op.group, []).append(op)
         for group in groups.values():
-            for start in range(0, len(group), size):
-                yield group[start : start + size]
+            for start in range(0, len(group), self.batch):
+                yield group[start : start + self.batch]
+
+    def _gathered(self) -> list[list[Operation]]:
+        """What is ready, by the record that it hangs on; for each one call at a time, in order."""
+        ready, self.ready = sorted(self.ready, key=lambda op: op.seq), []
+        groups: dict[str | None, list[Operation]] = {}
+        closed = set(self.gathering)
+        for op in ready:
+            group = groups.get(op.handle, [])
+            if op.handle in closed or (group and (op.alone or group[0].alone)):
+                closed.add(op.handle)
+                self.ready.append(op)
+            else:
+                groups.setdefault(op.handle, group).append(op)
+        self.gathering.update(groups)
+        return list(groups.values())
 
     def _attempt(self, ops: Sequence[Operation]) -> list[Outcome]:
         """Send operations; a refused batch is halved until the bad rows stand alone (a worker's)."""
@@ -462,8 +499,10 @@ class Delivery:
                     self._leave_entry(op)
             raise task.error
         well = True
+        if self.sink.gathers:
+            self.gathering.discard(ops[0].handle)
         for op, outcome in zip(ops, task.result, strict=True):
-            if outcome.kind in {Kind.LOST, Kind.GONE}:
+            if outcome.kind is Kind.LOST or outcome.kind is Kind.GONE:
                 self._match_anew(op, outcome.kind)
             else:
                 well = well and outcome.kind is not Kind.REJECTED
@@ -472,8 +511,8 @@ class Delivery:
             self.allowance = min(self.most, self.allowance * GROWTH)
 
     def _match_anew(self, op: Operation, kind: Kind) -> None:
-        """Ask the vendor for the record: its id is gone, or a create may have arrived."""
-        op.handle = None
+        """Ask the vendor for the record: its id is gone or another, or a create may have arrived."""
+        op.gone, op.handle = op.handle, None
         if kind is Kind.LOST:
             op.lost += 1
             self.report.counts.retries += 1
@@ -512,19 +551,20 @@ class Delivery:
             self._counts(op).add(kind)
         if kind is Kind.SKIPPED:
             if not (op.row and op.row.uncertain):
-                self.rejects.drop(self.sink.stream, op.key, op.seq, but=Reason.UNCERTAIN.value)
+                self.rejects.drop(self.sink.stream, op.key, op.seq, but=Reason.UNCERTAIN)
             return
         if self.rejects.outstanding:
             self.rejects.drop(self.sink.stream, op.key, op.seq)
         if kind is Kind.UNCHANGED:
             return
-        handle = outcome.handle or op.handle
-        self._acknowledge(
-            op.stored,
-            op.digest,
-            None if op.delete else handle,
-            None if op.delete else self._identity(op),
-        )
+        handle = outcome.handle if op.delete else outcome.handle or op.handle
+        identity = None if op.delete else self._identity(op)
+        if outcome.hangs_on is not None:
+            identity = self.ledger.hashed(outcome.hangs_on)
+        self._acknowledge(op.stored, op.digest, handle, identity)
+        if outcome.undoes is not None:
+            self.ledger.forget_others(self.scope.id, op.stored, outcome.undoes)
+        self.sink.settled(op, None if op.delete else handle)
         if not op.retried and not op.removal:
             self.run.limits.delivered()
 
@@ -567,6 +607,7 @@ class Delivery:
         if outcome is not None:
             self._settle(previous, outcome)
         else:
+            self.sink.recall(previous)
             self._set_lanes([previous])
             self.waiting.appendleft(previous)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk.helpers.types import Context
+    from singer_sdk.mapper import StreamMap
 
     from singer_http.taps import HTTPTap
 
@@ -192,6 +193,11 @@ class PageStream(Stream):
             self.bookmark(wanted)
 
 
+def _is_identity(way: StreamMap) -> bool:
+    """Whether a stream map leaves records as they are."""
+    return type(way) is SameRecordTransform and not way.flattening_enabled
+
+
 class _Output:
     """Where the records of one stream go, from its first page to its last."""
 
@@ -199,13 +205,13 @@ class _Output:
         self._stream = stream
         self._shape = Shape(stream.effective_schema, stream.mask)
         self._reported: set[str] = set()
-        self._maps = stream.stream_maps
-        first = self._maps[0]
-        self._plain = (
-            len(self._maps) == 1
-            and type(first) is SameRecordTransform
-            and not first.flattening_enabled
-        )
+        self._ways = [
+            (
+                b'{"type":"RECORD","stream":' + encode(way.stream_alias) + b',"record":',
+                None if _is_identity(way) else way.transform,
+            )
+            for way in stream.stream_maps
+        ]
         self.count = 0
         self._stated_count, self._stated_at = 0, time.monotonic()
         self._stack = ExitStack()
@@ -253,19 +259,12 @@ class _Output:
         ends = self._ends()
         lines: list[bytes] = []
         for record in self.cut(records):
-            if self._plain:
-                lines += (self._begin(self._stream.name), encode(record), ends)
-                continue
-            for each in self._maps:
-                mapped = each.transform(record)
-                if mapped is not None:
-                    lines += (self._begin(each.stream_alias), encode(mapped), ends)
+            for begins, transform in self._ways:
+                out = transform(record) if transform else record
+                if out is not None:
+                    lines += (begins, encode(out), ends)
         self._stream._tap.write(b"".join(lines))
         self.took(len(records))
-
-    @staticmethod
-    def _begin(stream: str) -> bytes:
-        return b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
 
     def _ends(self) -> bytes:
         """What stands behind each record of a page, which was extracted at one moment."""

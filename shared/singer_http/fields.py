@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from singer_http.errors import ConfigError
 from singer_http.operations import JSON, invalid
@@ -63,14 +65,13 @@ def fold(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column that goes out."""
 
     name: str
     field: str
-    custom: CustomField | None = None
     convert: Convert | None = None
+    custom: CustomField | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,6 @@ class Columns:
     """Custom fields that have a column of their own."""
     unknown: tuple[str, ...]
     """Columns that are nothing the vendor knows."""
-    numbers: bool
-    """Values may hold numbers whose form can differ while their value does not (1 and 1.0)."""
 
 
 def resolve(
@@ -92,6 +91,7 @@ def resolve(
     *,
     fields: Iterable[str],
     left_out: Iterable[str],
+    keys: Iterable[str],
     custom_fields: Callable[[], CustomFields] | None,
     convert: Callable[[str, CustomField | None, Mapping[str, Any]], Convert | None],
 ) -> Columns:
@@ -100,14 +100,15 @@ def resolve(
     Args:
         properties: the SCHEMA's properties.
         fields: the vendor's writable fields.
-        left_out: columns that are never sent and never unknown (read-only fields, keys).
+        left_out: columns that are never sent and never unknown (read-only fields).
+        keys: columns that are never unknown.
         custom_fields: asks the vendor; called only if a column is not one of its fields.
         convert: field, custom field, property schema -> how a value of the column is converted.
 
     Raises:
         ConfigError: two columns are the same field.
     """
-    vendor, ignored = set(fields), set(left_out)
+    vendor, ignored, known = set(fields), set(left_out), set(keys)
     plain, custom, unknown = [], [], []
     taken: dict[str, str] = {}
     for name, schema in properties.items():
@@ -115,7 +116,9 @@ def resolve(
             continue
         field: CustomField | None = None
         if name in vendor:
-            plain.append(Column(name, name, None, convert(name, None, schema)))
+            plain.append(Column(name, name, convert(name, None, schema)))
+        elif name in ignored:
+            continue
         elif custom_fields is not None and (field := custom_fields().find(name)) is not None:
             if field.id in taken:
                 raise ConfigError(
@@ -123,23 +126,10 @@ def resolve(
                     f"{field.names[-1]!r}: leave one out."
                 )
             taken[field.id] = name
-            custom.append(Column(name, field.id, field, convert(field.id, field, schema)))
-        elif name not in ignored:
+            custom.append(Column(name, field.id, convert(field.id, field, schema), field))
+        elif name not in known:
             unknown.append(name)
-    numbers = any(
-        {"number", "object", "array"} & types_of(properties.get(name, {})) for name in properties
-    )
-    return Columns(tuple(plain), tuple(custom), tuple(unknown), numbers)
-
-
-def types_of(schema: Mapping[str, Any]) -> set[str]:
-    """The JSON types that a property schema allows, those of its alternatives included."""
-    found = schema.get("type")
-    types = {found} if isinstance(found, str) else set(found or ())
-    for alternatives in ("anyOf", "oneOf"):
-        for schema_ in schema.get(alternatives, ()):
-            types |= types_of(schema_)
-    return types or {"number", "object", "array", "string"}
+    return Columns(tuple(plain), tuple(custom), tuple(unknown))
 
 
 def format_of(schema: Mapping[str, Any]) -> str | None:
@@ -160,16 +150,19 @@ def apply(columns: Sequence[Column], record: JSON, *, send_nulls: bool) -> JSON:
         Rejection: a value cannot be converted; the reason names the column.
     """
     body: JSON = {}
-    for column in columns:
-        value = record.get(column.name)
+    for name, field, convert, _ in columns:
+        value = record.get(name)
         if value is None:
-            if send_nulls and column.name in record:
-                body[column.field] = None
-        elif column.convert is None:
-            body[column.field] = value
+            if send_nulls and name in record:
+                body[field] = None
+        elif convert is None:
+            body[field] = value
         else:
-            body[column.field] = column.convert(value)
+            body[field] = convert(value)
     return body
+
+
+_SPACE_BEFORE_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)")
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -192,7 +185,10 @@ def parse_date_time(value: Any) -> datetime.datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.datetime.fromisoformat(re.sub(r"\s+(?=[+-]\d{2}:?\d{2}$)", "", value))
+        try:
+            moment = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            moment = datetime.datetime.fromisoformat(_SPACE_BEFORE_ZONE.sub("", value))
         if moment.tzinfo is None:
             return moment.replace(tzinfo=datetime.UTC)
         return moment.astimezone(datetime.UTC)
@@ -222,12 +218,18 @@ def shortened(value: Any, length: int = 40) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def normalized(value: Any) -> Any:
-    """The value with numbers in one form: 1.0 is 1."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
-    if isinstance(value, dict):
-        return {name: normalized(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [normalized(item) for item in value]
-    return value
+def masked(value: Any) -> str:
+    """A personal value as it may stand in a log: enough of it to know it again."""
+    text = str(value)
+    return f"{text[:4]}…{text[-2:]}" if len(text) > 8 else "…"
+
+
+def number(text: str) -> Any:
+    """A JSON number with a point or an exponent: 1.0 is 1, so that its form is no change.
+
+    A `Decimal` where no float has the value: it cannot be sent as JSON, and is rejected then.
+    """
+    value = float(text)
+    if value.is_integer():
+        return int(value)
+    return value if math.isfinite(value) else Decimal(text)

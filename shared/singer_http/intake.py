@@ -10,7 +10,7 @@ import jsonschema_rs
 import orjson
 
 from singer_http.errors import ConfigError
-from singer_http.fields import normalized, shortened
+from singer_http.fields import shortened
 from singer_http.operations import DELETED, JSON, Operation, Rejection, invalid
 from singer_http.rejects import text_key
 
@@ -49,7 +49,7 @@ class Intake:
 
     def operation(self, record: JSON, line: bytes, seq: int) -> tuple[Operation, Rejection | None]:
         """The operation that a record asks for, and why it must not be carried out, if so."""
-        op = Operation("", record.get("_sdc_deleted_at") is not None, line, seq, {})
+        op = Operation(delete=record.get("_sdc_deleted_at") is not None, line=line, seq=seq)
         try:
             op.key = self.key_of(record)
             self._prepare(record, op)
@@ -70,8 +70,6 @@ class Intake:
             value = record.get(column)
             if value is None or value == "":
                 raise invalid(f"the key column {column!r} is missing, null or empty")
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
             parts.append(value if isinstance(value, str) else str(value))
         return parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
 
@@ -83,22 +81,20 @@ class Intake:
         elif self._validate and not self._validator.is_valid(record):
             raise invalid(self._complaint(record))
         sink.prepare(record, op)
-        if suffix := sink.key_suffix(op):
+        suffix = sink.key_suffix(op)
+        if suffix:
             op.key = f"{op.key}\n{suffix}"
         op.own_handle = op.handle is not None
         if op.handle in {".", ".."}:
             raise invalid(f"an id cannot be {op.handle!r}")
         try:
-            op.payload = orjson.dumps(op.body, option=orjson.OPT_SORT_KEYS)
-            canonical = op.payload
-            if sink.columns.numbers:
-                canonical = orjson.dumps(normalized(op.body), option=orjson.OPT_SORT_KEYS)
+            op.payload = payload = orjson.dumps(op.body, option=orjson.OPT_SORT_KEYS)
         except (TypeError, ValueError) as error:
             raise invalid(f"cannot be sent as JSON: {error}") from None
         if op.delete:
             op.digest = DELETED
             return
-        digest = hashlib.blake2b(canonical, digest_size=16, key=self.salt)
+        digest = hashlib.blake2b(payload, digest_size=16, key=self.salt)
         if op.group is not None:
             digest.update(repr(op.group).encode())
         op.digest = digest.digest()

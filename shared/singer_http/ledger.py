@@ -26,20 +26,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from singer_http.errors import ConfigError, StopRun
-from singer_http.operations import DELETED, Effect, Row
+from singer_http.operations import DELETED, SAME, Effect, Row
 
 VERSION = 1
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
 
 MIGRATIONS: dict[int, Sequence[str]] = {}
 """From version n to n + 1: the statements that do it."""
-
-LOOKUP = 500
-"""Keys in one query."""
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
 
@@ -118,7 +116,7 @@ class Scope(NamedTuple):
     source: str
     keys: tuple[str, ...]
     known: bool
-    """It has rows, or had some before this run."""
+    """It has rows, or an earlier run that died was about to write some."""
     schema_message: bytes
 
 
@@ -147,7 +145,7 @@ class Ledger:
         """
         self._discard = discard
         self._copy: Path | None = None
-        self._acknowledged: list[dict[str, Any]] = []
+        self._acknowledged: list[tuple[Any, ...]] = []
         self._settled: list[int] = []
         try:
             self._engine = self._open(url)
@@ -159,7 +157,7 @@ class Ledger:
                 f"The ledger cannot be opened ({_words(error)}): check `ledger_url` and that "
                 "`work_dir` can be written; nothing was sent."
             ) from None
-        self._upsert = self._make_upsert()
+        self._compile()
 
     def _open(self, url: str) -> sa.Engine:
         parsed = sa.make_url(url)
@@ -216,19 +214,30 @@ class Ledger:
                 meta.update().where(meta.c.name == "version").values(value=str(step + 1))
             )
 
-    def _make_upsert(self) -> Any:
+    def _compile(self) -> None:
+        """Write the statements that are run for each window once, as the database takes them."""
         if self._sqlite:
             from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-            statement: Any = sqlite_insert(delivered)
+            upsert: Any = sqlite_insert(delivered)
+            some: Any = sa.text("SELECT value FROM json_each(:some)")
         else:
             from sqlalchemy.dialects.postgresql import insert as postgres_insert
 
-            statement = postgres_insert(delivered)
+            upsert = postgres_insert(delivered)
+            some = sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
         changed = ("digest", "handle", "identity", "uncertain", "at")
-        return statement.on_conflict_do_update(
+        upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],
-            set_={name: statement.excluded[name] for name in changed},
+            set_={name: upsert.excluded[name] for name in changed},
+        )
+        compiled = upsert.compile(dialect=self._engine.dialect)
+        self._upsert = str(compiled)
+        self._columns = None if self._sqlite else tuple(column.name for column in delivered.columns)
+        scope = delivered.c.scope == sa.bindparam("scope")
+        self._by_key = sa.select(*_ROW).where(scope & delivered.c.key.in_(some))
+        self._by_identity = sa.select(delivered.c.identity, delivered.c.key).where(
+            scope & delivered.c.identity.in_(some)
         )
 
     # --- whose rows -------------------------------------------------------------------------
@@ -267,13 +276,15 @@ class Ledger:
         ).one_or_none()
         if found is None:
             return None
-        known = self._connection.execute(
-            sa.select(delivered.c.key).where(delivered.c.scope == found.id).limit(1)
-        ).first()
+        known = any(
+            self._connection.execute(
+                sa.select(table.c.scope).where(table.c.scope == found.id).limit(1)
+            ).first()
+            for table in (delivered, pending)
+        )
         return Scope(
-            found.id, found.source, tuple(json.loads(found.keys)), known is not None,
-            found.schema_message,
-        )  # fmt: skip
+            found.id, found.source, tuple(json.loads(found.keys)), known, found.schema_message
+        )
 
     def streams(self, account: str, sync: str) -> list[str]:
         """The streams that this pipeline has scopes for."""
@@ -329,12 +340,8 @@ class Ledger:
     def rows(self, scope: int, keys: Sequence[str]) -> dict[str, Row]:
         """What is known of these (stored) keys."""
         self._apply()
-        found: dict[str, Row] = {}
-        for start in range(0, len(keys), LOOKUP):
-            some = list(keys[start : start + LOOKUP])
-            for row in self._connection.execute(_BY_KEY, {"scope": scope, "keys": some}):
-                found[row[0]] = Row(*row)
-        return found
+        found = self._connection.execute(self._by_key, {"scope": scope, "some": _json(keys)})
+        return {row[0]: Row(*row) for row in found}
 
     def owner(self, scope: int, *, identity: str | None = None, handle: str | None = None) -> (
         Row | None
@@ -352,22 +359,16 @@ class Ledger:
     def owners(self, scope: int, identities: Sequence[str]) -> dict[str, str]:
         """Which of these (hashed) identities have a row: identity -> its key."""
         self._apply()
-        found: dict[str, str] = {}
-        for start in range(0, len(identities), LOOKUP):
-            some = list(identities[start : start + LOOKUP])
-            found.update(
-                (row[0], row[1])
-                for row in self._connection.execute(
-                    _BY_IDENTITY, {"scope": scope, "identities": some}
-                )
-            )
-        return found
+        found = self._connection.execute(
+            self._by_identity, {"scope": scope, "some": _json(identities)}
+        )
+        return {row[0]: row[1] for row in found}
 
     def find(self, account: str, stream: str, *, identity: str) -> str | None:
         """The vendor's id of an identity, from any pipeline into this account."""
         self._apply()
-        return self._connection.execute(
-            sa.select(delivered.c.handle)
+        found = self._connection.execute(
+            sa.select(delivered.c.handle, delivered.c.key)
             .join(scopes, scopes.c.id == delivered.c.scope)
             .where(
                 (scopes.c.account == account)
@@ -377,7 +378,10 @@ class Ledger:
             )
             .order_by(delivered.c.at.desc())
             .limit(1)
-        ).scalar_one_or_none()
+        ).first()
+        if found is None:
+            return None
+        return str(found.key if found.handle == SAME else found.handle)
 
     def count(self, scope: int) -> int:
         """The number of rows that stand for something at the vendor (not deleted ones)."""
@@ -432,7 +436,7 @@ class Ledger:
         for effect, records in entries:
             inserted = self._connection.execute(
                 _INSERT_PENDING,
-                {"scope": scope, "effect": effect.value, "at": now, "records": records},
+                {"scope": scope, "effect": effect, "at": now, "records": records},
             ).inserted_primary_key
             assert inserted is not None
             ids.append(int(inserted[0]))
@@ -456,6 +460,23 @@ class Ledger:
             delivered.delete().where((delivered.c.scope == scope) & (delivered.c.key == key))
         )
 
+    def forget_others(self, scope: int, key: str, undone: str) -> None:
+        """What was acknowledged under a (stored) key undid what other rows stand for.
+
+        Args:
+            scope: whose rows.
+            key: the row that stays.
+            undone: the handle of the others, or the id that they hang on.
+        """
+        self._apply()
+        self._connection.execute(
+            delivered.delete().where(
+                (delivered.c.scope == scope)
+                & (delivered.c.key != key)
+                & ((delivered.c.handle == undone) | (delivered.c.identity == self.hashed(undone)))
+            )
+        )
+
     def _put(
         self,
         scope: int,
@@ -467,15 +488,7 @@ class Ledger:
         uncertain: bool,
     ) -> None:
         self._acknowledged.append(
-            {
-                "scope": scope,
-                "key": key,
-                "digest": digest,
-                "handle": handle,
-                "identity": identity,
-                "uncertain": uncertain,
-                "at": int(time.time()),
-            }
+            (scope, key, digest, handle, identity, uncertain, int(time.time()))
         )
 
     def settle(self, entry: int) -> None:
@@ -495,7 +508,12 @@ class Ledger:
     def _apply(self) -> None:
         if self._acknowledged:
             rows, self._acknowledged = self._acknowledged, []
-            self._connection.execute(self._upsert, rows)
+            self._connection.exec_driver_sql(
+                self._upsert,
+                rows
+                if self._columns is None
+                else [dict(zip(self._columns, row, strict=True)) for row in rows],
+            )
         if self._settled:
             ids, self._settled = self._settled, []
             self._connection.execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
@@ -536,14 +554,6 @@ _ROW = (
     delivered.c.key, delivered.c.digest, delivered.c.handle, delivered.c.identity,
     delivered.c.uncertain, delivered.c.at,
 )  # fmt: skip
-_BY_KEY = sa.select(*_ROW).where(
-    (delivered.c.scope == sa.bindparam("scope"))
-    & delivered.c.key.in_(sa.bindparam("keys", expanding=True))
-)
-_BY_IDENTITY = sa.select(delivered.c.identity, delivered.c.key).where(
-    (delivered.c.scope == sa.bindparam("scope"))
-    & delivered.c.identity.in_(sa.bindparam("identities", expanding=True))
-)
 _INSERT_PENDING = pending.insert()
 _DELETE_PENDING = pending.delete().where(pending.c.id == sa.bindparam("entry"))
 
@@ -553,6 +563,10 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _json(texts: Iterable[str]) -> str:
+    return orjson.dumps(list(texts)).decode()
 
 
 def _words(error: BaseException) -> str:

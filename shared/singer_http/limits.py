@@ -33,6 +33,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from singer_http.errors import Cancelled, ConfigError
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Limit:
     count: int
     seconds: float
 
+    @override
     def __str__(self) -> str:
         """Say it as the setting does, in seconds: `100/10s`."""
         return f"{self.count}/{self.seconds:g}s"

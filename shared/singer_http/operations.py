@@ -14,7 +14,7 @@ JSON = dict[str, Any]
 """A JSON object."""
 
 
-class Effect(enum.Enum):
+class Effect(enum.StrEnum):
     """What a request does at the vendor, and so when it may be sent again."""
 
     IDEMPOTENT = "idempotent"
@@ -27,7 +27,7 @@ class Effect(enum.Enum):
     """Cannot be taken back or looked up (a message, a call): never sent again."""
 
 
-class Kind(enum.Enum):
+class Kind(enum.StrEnum):
     """What became of a record. The value is its column in the report."""
 
     CREATED = "created"
@@ -40,12 +40,12 @@ class Kind(enum.Enum):
     """Forbidden by a setting (`mode`, `suppression`) or by an outstanding uncertain one."""
     REJECTED = "rejected"
     GONE = "gone"
-    """The vendor no longer knows the ledger's id. Not final: the record is matched anew."""
+    """The vendor does not know the id, or knows the record by another. Not final: matched anew."""
     LOST = "lost"
     """A create may have arrived. Not final: the vendor is asked before it is sent again."""
 
 
-class Reason(enum.Enum):
+class Reason(enum.StrEnum):
     """The kinds of rejection, as they stand in the rejects file."""
 
     INVALID = "invalid"
@@ -73,6 +73,10 @@ def invalid(reason: str) -> Rejection:
     return Rejection(Reason.INVALID, reason)
 
 
+SAME = "="
+"""A ledger row's handle that is its key."""
+
+
 @dataclass(slots=True)
 class Row:
     """What the ledger knows of one key: one delivery that was acknowledged, or is uncertain."""
@@ -93,19 +97,12 @@ DELETED = b"deleted"
 """Digest of a row whose last operation was a delete: a second delete has nothing to do."""
 
 
-@dataclass(slots=True, eq=False)
 class Operation:
-    """One record on its way: what is to be done at the vendor for one key."""
+    """One record on its way: what is to be done at the vendor for one key.
 
-    key: str
-    """Canonical text of the key columns' values."""
-    delete: bool
-    line: bytes
-    """The RECORD message as it came, before `stream_maps`."""
-    seq: int
-    """Order of arrival in this run."""
-    body: JSON
-    """The vendor's fields; empty for a delete that needs none."""
+    What is not set has the default below: a record costs the few assignments that it needs.
+    """
+
     payload: bytes = b""
     """`body` as JSON with sorted keys."""
     digest: bytes = b""
@@ -116,7 +113,7 @@ class Operation:
     identities: tuple[str, ...] = ()
     """Vendor identities as the vendor compares them; the first is the unique one."""
     group: Any = None
-    """Operations of one request share this (Kasplo: list and tags)."""
+    """Operations of one request share this (a list, a set of tags)."""
     effect: Effect = Effect.IDEMPOTENT
     row: Row | None = None
     """What the ledger knew of the key when the operation was checked."""
@@ -134,6 +131,8 @@ class Operation:
     """A person said that the uncertain one did not arrive."""
     contested: bool = False
     """Another key had the same identity, or was on its way with it: looked at again at start."""
+    gone: str | None = None
+    """The id that the vendor said it does not know."""
     lost: int = 0
     """How often a create's answer was lost in this run."""
     entry: Entry | None = None
@@ -143,6 +142,22 @@ class Operation:
     """The form in which the key stands in the ledger."""
     expect: Kind = Kind.UPSERTED
     """What it will have been when the vendor says yes."""
+
+    def __init__(self, *, key: str = "", delete: bool, line: bytes, seq: int) -> None:
+        """Begin with what is known before the record is looked at.
+
+        Args:
+            key: canonical text of the key columns' values.
+            delete: the source no longer has it.
+            line: the RECORD message as it came, before `stream_maps`.
+            seq: order of arrival in this run, from 1.
+        """
+        self.key = key
+        self.delete = delete
+        self.line = line
+        self.seq = seq
+        self.body: JSON = {}
+        """The vendor's fields; empty for a delete that needs none."""
 
 
 @dataclass(slots=True)
@@ -169,6 +184,10 @@ class Outcome:
     handle: str | None = None
     """The vendor's id of what was written, kept in the ledger."""
     rejection: Rejection | None = None
+    hangs_on: str | None = None
+    """The vendor's id of the record that it hangs on; kept (hashed) as the ledger row's identity."""
+    undoes: str | None = None
+    """Rows of other keys that no longer hold: those with this handle, or that hang on this id."""
 
     @classmethod
     def rejected(

@@ -29,6 +29,10 @@ class NumberedPages:
     settings: str = "page_size"
     """What to look at when something is missing."""
 
+    def query(self, number: int) -> dict[str, Any]:
+        """The part of a query that asks for a page, counted from 1."""
+        return {self.page_param: number, self.size_param: self.size}
+
     def read(self, stream: HTTPStream, params: dict[str, Any]) -> Iterator[list[Record]]:
         """Yield the pages in their order.
 
@@ -77,7 +81,7 @@ class NumberedPages:
             rows = tally.take(number, answer)
 
     def _fetch(self, stream: HTTPStream, params: dict[str, Any], number: int) -> Any:
-        return stream.fetch({**params, self.page_param: number, self.size_param: self.size})
+        return stream.fetch({**params, **self.query(number)})
 
 
 @dataclass(slots=True)
@@ -121,6 +125,8 @@ class _Tally:
 
     def _keys(self, rows: Sequence[Record]) -> list[Any]:
         names = self.stream.primary_keys
+        if len(names) == 1:
+            return [str(row.get(names[0])) for row in rows]
         return [str([row.get(name) for name in names] if names else row) for row in rows]
 
     def _fail(self, problem: str) -> None:

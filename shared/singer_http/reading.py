@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import msgspec
@@ -12,6 +12,11 @@ from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
 from singer_http.errors import StopRun
+from singer_http.fields import number
+
+
+CHUNK = 256 * 1024
+"""Bytes read at once, at most."""
 
 
 class LineReader(GenericSingerReader[bytes]):
@@ -26,7 +31,7 @@ class LineReader(GenericSingerReader[bytes]):
         """Its line number, from 1."""
         self.waiting = False
         """The process is waiting for input: a signal may end it right here."""
-        self._decode = msgspec.json.Decoder().decode
+        self._decode = msgspec.json.Decoder(float_hook=number).decode
 
     @property
     @override
@@ -53,15 +58,9 @@ class LineReader(GenericSingerReader[bytes]):
         callbacks: dict[str, Callable[[dict[str, Any]], None]],
     ) -> Counter[str]:
         counts: dict[str, int] = {}
-        lines = iter(file_input or self.default_input)
-        while True:
-            self.waiting = True
-            line = next(lines, None)
-            self.waiting = False
-            if line is None:
-                return Counter(counts)
+        for line in self._lines(file_input or self.default_input):
             self.number += 1
-            if line.isspace():
+            if not line or line.isspace():
                 continue
             self.line = line
             message = self.deserialize_json(line)
@@ -74,3 +73,19 @@ class LineReader(GenericSingerReader[bytes]):
                 )
             callback(message)
             counts[kind] = counts.get(kind, 0) + 1
+        return Counter(counts)
+
+    def _lines(self, file: IO[bytes]) -> Iterator[bytes]:
+        """The lines, without their ends."""
+        read = getattr(file, "read1", file.read)
+        rest = b""
+        while True:
+            self.waiting = True
+            chunk = read(CHUNK)
+            self.waiting = False
+            if not chunk:
+                break
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+        if rest:
+            yield rest

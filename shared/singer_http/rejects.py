@@ -87,7 +87,7 @@ class Rejects:
                         None,
                         text_key(message["record"]),
                         0,
-                        rejection.get("kind", Reason.INVALID.value),
+                        rejection.get("kind", Reason.INVALID),
                         _epoch(rejection.get("at")),
                         line.rstrip(b"\n"),
                     )
@@ -196,7 +196,7 @@ class Rejects:
         message = msgspec.json.decode(line)
         now = datetime.datetime.now(datetime.UTC)
         message["rejection"] = {
-            "kind": rejection.kind.value,
+            "kind": str(rejection.kind),
             "reason": rejection.reason,
             "status": rejection.status,
             "operation": operation,
@@ -205,7 +205,7 @@ class Rejects:
         }
         self._dirty = True
         self._insert(
-            source, stream, key, seq, rejection.kind.value, now.timestamp(),
+            source, stream, key, seq, str(rejection.kind), now.timestamp(),
             msgspec.json.encode(message),
         )  # fmt: skip
 

@@ -39,7 +39,7 @@ class Counts:
 
     def add(self, kind: Kind, number: int = 1) -> None:
         """Count an outcome."""
-        setattr(self, kind.value, getattr(self, kind.value) + number)
+        setattr(self, kind, getattr(self, kind) + number)
 
     @property
     def delivered(self) -> int:

@@ -322,13 +322,16 @@ class Routes:
     def finish(self) -> None:
         """Stream by stream in the target's order: what waited, then what earlier runs left."""
         for sink_class in self.target.sinks:
-            for route in self._of_stream(sink_class):
+            routes = list(self._of_stream(sink_class))
+            for route in routes:
                 route.delivery.drain()
-            for route in self._of_stream(sink_class):
+            # Where keys bear on each other, what is older goes first.
+            if routes and sink_class.gathers:
+                self._finish_earlier(routes[-1])
+            for route in routes:
                 route.replay()
                 route.delivery.drain()
-            routes = list(self._of_stream(sink_class))
-            if routes:
+            if routes and not sink_class.gathers:
                 self._finish_earlier(routes[-1])
         if self.target.run.mirror is not None:
             for sink_class in reversed(self.target.sinks):
@@ -344,10 +347,10 @@ class Routes:
         for _, stored in run.rejects.earlier(delivery.sink.stream):
             if stored.kind == PENDING:
                 route.retry(stored.line, resend=False)
-            elif stored.kind == Reason.UNCERTAIN.value:
+            elif stored.kind == Reason.UNCERTAIN:
                 if config["uncertain"] != "keep":
                     route.retry(stored.line, resend=config["uncertain"] == "resend")
-            elif config["retry_rejects"]:
+            elif config["retry_rejects"] or stored.kind == Reason.HELD.value:
                 route.retry(stored.line, resend=False)
         delivery.drain()
         for entry in self._left_behind.pop(delivery.scope.id, ()):

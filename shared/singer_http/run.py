@@ -105,7 +105,7 @@ class Run:
         self._seq = 0
         self._names: dict[str, str] = {}
         self._once_allowed: set[str] = set()
-        self.examples: dict[tuple[str, str], list[Operation]] = {}
+        self._shown: dict[tuple[str, str], int] = {}
 
     @property
     def mirrors(self) -> bool:
@@ -170,10 +170,13 @@ class Run:
         return sink.admit(op)
 
     def show(self, delivery: Delivery, op: Operation) -> None:
-        """Keep a few examples of what a dry run would send."""
-        examples = self.examples.setdefault((delivery.sink.stream, op.expect.value), [])
-        if len(examples) < 3:  # noqa: PLR2004
-            examples.append(op)
+        """Print some of what a dry run would send."""
+        sink, what = delivery.sink, (delivery.sink.stream, op.expect)
+        self._shown[what] = number = self._shown.get(what, 0) + 1
+        if number <= sink.examples:
+            self.logger.info("%s: would be %s: %s", *what, sink.describe(op))
+        elif number == sink.examples + 1:
+            self.logger.info("%s: more would be %s", *what)
 
     # --- ends ---------------------------------------------------------------------------------
 

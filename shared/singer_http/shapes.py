@@ -49,11 +49,18 @@ class Shape:
             items = definition.get("items")
             inner = items if isinstance(items, dict) else definition
             if inner.get("properties"):
-                self._nested[name] = Shape(inner, mask, crumb, self.unknown, f"{path}{name}.")
+                shape = Shape(inner, mask, crumb, self.unknown, f"{path}{name}.")
+                if not shape.keeps_all:
+                    self._nested[name] = shape
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether no record loses anything."""
+        return self._open and not self._deselected and not self._nested
 
     def cut(self, record: dict[str, Any]) -> dict[str, Any]:
         """The record, or a copy without what does not go out."""
-        if not self._nested and record.keys() <= self._keep:
+        if not self._nested and (record.keys() <= self._keep or self.keeps_all):
             return record
         out: dict[str, Any] = {}
         for name, value in record.items():

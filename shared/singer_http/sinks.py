@@ -69,6 +69,8 @@ class HTTPSink(abc.ABC):
     """`find` is asked for records whose id at the vendor is not known."""
     gathers: ClassVar[bool] = False
     """Operations on one found record go in one call, in order."""
+    examples: ClassVar[int] = 3
+    """What a dry run prints of each kind of operation, at most."""
     revision: ClassVar[str] = "1"
     """Goes into the digest: raise it when the same body comes to mean something else."""
 
@@ -99,13 +101,14 @@ class HTTPSink(abc.ABC):
 
     def resolve_columns(self) -> f.Columns:
         """Resolve each column once; what to do with the unknown ones is the user's setting."""
-        ignored = {*self.read_only, *self.keys, *self.extra_columns()}
+        left_out = {*self.read_only, *self.extra_columns()}
         if count := self.config.get("mirror_count"):
-            ignored.add(count)
+            left_out.add(count)
         columns = f.resolve(
             self.properties,
             fields=self.writable(),
-            left_out=ignored,
+            left_out=left_out,
+            keys=self.keys,
             custom_fields=self.account_fields if self.has_custom_fields else None,
             convert=self.converter,
         )
@@ -129,10 +132,10 @@ class HTTPSink(abc.ABC):
             )
             return columns
         sent = tuple(
-            f.Column(name, name, None, self.converter(name, None, self.properties[name]))
+            f.Column(name, name, self.converter(name, None, self.properties[name]))
             for name in columns.unknown
         )
-        return f.Columns((*columns.plain, *sent), columns.custom, (), columns.numbers)
+        return f.Columns((*columns.plain, *sent), columns.custom, ())
 
     def writable(self) -> Sequence[str]:
         """The vendor's writable fields in this account."""
@@ -234,6 +237,23 @@ class HTTPSink(abc.ABC):
         """Settings that change what the vendor gets without changing a body; JSON values."""
         return None
 
+    def skip(self, op: Operation) -> bool:
+        """Whether a setting forbids that it is ever sent."""
+        return False
+
+    def stands(self, op: Operation) -> bool:
+        """Whether what the ledger knows of the key (`op.row`, of the same content) still holds.
+
+        Asked on the main thread, in the order in which the records came.
+        """
+        return True
+
+    def recall(self, op: Operation) -> None:  # noqa: B027 - only some know more than the ledger row
+        """An operation goes out: correct `op.handle`, which is the ledger row's if it has one.
+
+        Called on the main thread, in the order in which the records came; may read the ledger.
+        """
+
     def admit(self, op: Operation) -> Rejection | None:
         """A last look before an operation leaves.
 
@@ -266,6 +286,14 @@ class HTTPSink(abc.ABC):
             Uncertain: a create or once request may have arrived.
             StopRun: the run cannot go on.
         """
+
+    def settled(self, op: Operation, handle: str | None) -> None:  # noqa: B027 - only some need it
+        """It arrived, and the ledger knows; `handle` is its id at the vendor (main thread)."""
+
+    def describe(self, op: Operation) -> str:
+        """What would be sent, for a dry run: long texts and what is personal cut short."""
+        shown = {n: f.masked(v) if n in self.personal else f.shortened(v) for n, v in op.body.items()}
+        return ", ".join([*([f"id {op.handle}"] if op.handle else []), *map("=".join, shown.items())])
 
     def undo(self, op: Operation) -> None:  # noqa: B027 - only some need it
         """Prepare the removal of what a ledger row stands for (`mirror`): body, from `op.handle`."""
@@ -351,6 +379,7 @@ class OnceSink(HTTPSink):
     modes = (UPSERT,)
     once = True
     no_delete = "what was sent cannot be taken back: a delete has nothing to undo"
+    examples = 100
 
     @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:

@@ -20,7 +20,7 @@ from target_autoreach.listing import MemberIndex, first_page, read_all
 
 def render(moment: datetime.datetime) -> str:
     """A moment in the vendor's form, the only one that its page shows."""
-    return moment.strftime("%Y-%m-%d %H:%M:%S +0000")
+    return moment.isoformat(" ", "seconds")[:19] + " +0000"
 
 
 FIELDS = ("email", "first_name", "last_name", "phone", "previous_contact_date", "external_id")

@@ -1,0 +1,71 @@
+"""Finding the types of fields that the vendor does not document, in a page of records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from genson import SchemaBuilder
+
+JSONSchema = dict[str, Any]
+
+ANYTHING = ["string", "number", "boolean", "object", "array", "null"]
+"""The type of a field that was null in every record: all that can be said of it."""
+
+
+def merged(core: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> JSONSchema:
+    """A stream's schema: what is declared, with what its records show.
+
+    A declared property gets the types that were found where they are among the declared ones,
+    and both where they are not. Every property that is not declared can be null.
+    """
+    builder = SchemaBuilder()
+    builder.add_schema({"type": "object", "properties": {}})
+    for record in records:
+        builder.add_object(record)
+    found = builder.to_schema().get("properties", {})
+    properties = {
+        name: _refined(definition, found.get(name)) for name, definition in core["properties"].items()
+    }
+    properties |= {
+        name: _open(definition) for name, definition in found.items() if name not in properties
+    }
+    return {**core, "properties": properties}
+
+
+def _refined(declared: Mapping[str, Any], found: Mapping[str, Any] | None) -> JSONSchema:
+    """A declared property, with what was found of it."""
+    known = set(_types(found or {})) - {"null"}
+    if not found or not known:
+        return dict(declared)
+    allowed = _types(declared)
+    if not known <= set(allowed):
+        types = [*allowed, *sorted(known - set(allowed))]
+    else:
+        types = [kind for kind in allowed if kind in known or kind == "null"]
+    inner = {k: v for k, v in _open(found).items() if k not in ("type", "anyOf")}
+    return {**declared, **inner, "type": types}
+
+
+def _open(found: Mapping[str, Any]) -> JSONSchema:
+    """A found schema that lets later records have null, and members that these lack."""
+    types = _types(found)
+    if set(types) <= {"null"}:
+        return {"type": ANYTHING}
+    schema: JSONSchema = {"type": [*(kind for kind in types if kind != "null"), "null"]}
+    for part in found.get("anyOf", [found]):
+        if "object" in _types(part):
+            nested = part.get("properties", {})
+            schema["properties"] = {name: _open(each) for name, each in nested.items()}
+            schema["additionalProperties"] = True
+        if "array" in _types(part):
+            schema["items"] = _open(part["items"]) if part.get("items") else {}
+    return schema
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    """The JSON types that a schema allows."""
+    if "anyOf" in schema:
+        return sorted({kind for part in schema["anyOf"] for kind in _types(part)})
+    kind = schema.get("type", [])
+    return [kind] if isinstance(kind, str) else list(kind)

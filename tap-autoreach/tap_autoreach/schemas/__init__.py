@@ -1,0 +1,1 @@
+"""What is known of each stream's records; discovery adds what an account has besides."""

@@ -1,0 +1,76 @@
+"""The streams of AutoReach. People are not among them: they cannot be read back."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from singer_http.errors import Misdirected, reason_of
+from singer_http.fastpath import Record
+from singer_http.paging import NumberedPages
+from singer_http.streams import HTTPStream
+from singer_sdk import SchemaDirectory
+from typing_extensions import override
+
+from tap_autoreach import schemas
+from tap_autoreach.inference import merged
+
+CORE = SchemaDirectory(schemas)
+
+
+class AutoReachStream(HTTPStream):
+    """`{"data": [...], "meta": {"total": n}}`, in pages that are not documented."""
+
+    primary_keys = ("id",)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+        """The declared core and what the first page shows: there are no published schemas."""
+        first = self.fetch(self.paging.query(1))
+        return merged(CORE.get_schema(self.name), self.rows(first))
+
+    @property
+    @override
+    def paging(self) -> NumberedPages:
+        names = ("page_param", "page_size_param", "page_size")
+        return NumberedPages(*(self.config[name] for name in names), ", ".join(names))
+
+    @override
+    def rows(self, answer: Any) -> list[Record]:
+        if isinstance(answer, dict) and answer.get("errors"):  # also with status 200
+            message = f"{self.name}: {reason_of(answer)}"
+            raise Misdirected(message)
+        return super().rows(answer)
+
+    @override
+    def total(self, answer: Any) -> int | None:
+        total = (answer.get("meta") or {}).get("total") if isinstance(answer, dict) else None
+        return int(total) if str(total).isdigit() else None
+
+
+class Campaigns(AutoReachStream):
+    """Campaigns."""
+
+    name = "campaigns"
+    path = "campaigns"
+
+
+class CustomFields(AutoReachStream):
+    """Custom fields of people and members."""
+
+    name = "custom_fields"
+    path = "custom_fields"
+
+
+class Lists(AutoReachStream):
+    """Lists of members."""
+
+    name = "lists"
+    path = "lists"
+
+
+class Members(AutoReachStream):
+    """Members of lists."""
+
+    name = "members"
+    path = "members"

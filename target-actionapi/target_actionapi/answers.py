@@ -1,0 +1,198 @@
+"""What Merlin's answers mean. Its page shows none of them ("ID DATA", "Status").
+
+An answer says yes (an id, or a word for success), says no (an error, whatever the HTTP status), or
+is not understood: then it is no success either, and the vendor's text is the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from singer_http.errors import BadCredentials, NotFound, Refused, one_line, reason_of
+from singer_http.operations import JSON
+
+ID_NAMES = ("idcontact", "id")
+"""Members that hold an id, whatever their case."""
+STATUS_NAMES = ("status", "success", "result", "ok")
+ERROR_NAMES = ("error", "errors")
+LIST_NAMES = ("data", "contacts", "contact", "results", "result")
+"""Members under which a search may put what it found."""
+
+YES = frozenset(
+    {"true", "1", "200", "201", "202", "ok", "success", "successful", "successfully", "done"}
+    | {"sent", "queued", "accepted", "created", "updated", "deleted", "added"}
+)
+NO = frozenset(
+    {"false", "0", "-1", "no", "ko", "error", "errors", "fail", "failed", "failure", "invalid"}
+    | {"denied", "refused"}
+)
+NOTHING = frozenset(["", "0", "false", "none", "null", "no", "[]", "{}"])
+"""An `error` that is one of these is none."""
+
+_NEGATIVE = re.compile(
+    r"\b(error|fatal|exception|fail(s|ed|ure)?|invalid|den(y|ied)|missing|required|unknown|not|no|"
+    r"cannot|can't|unable|refused|rejected|expired|wrong|must|insufficient|exceed(s|ed)?)\b",
+    re.IGNORECASE,
+)
+_BAD_KEY = re.compile(
+    r"\b(invalid|wrong|bad|incorrect|unknown|missing|expired|revoked|no)\W+(\w+\W+){0,2}"
+    r"(key|token|credentials?)\b(?! *[\"'\w])"
+    r"|\b(api|secret)[ _-]?key\W+(\w+\W+){0,2}"
+    r"(invalid|wrong|incorrect|unknown|missing|expired|revoked|required|not)\b"
+    r"|^\W*(error\W+)?(un-?authori[sz]ed|not authori[sz]ed|forbidden|access denied)"
+    r"(\W+(access|request))?\W*$",
+    re.IGNORECASE,
+)
+_NO_CONTACT = re.compile(
+    r"\bcontact\b(\W+[\w-]+)?\W+(was |is )?(not found|does(n't| not) exist|unknown)"
+    r"|\b(unknown|no such|not found\W+(the )?)\W*contact\b",
+    re.IGNORECASE,
+)
+_NONE_FOUND = re.compile(
+    r"\bnot found\b|\bno (contacts?|results?|records?|data|match(es)?)\b|\bdoes(n't| not) exist\b",
+    re.IGNORECASE,
+)
+
+
+def text_of(data: Any) -> str:
+    """An answer in the vendor's words, as one line without secrets."""
+    if data is None:
+        return "an empty answer"
+    return reason_of(data) or one_line(orjson.dumps(data).decode())
+
+
+def says_no(data: Any) -> bool:
+    """The answer is recognisably an error."""
+    if isinstance(data, int):
+        return data <= 0
+    if isinstance(data, str):
+        return _word(data) in NO or bool(_NEGATIVE.search(data))
+    if isinstance(data, list):
+        return len(data) == 1 and says_no(data[0])
+    if not isinstance(data, dict):
+        return False
+    members = _folded(data)
+    if any(_word(members[name]) not in NOTHING for name in ERROR_NAMES if name in members):
+        return True
+    statuses = [_word(members[name]) for name in STATUS_NAMES if name in members]
+    if statuses:
+        return any(word in NO or re.fullmatch(r"[45]\d\d", word) for word in statuses)
+    return not any(name in members for name in ID_NAMES) and says_no(members.get("message", 0) or 0)
+
+
+def says_yes(data: Any) -> bool:
+    """The answer is an id, or a known word for success."""
+    if says_no(data):
+        return False
+    if isinstance(data, bool | str):
+        return _word(data) in YES or identifier(data) is not None
+    if isinstance(data, list):
+        return len(data) == 1 and says_yes(data[0])
+    if not isinstance(data, dict):
+        return identifier(data) is not None
+    members = _folded(data)
+    words = [_word(members[name]) for name in (*STATUS_NAMES, "message") if name in members]
+    return any(word in YES for word in words) or identifier(data) is not None
+
+
+def identifier(data: Any) -> str | None:
+    """The one id that an answer is, or holds."""
+    if isinstance(data, bool):
+        return None
+    if isinstance(data, int):
+        return str(data) if data > 0 else None
+    if isinstance(data, str):
+        text = data.strip()
+        return text if re.fullmatch(r"[1-9]\d*", text) else None
+    if isinstance(data, list):
+        return identifier(data[0]) if len(data) == 1 else None
+    if isinstance(data, dict):
+        members = _folded(data)
+        return next((i for name in ID_NAMES if (i := identifier(members.get(name)))), None)
+    return None
+
+
+def check(data: Any, status: int) -> None:
+    """Raise what an answer that says no means.
+
+    Raises:
+        BadCredentials: the key is not accepted.
+        NotFound: there is no such contact.
+        Refused: any other no.
+    """
+    if not says_no(data):
+        return
+    text = text_of(data)
+    if _BAD_KEY.search(text):
+        raise BadCredentials(f"Merlin: {text}; look at api_key")
+    kind = NotFound if _NO_CONTACT.search(text) else Refused
+    raise kind(status, text, data)
+
+
+def is_about_record(error: NotFound) -> bool:
+    """A 404 is the vendor's own word about a record, and not a server's about an address."""
+    if lacks_contact(error):
+        return True
+    return isinstance(error.data, dict) and says_no(error.data) and found_none(error)
+
+
+def lacks_contact(error: Refused) -> bool:
+    """The vendor says that there is no such contact."""
+    return bool(_NO_CONTACT.search(error.reason))
+
+
+def found_none(error: Refused) -> bool:
+    """A search that answers with an error because it found nothing."""
+    return bool(_NONE_FOUND.search(error.reason))
+
+
+def hits(data: Any, status: int) -> list[JSON]:
+    """The contacts that a search found: each with lower-case member names.
+
+    Raises:
+        Refused: the answer is not understood, or tells no Email and no Number to compare.
+    """
+    found = list(_contacts(data))
+    if any(hit is None for hit in found) or (
+        found and not any("email" in hit or "number" in hit for hit in found if hit)
+    ):
+        raise Refused(status, f"the answer to SEARCH was not understood: {text_of(data)}", data)
+    return [hit for hit in found if hit]
+
+
+def _contacts(data: Any) -> Iterator[JSON | None]:
+    """Hits; None for what is none and not nothing either."""
+    if data is None or data is False or data in ("", {}, []):
+        return
+    if isinstance(data, list):
+        for item in data:
+            yield from _contacts(item)
+    elif isinstance(data, dict):
+        members = _folded(data)
+        if identifier(data):
+            yield members
+            return
+        inner = next((name for name in LIST_NAMES if name in members), None)
+        if inner is None or isinstance(members[inner], str | int):
+            yield None
+        else:
+            yield from _contacts(members[inner])
+    else:
+        yield None
+
+
+def _folded(data: JSON) -> JSON:
+    return {str(name).lower(): value for name, value in data.items()}
+
+
+def _word(value: Any) -> str:
+    """A value as a bare word."""
+    if value is None:
+        return ""
+    if isinstance(value, dict | list):
+        return "some" if value else ""
+    return str(value).strip().strip(".!").casefold()

@@ -1,0 +1,97 @@
+"""Guards of what cannot be taken back: when messages may go out, how many, and to which numbers."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import zoneinfo
+from dataclasses import dataclass
+from typing import Any
+
+import phonenumbers
+
+from singer_http.fields import shortened
+from singer_http.operations import invalid
+
+ACCEPTED = "hours and a time zone, like 21:00-08:00 America/Chicago"
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Hours of a day in which nobody is called or texted; they may span midnight."""
+
+    start: int
+    """Minutes after midnight."""
+    end: int
+    """The first minute after them. The same as `start`: the whole day."""
+    zone: zoneinfo.ZoneInfo
+
+    @classmethod
+    def parse(cls, text: str) -> QuietHours:
+        """From text like `21:00-08:00 America/Chicago`.
+
+        Raises:
+            ValueError: it is something else; the text says what is accepted.
+        """
+        found = re.fullmatch(r"(\d\d?):(\d\d)\s*[-–]\s*(\d\d?):(\d\d)\s+(\S+)", text.strip())  # noqa: RUF001
+        if not found:
+            raise ValueError(ACCEPTED)
+        start, end = _minutes(found[1], found[2]), _minutes(found[3], found[4])
+        try:
+            return cls(start % DAY, end % DAY, zoneinfo.ZoneInfo(found[5]))
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            message = f"{ACCEPTED}; there is no time zone {found[5]!r} here"
+            raise ValueError(message) from None
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Accept no hours, or hours; else a ValueError."""
+        if text.strip():
+            cls.parse(text)
+
+    def hold(self, moment: datetime.datetime) -> bool:
+        """Whether a moment (with a zone) is within them."""
+        local = moment.astimezone(self.zone)
+        now = local.hour * 60 + local.minute
+        if self.start < self.end:
+            return self.start <= now < self.end
+        return now >= self.start or now < self.end
+
+
+DAY = 24 * 60
+
+
+def _minutes(hours: str, minutes: str) -> int:
+    total = int(hours) * 60 + int(minutes)
+    if int(minutes) >= 60 or total > DAY:
+        message = f"{ACCEPTED}; there is no {hours}:{minutes} on a clock"
+        raise ValueError(message)
+    return total
+
+
+def e164(name: str, value: Any, region: str | None) -> str:
+    """A number in E.164, of a possible length for its country.
+
+    Args:
+        name: the column, for the reason.
+        value: the number; one without + needs a region.
+        region: ISO country of national numbers.
+
+    Raises:
+        Rejection: it is none.
+    """
+    text = str(value if value is not None else "").strip()
+    if not re.fullmatch(r"\+?[\d\s().\-/]+", text):
+        raise invalid(f"{name}: {shortened(value)} is not a phone number")
+    if not text.startswith("+") and not region:
+        raise invalid(
+            f"{name}: {shortened(value)} is not in E.164 (+16193596440), and phone_region is not "
+            "set"
+        )
+    try:
+        number = phonenumbers.parse(text, region.upper() if region else None)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_possible_number(number):
+        raise invalid(f"{name}: {shortened(value)} is not a possible phone number of its country")
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -1,0 +1,330 @@
+"""What Merlin takes: contacts, entries into automations, calls and SMS."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import orjson
+from typing_extensions import override
+
+from singer_http import fields as f
+from singer_http.errors import Misdirected, NotFound, Refused, StopRun, Uncertain
+from singer_http.operations import JSON, Effect, Operation, Outcome, Reason, Rejection, invalid
+from singer_http.sinks import HTTPSink, OnceSink, RecordSink
+from target_actionapi import answers
+from target_actionapi.guards import e164
+
+if TYPE_CHECKING:
+    from target_actionapi.target import TargetActionApi
+
+
+class MerlinSink(HTTPSink):
+    """What all streams have in common: the call, and what its answer means."""
+
+    address: ClassVar[str] = "api_url"
+    """The setting with the address of the call; falls back to `api_url`."""
+
+    def call(self, action: JSON, effect: Effect = Effect.IDEMPOTENT) -> tuple[Any, int]:
+        """Carry out one action; the answer, which does not say no, and its status.
+
+        Raises:
+            NotFound: there is no such contact.
+            Refused: Merlin says no, with whatever status.
+            BadCredentials: it does not accept the key.
+            Misdirected: nobody is at the address.
+        """
+        # As it stands in the setting: a server may redirect where its last slash is missing.
+        url = str(self.config.get(self.address) or self.config["api_url"])
+        try:
+            answer = self.client.request(
+                "POST", url, body=orjson.dumps(action), effect=effect, meter=self.meter
+            )
+        except NotFound as error:
+            if not answers.is_about_record(error):
+                message = f"HTTP {error.status}: {error.reason}; look at {self.address}"
+                raise Misdirected(message) from None
+            answers.check(error.data, error.status)
+            raise
+        answers.check(answer.data, answer.status)
+        return answer.data, answer.status
+
+
+def misunderstood(data: Any, status: int) -> Refused:
+    """The answer is neither a yes nor a no that is known."""
+    return Refused(status, f"the answer was not understood: {answers.text_of(data)}", data)
+
+
+class Contacts(MerlinSink, RecordSink):
+    """Contacts, matched by name and then by Email or Number."""
+
+    stream = "contacts"
+    fields = ("Number", "Email", "Fname", "Lname", "Opportunitie")
+    read_only = ("idContact",)
+    identities = (("idContact",), ("Email",), ("Number",))
+    personal = ("Email", "Number", "Fname", "Lname")
+    phones = ("Number",)
+    container = "Custom"
+
+    @override
+    def read_custom_fields(self) -> Sequence[f.CustomField]:
+        # Merlin lists no definitions: the user says which column is which field.
+        return [
+            f.CustomField(str(id_), (column, str(id_)))
+            for column, id_ in (self.config.get("custom_fields") or {}).items()
+        ]
+
+    @override
+    def custom_values(self, record: JSON) -> JSON:
+        values = f.apply(self.columns.custom, record, send_nulls=self.send_nulls)
+        if (inner := record.get("Custom")) is not None:
+            for name, value in self.unpack(inner).items():
+                if value is not None or self.send_nulls:
+                    field = self.account_fields().find(name)
+                    values[field.id if field else name] = value
+        return values
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        if record.get("idContact"):
+            op.handle = str(record["idContact"])
+        if op.delete:
+            # Not sent: what to find it by, where the ledger does not know it.
+            op.body = {name: record[name] for name in self.fields if record.get(name)}
+        else:
+            super().prepare(record, op)
+            if custom := self.custom_values(record):
+                op.body["Custom"] = custom
+        op.identities = identities_of(op.body)
+
+    @override
+    def can_find(self, op: Operation) -> bool:
+        return bool(_names(op.body)) or _made_without_id(op)
+
+    @override
+    def find(self, op: Operation) -> str | None:
+        found = self._search(op) if _names(op.body) else None
+        if found is None and _made_without_id(op):
+            raise invalid(
+                "it was made before, Merlin did not tell its id, and SEARCH does not find it: give "
+                "the record its idContact"
+            )
+        return found
+
+    def _search(self, op: Operation) -> str | None:
+        try:
+            data, status = self.call({"type": "SEARCH", **_names(op.body)})
+        except Refused as error:
+            if answers.found_none(error):
+                return None
+            raise
+        own = set(op.identities)
+        ids = {
+            str(answers.identifier(hit))
+            for hit in answers.hits(data, status)
+            if own.intersection(
+                identities_of({"Email": hit.get("email"), "Number": hit.get("number")})
+            )
+        }
+        if len(ids) > 1:
+            self.logger.warning(
+                "contacts: %s are one person by name and Email or Number: the first is used",
+                ", ".join(sorted(ids, key=int)),
+            )
+        return min(ids, key=int, default=None)
+
+    @override
+    def create(self, op: Operation) -> str | None:
+        data, status = self.call({"type": "NEW", **op.body}, Effect.CREATE)
+        made = answers.identifier(data)
+        if made is None and not answers.says_yes(data):
+            raise misunderstood(data, status)
+        return made
+
+    @override
+    def update(self, op: Operation) -> None:
+        self._act({"type": "EDIT", "idContact": number(op.handle), **op.body})
+
+    @override
+    def delete(self, op: Operation) -> None:
+        self._act({"type": "TRASH", "idContact": number(op.handle)})
+
+    def _act(self, action: JSON) -> None:
+        data, status = self.call(action)
+        if not answers.says_yes(data):
+            raise misunderstood(data, status)
+
+    @override
+    def settled(self, op: Operation, handle: str | None) -> None:
+        # The ledger keeps a contact's first identity; automations may name it by the other one.
+        ledger, by_number = self.target.run.ledger, number_identity(op.body.get("Number"))
+        ledger.acknowledge(
+            merlin(self).numbers.id,
+            op.stored,
+            op.digest,
+            handle,
+            ledger.hashed(by_number) if by_number and handle else None,
+        )
+
+
+class MerlinOnce(MerlinSink, OnceSink):
+    """What reaches a person. An answer that is no clear no may stand for one that was reached."""
+
+    def do(self, action: JSON) -> str | None:
+        """Carry out an action once.
+
+        Raises:
+            Uncertain: the answer is neither a yes nor a no.
+        """
+        data, status = self.call(action, Effect.ONCE)
+        if not answers.says_yes(data):
+            raise Uncertain(status, misunderstood(data, status).reason, 1)
+        return None
+
+
+class Automations(MerlinOnce):
+    """Contacts into automations, which must be on and have nodes."""
+
+    stream = "automations"
+    after = ("contacts",)
+    address = "automation_url"
+    fields = ("idContact", "Email", "Number", "idAuto")
+    identities = (("idContact", "idAuto"), ("Email", "idAuto"), ("Number", "idAuto"))
+    personal = ("Email", "Number")
+    phones = ("Number",)
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        super().prepare(record, op)
+        automation = op.body.pop("idAuto", None)
+        names = ("idContact", "Email", "Number")
+        contact = next(({name: op.body[name]} for name in names if op.body.get(name)), None)
+        if not automation:
+            raise invalid("an entry needs idAuto")
+        if contact is None:
+            raise invalid("an entry needs idContact, or the Email or Number of a contact")
+        if "idContact" in contact:
+            op.handle = str(contact["idContact"])
+        others = {n: v for n, v in op.body.items() if n not in self.fields}
+        op.body = {**contact, "idAuto": number(automation), **others}
+
+    @override
+    def admit(self, op: Operation) -> Rejection | None:
+        if op.handle is None:
+            op.handle = self._contact(op)
+        if op.handle is not None:
+            return None
+        name = next(iter(identities_of(op.body))).partition(":")[0]
+        return invalid(
+            f"no contact with this {name} is in the ledger: it goes out once the stream contacts "
+            "has delivered it (or give its idContact)"
+        )
+
+    def _contact(self, op: Operation) -> str | None:
+        ledger, account = self.target.run.ledger, self.target.ledger_account
+        (identity,) = identities_of(op.body)
+        hashed = ledger.hashed(identity)
+        return ledger.find(account, Contacts.stream, identity=hashed) or ledger.find(
+            account, NUMBERS, identity=hashed
+        )
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        try:
+            return super().send(ops)
+        except NotFound as error:
+            return [Outcome.rejected(Reason.INVALID, error.reason, status=error.status)]
+
+    @override
+    def perform(self, op: Operation) -> str | None:
+        action = {n: v for n, v in op.body.items() if n not in ("Email", "Number")}
+        return self.do({**action, "idContact": number(op.handle)})
+
+
+class Messages(MerlinOnce):
+    """What calls and SMS have in common."""
+
+    address = "message_url"
+    fields = ("number", "text")
+    identities = (("id",),)
+    personal = ("number", "text")
+    type: ClassVar[str]
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        super().prepare(record, op)
+        op.body["number"] = e164("number", record.get("number"), self.config.get("phone_region"))
+        text = record.get("text")
+        if not isinstance(text, str) or not text.strip():
+            raise invalid("text is missing or empty")
+
+    @override
+    def admit(self, op: Operation) -> Rejection | None:
+        target = merlin(self)
+        if target.quiet_hours and target.quiet_hours.hold(datetime.datetime.now(datetime.UTC)):
+            hours = self.config["quiet_hours"]
+            return Rejection(Reason.HELD, f"due within quiet_hours ({hours}): kept for later")
+        most = self.config["max_messages"]
+        if target.messages >= most:
+            raise StopRun(
+                f"{self.stream}: {most:,} calls and SMS are all that max_messages allows in one "
+                "run: the next one was not sent. Raise it if so many are meant; what went out does "
+                "not go out again."
+            )
+        target.messages += 1
+        return None
+
+    @override
+    def perform(self, op: Operation) -> str | None:
+        return self.do({**op.body, "type": self.type})
+
+
+class Calls(Messages):
+    """Calls that read a text."""
+
+    stream = "calls"
+    type = "CALL"
+
+
+class Sms(Messages):
+    """Text messages."""
+
+    stream = "sms"
+    type = "SMS"
+
+
+NUMBERS = "contacts by number"
+"""Where the ledger keeps the contacts a second time, by their Number."""
+
+
+def merlin(sink: HTTPSink) -> TargetActionApi:
+    """The target of a sink."""
+    return cast("TargetActionApi", sink.target)
+
+
+def number(value: Any) -> Any:
+    """An id as Merlin's page shows it."""
+    return int(value) if str(value).isdecimal() else value
+
+
+def identities_of(body: JSON) -> tuple[str, ...]:
+    """Email and Number as they are compared: without case, and digits only."""
+    email = str(body.get("Email") or "").strip().casefold()
+    found = (f"Email:{email}" if email else None, number_identity(body.get("Number")))
+    return tuple(identity for identity in found if identity)
+
+
+def number_identity(value: Any) -> str | None:
+    """A Number as it is compared: its digits."""
+    digits = re.sub(r"\D", "", str(value or ""))
+    return f"Number:{digits}" if digits else None
+
+
+def _names(body: JSON) -> JSON:
+    return {name: body[name] for name in ("Fname", "Lname") if str(body.get(name) or "").strip()}
+
+
+def _made_without_id(op: Operation) -> bool:
+    return op.row is not None and op.row.handle is None

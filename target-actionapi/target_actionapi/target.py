@@ -1,0 +1,104 @@
+"""The target of Merlin CRM's action API: contacts, automations, calls and SMS."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+from typing_extensions import override
+
+from singer_http.settings import target_settings
+from singer_http.target import HTTPTarget
+from target_actionapi.auth import KeyInBody
+from target_actionapi.guards import QuietHours
+from target_actionapi.sinks import NUMBERS, Automations, Calls, Contacts, Sms
+
+if TYPE_CHECKING:
+    from singer_http.ledger import Scope
+
+
+class TargetActionApi(HTTPTarget):
+    """Singer target for Merlin CRM's action API."""
+
+    name = "target-actionapi"
+    sinks = (Contacts, Automations, Calls, Sms)
+    account_by_key = True
+    setting_checks = MappingProxyType({"quiet_hours": QuietHours.check})
+    config_jsonschema = target_settings(
+        th.Property(
+            "api_key",
+            th.StringType,
+            required=True,
+            secret=True,
+            description="Secret key, from Merlin.",
+        ),
+        th.Property(
+            "api_url",
+            th.URIType,
+            default="https://ccenter.merlin.watch/flex/API/",
+            description="Address of the calls about contacts.",
+        ),
+        th.Property(
+            "automation_url",
+            th.URIType,
+            description="Address of entries into automations, if it is another one than api_url.",
+        ),
+        th.Property(
+            "message_url",
+            th.URIType,
+            description="Address of calls and SMS, if it is another one than api_url.",
+        ),
+        th.Property(
+            "custom_fields",
+            th.ObjectType(
+                additional_properties=th.CustomType({"type": ["string", "integer"]}),
+            ),
+            description=(
+                "Column → id of the custom field that it goes into, since Merlin does not list its "
+                'fields: {"city": "12"}.'
+            ),
+        ),
+        th.Property(
+            "max_messages",
+            th.IntegerType(minimum=0),
+            default=1000,
+            description=(
+                "Calls and SMS that go out in one run, at most: before the first one over it the "
+                "run stops."
+            ),
+        ),
+        th.Property(
+            "quiet_hours",
+            th.StringType,
+            description=(
+                "Hours in which nobody is called or texted, with their time zone: '21:00-08:00 "
+                "America/Chicago'. What is due then is kept for the next run outside them."
+            ),
+        ),
+    )
+    messages = 0
+    """Calls and SMS that were let out in this run."""
+
+    @override
+    def new_auth(self) -> KeyInBody:
+        return KeyInBody(self.config["api_key"])
+
+    @cached_property
+    def quiet_hours(self) -> QuietHours | None:
+        """When nobody is called or texted."""
+        text: Any = self.config.get("quiet_hours")
+        return QuietHours.parse(text) if text else None
+
+    @cached_property
+    def numbers(self) -> Scope:
+        """The ledger's scope of contacts by Number."""
+        return self.run.ledger.open_scope(
+            self.ledger_account,
+            self.config["sync"],
+            NUMBERS,
+            source=NUMBERS,
+            keys=("Number",),
+            schema_message=b"",
+        )

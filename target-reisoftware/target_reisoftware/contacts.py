@@ -1,0 +1,215 @@
+"""What REI Software takes: contacts, one at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import orjson
+from typing_extensions import override
+
+from singer_http import fields as f
+from singer_http.errors import Refused
+from singer_http.operations import (
+    JSON,
+    Effect,
+    Kind,
+    Operation,
+    Outcome,
+    Rejection,
+    invalid,
+)
+from singer_http.sinks import RecordSink
+from target_reisoftware import values
+from target_reisoftware.lookup import (
+    Api,
+    Identity,
+    contact_path,
+    directory_of,
+    envelope,
+    fold_email,
+    may_be,
+)
+
+TEXTS = (
+    "firstName", "lastName", "name", "companyName", "email", "phone", "address1", "city", "state",
+    "postalCode", "country", "website", "timezone", "source",
+)  # fmt: skip
+
+
+class Contacts(RecordSink):
+    """Contacts, matched by email, then phone."""
+
+    stream = "contacts"
+    # The vendor's page, and companyName, which its example (cut off there) has in API v1.
+    fields = (*TEXTS, "dateOfBirth", "dnd")
+    read_only = (
+        "id", "locationId", "contactName", "type", "assignedTo", "dateAdded", "dateUpdated",
+        "lastActivity", "fingerprint", "emailLowerCase", "firstNameLowerCase", "lastNameLowerCase",
+        "fullNameLowerCase",
+    )  # fmt: skip
+    identities = (("id",), ("email",), ("phone",))
+    personal = ("email", "phone")
+    phones = ("phone",)
+    container = "customField"
+
+    @cached_property
+    def api(self) -> Api:
+        """The vendor."""
+        return Api(self.client, self.meter, directory_of(self))
+
+    @override
+    def setup(self) -> None:
+        self._taken: dict[str, tuple[str, str]] = {}
+
+    # --- columns ------------------------------------------------------------------------------
+
+    @override
+    def extra_columns(self) -> Sequence[str]:
+        return ("customField", "tags")
+
+    @override
+    def read_custom_fields(self) -> Sequence[f.CustomField]:
+        return [custom_field(item) for item in self.api.custom_fields()]
+
+    @override
+    def converter(
+        self, name: str, custom: f.CustomField | None, schema: Mapping[str, Any]
+    ) -> f.Convert | None:
+        if custom is not None:
+            return values.custom(custom)
+        found = super().converter(name, custom, schema)
+        if name == "dateOfBirth" and found is not None:
+            return values.calendar_date(name)
+        return values.text(name) if name in TEXTS and found is None else found
+
+    @override
+    def unpack(self, container: Any) -> JSON:
+        """Custom fields as an object, or as contacts come with them: `[{"id", "value"}]`."""
+        if isinstance(container, str):
+            try:
+                container = json.loads(container)
+            except ValueError:
+                container = None
+        if isinstance(container, list):
+            if not all(isinstance(item, dict) and item.get("id") for item in container):
+                raise invalid('customField: the list has items that are no {"id", "value"}')
+            return {str(item["id"]): item.get("value") for item in container}
+        return super().unpack(container)
+
+    # --- a record -----------------------------------------------------------------------------
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        if record.get("id"):
+            op.handle = str(record["id"])
+        if op.delete:
+            who = [column for column in self.columns.plain if column.name in self.personal]
+            op.body = f.apply(who, record, send_nulls=False)
+            op.identities = identity_of(op).folded
+            return
+        super().prepare(record, op)
+        op.identities = identity_of(op).folded
+        custom = self.custom_values(record)
+        if kept := {k: v for k, v in custom.items() if v is not None or self.send_nulls}:
+            op.body["customField"] = kept
+        if tags := values.tags("tags", record.get("tags")):
+            op.body["tags"] = tags
+
+    @override
+    def can_find(self, op: Operation) -> bool:
+        return bool(op.identities)
+
+    @override
+    def find(self, op: Operation) -> str | None:
+        if op.key in self._taken:
+            return self._find_taken(op)
+        try:
+            return self.api.find(identity_of(op))
+        except Rejection:
+            if op.delete:
+                return None  # what was found is another contact
+            raise
+
+    def _find_taken(self, op: Operation) -> str:
+        """The contact that a create ran into, unless it is another one with the same phone."""
+        contact, field = self._taken.pop(op.key)
+        email = fold_email(op.body.get("email"))
+        if field != "email" and not may_be(self.api.contact(contact), email):
+            raise invalid(
+                f"the phone is that of the contact {contact}, whose email is another one: give the "
+                "id, or another phone"
+            )
+        return contact
+
+    @override
+    def admit(self, op: Operation) -> Rejection | None:
+        if op.handle is None and not op.identities:
+            return invalid("a contact needs an email or a phone")
+        return None
+
+    # --- requests -----------------------------------------------------------------------------
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        try:
+            return super().send(ops)
+        except Refused as error:
+            contact, field = duplicate_of(error)
+            if contact is None or ops[0].handle is not None:
+                raise
+            # It is there after all: found as this one, and then by the mode.
+            self._taken[ops[0].key] = contact, field
+            return [Outcome(Kind.GONE)]
+
+    @override
+    def create(self, op: Operation) -> str | None:
+        answer = self.api.request("POST", "contacts/", body=op.payload, effect=Effect.CREATE)
+        made = envelope(answer).get("id")
+        return str(made) if made else None
+
+    @override
+    def update(self, op: Operation) -> None:
+        # Tags in an update would replace all that the contact has.
+        body = {name: value for name, value in op.body.items() if name != "tags"}
+        path = contact_path(op.handle or "")
+        if not body.get("email") and not body.get("phone"):
+            # The vendor asks for one of them, changed or not.
+            known = self.api.contact(op.handle or "")
+            name = "email" if known.get("email") else "phone"
+            body = {name: known.get(name)} | body
+        content = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        self.api.request("PUT", path, body=content)
+        if tags := op.body.get("tags"):
+            self.api.request("POST", contact_path(op.handle or "", "tags", ""), json={"tags": tags})
+
+    @override
+    def delete(self, op: Operation) -> None:
+        self.api.request("DELETE", contact_path(op.handle or ""))
+
+
+def identity_of(op: Operation) -> Identity:
+    """By what the vendor knows the contact of an operation."""
+    return Identity(str(op.body.get("email") or ""), str(op.body.get("phone") or ""))
+
+
+def duplicate_of(error: Refused) -> tuple[str | None, str]:
+    """The contact that forbids a create, and the field in which they are the same."""
+    meta = error.data.get("meta") if isinstance(error.data, dict) else None
+    if not isinstance(meta, dict) or not meta.get("contactId"):
+        return None, ""
+    return str(meta["contactId"]), str(meta.get("matchingField") or "")
+
+
+def custom_field(item: JSON) -> f.CustomField:
+    """A custom field, known by its id, its key (`contact.x` or `x`) and its name."""
+    key = str(item.get("fieldKey") or "")
+    names = (str(item["id"]), key, key.removeprefix("contact."), str(item.get("name") or ""))
+    return f.CustomField(
+        id=names[0],
+        names=tuple(filter(None, names)),
+        type=str(item.get("dataType") or item.get("dateType") or ""),  # the page's misprint
+        choices=tuple(str(choice) for choice in item.get("picklistOptions") or ()),
+    )

@@ -1,0 +1,367 @@
+"""What hangs on a contact: tags, campaigns, workflows."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar
+
+from typing_extensions import override
+
+from singer_http import fields as f
+from singer_http.addresses import segment
+from singer_http.errors import NotFound, Refused
+from singer_http.operations import (
+    JSON,
+    Effect,
+    Kind,
+    Operation,
+    Outcome,
+    Reason,
+    invalid,
+)
+from singer_http.sinks import HTTPSink, LinkSink, OnceSink
+from target_reisoftware import values
+from target_reisoftware.lookup import Api, Identity, contact_path, directory_of, is_missing
+
+ALL = "*"
+"""A delete with this campaign removes the contact from all of them."""
+MOVING = 10_000
+"""Contacts whose campaigns change that are kept in mind: more than can be on their way at once."""
+
+
+class OnContact(HTTPSink):
+    """A record about a contact: `contactId`, or `email` or `phone`.
+
+    The body names the contact as the record does, so that the digest does not depend on how it was
+    found; `op.handle` is the contact's id while it is sent. A ledger row's handle is that id and,
+    after a slash, what was written, which is enough to take it back.
+    """
+
+    after = ("contacts",)
+    personal = ("email", "phone")
+    phones = ("phone",)
+    columns_read: ClassVar[tuple[str, ...]] = ()
+    """Columns beside the contact's."""
+
+    @cached_property
+    def api(self) -> Api:
+        """The vendor."""
+        return Api(self.client, self.meter, directory_of(self))
+
+    @override
+    def setup(self) -> None:
+        region = self.config.get("phone_region")
+        self._phone = f.phone("phone", region) if region else values.text("phone")
+        self._email = values.text("email")
+
+    @override
+    def extra_columns(self) -> Sequence[str]:
+        return ("contactId", "email", "phone", *self.columns_read)
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        if record.get("contactId"):
+            op.handle = str(record["contactId"])
+            op.body = {"contactId": op.handle}
+            return
+        email, phone = record.get("email"), record.get("phone")
+        if email:
+            op.body["email"] = self._email(email).strip().casefold()
+        if phone:
+            op.body["phone"] = self._phone(phone)
+        if not op.body and not op.delete:
+            raise invalid("which contact it is about is missing: contactId, email or phone")
+
+    @override
+    def stands(self, op: Operation) -> bool:
+        """Not if the contact was made anew since."""
+        if self.once or op.delete or op.row is None or (contact := self._recorded(op)) is None:
+            return True
+        return contact == (op.row.handle or "").partition("/")[0]
+
+    @override
+    def recall(self, op: Operation) -> None:
+        """The contact, if the ledger knows it: from the contacts stream."""
+        if op.own_handle:
+            return
+        written, op.handle = op.handle, None
+        if op.delete and not self._is_named(op):
+            # A delete that brings only its key: the ledger knows what was written under it.
+            if written is not None:
+                op.handle = written
+                self.undo(op)
+            return
+        op.handle = self._recorded(op)
+
+    def _recorded(self, op: Operation) -> str | None:
+        """The id of an operation's contact, if the contacts stream wrote it (main thread)."""
+        if not (folded := identity_of(op).folded):
+            return None
+        ledger = self.target.run.ledger
+        return ledger.find(
+            self.target.ledger_account, "contacts", identity=ledger.hashed(folded[0])
+        )
+
+    def _is_named(self, op: Operation) -> bool:
+        """Whether a delete says what it is about."""
+        return bool(op.own_handle or op.body.get("email") or op.body.get("phone"))
+
+    @override
+    def find(self, op: Operation) -> str | None:
+        if not self._is_named(op):
+            return None  # a delete of what was never written
+        found = directory_of(self).find(identity_of(op), self.api.find)
+        if found is None and not op.delete:
+            raise invalid(f"there is no contact with this {_kinds(op)}")
+        return found
+
+    @override
+    def refresh(self, op: Operation) -> None:
+        directory_of(self).forget(identity_of(op))
+
+    def unknown(self, op: Operation) -> Outcome:
+        """The vendor does not know the contact's id: it was found long ago, or is the record's."""
+        if op.delete:
+            return Outcome(Kind.DELETED)
+        if op.own_handle and op.body.get("contactId"):
+            return Outcome.rejected(Reason.INVALID, f"there is no contact {op.handle}")
+        return Outcome(Kind.GONE)
+
+    def contact_unknown(self, error: Refused, contact: str) -> bool:
+        """Whether a refusal is about the contact, not about what is hung on it."""
+        if is_missing(error, "contact"):
+            return True
+        if not isinstance(error, NotFound) or any(
+            is_missing(error, thing) for thing in ("campaign", "workflow")
+        ):
+            return False
+        try:
+            self.api.contact(contact)
+        except NotFound:
+            return True
+        return False
+
+
+def identity_of(op: Operation) -> Identity:
+    """By what an operation names its contact."""
+    return Identity(op.body.get("email") or "", op.body.get("phone") or "")
+
+
+def _kinds(op: Operation) -> str:
+    return " or ".join(name for name in ("email", "phone") if op.body.get(name))
+
+
+def refused(error: Refused) -> Outcome:
+    """A rejection in the vendor's words."""
+    return Outcome.rejected(Reason.REFUSED, error.reason, status=error.status)
+
+
+class ContactTags(OnContact, LinkSink):
+    """Tags of contacts: all that are at hand for one contact go in one request."""
+
+    stream = "contact_tags"
+    identities = (
+        ("contactId", "tag"), ("email", "tag"), ("phone", "tag"),
+        ("contactId",), ("email",), ("phone",),
+    )  # fmt: skip
+    columns_read = ("tags", "tag")
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        super().prepare(record, op)
+        tags = {*values.tags("tags", record.get("tags")), *_one_tag(record.get("tag"))}
+        if tags:
+            op.body["tags"] = sorted(tags)
+        elif not op.delete:
+            raise invalid("which tags it is about is missing: tags or tag")
+        else:
+            # Which of them were written is in the ledger, if anywhere.
+            op.handle, op.body = None, {}
+
+    @override
+    def _is_named(self, op: Operation) -> bool:
+        return bool(op.body.get("tags")) and super()._is_named(op)
+
+    @override
+    def undo(self, op: Operation) -> None:
+        contact, _, written = (op.handle or "").partition("/")
+        op.handle, op.body = contact, {"tags": json.loads(written or "[]")}
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for delete, run in itertools.groupby(ops, key=lambda op: op.delete):
+            outcomes += self._together("DELETE" if delete else "POST", list(run))
+        return outcomes
+
+    def _together(self, method: str, ops: list[Operation]) -> list[Outcome]:
+        """One request for all of them; if it is refused, one for each."""
+        contact = ops[0].handle or ""
+        tags = list(dict.fromkeys(tag for op in ops for tag in op.body["tags"]))
+        try:
+            self.api.request(method, contact_path(contact, "tags", ""), json={"tags": tags})
+        except Refused as error:
+            if self.contact_unknown(error, contact):
+                return [self.unknown(op) for op in ops]
+            if len(ops) == 1:
+                return [refused(error)]
+            return [self._together(method, [op])[0] for op in ops]
+        return [Outcome(Kind.DELETED) if op.delete else _tagged(op, contact) for op in ops]
+
+
+def _one_tag(tag: object) -> list[str]:
+    if tag is None or tag == "":
+        return []
+    if not isinstance(tag, str):
+        raise invalid(f"tag: {f.shortened(tag)} is not a text")
+    return [tag.strip()]
+
+
+def _tagged(op: Operation, contact: str) -> Outcome:
+    """What this sync put on the contact under this key, earlier tags included."""
+    tags = set(op.body["tags"])
+    before, _, written = (op.row.handle or "" if op.row else "").partition("/")
+    if before == contact and written:
+        tags.update(json.loads(written))
+    handle = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
+    return Outcome(Kind.UPSERTED, handle)
+
+
+class ContactCampaigns(OnContact, LinkSink):
+    """Campaigns of contacts; a delete with `*` removes a contact from all of them.
+
+    A remove-all undoes what the ledger knows of the contact's campaigns, and an add undoes an
+    earlier remove-all. What is acknowledged is forgotten in the ledger; what is on its way is kept
+    in mind here, by each name of the contact: `_last` says whether the last one was a remove-all.
+    """
+
+    stream = "contact_campaigns"
+    identities = (
+        ("contactId", "campaignId"), ("email", "campaignId"), ("phone", "campaignId"),
+    )  # fmt: skip
+    columns_read = ("campaignId",)
+
+    @override
+    def setup(self) -> None:
+        super().setup()
+        self._last: OrderedDict[str, bool] = OrderedDict()
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        super().prepare(record, op)
+        if campaign := record.get("campaignId"):
+            op.body["campaignId"] = str(campaign)
+        elif not op.delete:
+            raise invalid("campaignId is missing")
+        else:
+            op.handle, op.body = None, {}
+        if op.body.get("campaignId") == ALL and not op.delete:
+            raise invalid("campaignId: '*' (all of them) is for deletes only")
+
+    @override
+    def _is_named(self, op: Operation) -> bool:
+        return bool(op.body.get("campaignId")) and super()._is_named(op)
+
+    @override
+    def undo(self, op: Operation) -> None:
+        contact, _, campaign = (op.handle or "").partition("/")
+        op.handle, op.body = contact, {"campaignId": campaign}
+
+    @override
+    def stands(self, op: Operation) -> bool:
+        """Not if something of the other kind for this contact is on its way before it."""
+        contact = (op.row.handle or "").partition("/")[0] if op.row else ""
+        if self._is_all(op) and not contact:
+            return False  # it found no contact then
+        names = self._names(op, contact)
+        return super().stands(op) and all(
+            self._last.get(name) in {None, self._is_all(op)} for name in names
+        )
+
+    @override
+    def recall(self, op: Operation) -> None:
+        written = op.row.handle if op.row else None
+        super().recall(op)
+        for name in self._names(op, op.handle or (written or "").partition("/")[0]):
+            self._last[name] = self._is_all(op)
+            self._last.move_to_end(name)
+            if len(self._last) > MOVING:
+                self._last.popitem(last=False)
+
+    @staticmethod
+    def _is_all(op: Operation) -> bool:
+        return op.body.get("campaignId") == ALL
+
+    @staticmethod
+    def _names(op: Operation, contact: str) -> list[str]:
+        """What the contact goes by: its id if that is known, its email and phone."""
+        known = str(op.body.get("contactId") or contact)
+        return [*filter(None, (f"id {known}" if known else "", *identity_of(op).folded))]
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        return [self._one(op, op.handle or "", op.body["campaignId"]) for op in ops]
+
+    def _one(self, op: Operation, contact: str, campaign: str) -> Outcome:
+        everything = op.delete and campaign == ALL
+        path = contact_path(contact, "campaigns", "remove-all" if everything else segment(campaign))
+        try:
+            self.api.request("DELETE" if op.delete else "POST", path)
+        except Refused as error:
+            if self.contact_unknown(error, contact):
+                return self.unknown(op)
+            if op.delete and (isinstance(error, NotFound) or is_missing(error, "campaign")):
+                return Outcome(Kind.DELETED)
+            return refused(error)
+        if everything:
+            return Outcome(Kind.DELETED, f"{contact}/{ALL}", hangs_on=contact, undoes=contact)
+        if op.delete:
+            return Outcome(Kind.DELETED)
+        return Outcome(
+            Kind.UPSERTED, f"{contact}/{campaign}", hangs_on=contact, undoes=f"{contact}/{ALL}"
+        )
+
+
+class ContactWorkflows(OnContact, OnceSink):
+    """Contacts into workflows: once and only once."""
+
+    stream = "contact_workflows"
+    locates = True
+    identities = (
+        ("contactId", "workflowId"), ("email", "workflowId"), ("phone", "workflowId"),
+    )  # fmt: skip
+    columns_read = ("workflowId", "eventStartTime")
+
+    @override
+    def prepare(self, record: JSON, op: Operation) -> None:
+        super().prepare(record, op)
+        if not record.get("workflowId"):
+            raise invalid("workflowId is missing")
+        op.body["workflowId"] = str(record["workflowId"])
+        if start := record.get("eventStartTime"):
+            op.body["eventStartTime"] = values.start_time(start)
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        (op,) = ops
+        try:
+            return super().send(ops)
+        except Refused as error:
+            if self.contact_unknown(error, op.handle or ""):
+                return [self.unknown(op)]
+            return [refused(error)]
+
+    @override
+    def perform(self, op: Operation) -> str | None:
+        start = op.body.get("eventStartTime")
+        self.api.request(
+            "POST",
+            contact_path(op.handle or "", "workflow", segment(op.body["workflowId"])),
+            json={"eventStartTime": start} if start else {},
+            effect=Effect.ONCE,
+        )
+        return op.handle
