@@ -18,6 +18,9 @@ HERE = Path(__file__).parent
 
 OWNERS = 5_000
 MEMBERS = 800
+KNOWN = 10
+"""Owners whom the sandbox's account has as members from the start (`person1@example.com`, ...)."""
+
 SEED = 20260131
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -54,10 +57,12 @@ def owners(seed: int = SEED, count: int = OWNERS) -> list[Row]:
         row["list_id"] = rng.randint(1, 3)
     for row in rng.sample(rows, count // 50):  # the same person owns a second house
         row["email"] = rng.choice(rows)["email"]
+    for number, row in enumerate(rng.sample(rows, KNOWN), 1):  # members of AutoReach already
+        row |= {"email": f"person{number}@example.com", "list_id": number % 3 + 1}
     _spoil(rng.sample(rows, count // 100), rng)
-    for row in rng.sample(rows, count // 125):  # late corrections, after the row itself
-        changed = _phone(rng), row["updated_at"] + timedelta(days=1)
-        rows.append({**row, "phone": changed[0], "updated_at": changed[1]})
+    for row in rng.sample(rows, count // 125):  # a correction, a minute after the row itself
+        later = row["updated_at"] + timedelta(minutes=1)
+        rows.append({**row, "phone": _phone(rng), "updated_at": later})
     return sorted(rows, key=lambda row: (row["updated_at"], row["owner_id"]))
 
 

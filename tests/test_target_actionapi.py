@@ -81,7 +81,7 @@ def test_an_error_in_any_form_is_a_refusal_with_the_vendors_words(
 @pytest.mark.parametrize(
     "answer",
     [
-        {"foo": "bar"}, "Hello", [], {}, 0, "0", False, [1, 2], {"status": "pending"}, "<html>hm</html>",
+        {"foo": "bar"}, "Hello", "", [], {}, 0, "0", False, [1, 2], {"status": "pending"}, "<html>hm</html>",
         {"status": "success", "error": "quota is used up"}, {"id": None},
         {"status": 500, "message": "Done"},
     ],
@@ -89,7 +89,8 @@ def test_an_error_in_any_form_is_a_refusal_with_the_vendors_words(
 def test_what_is_not_understood_is_a_refusal_and_never_a_success(
     merlin: Plugin, sandbox: Sandbox, answer: Any
 ) -> None:
-    sandbox.fault(vendor="merlin", body="NEW", status=200, answer=answer)
+    html = {"Content-Type": "text/html"} if isinstance(answer, str) else {}
+    sandbox.fault(vendor="merlin", body="NEW", status=200, answer=answer, headers=html)
     result = merlin.run([SCHEMA, contact("a")])
     assert result.counts("contacts") == {"received": 1, "rejected": 1}
     assert kinds(result.rejects) == ["refused"]
@@ -97,7 +98,7 @@ def test_what_is_not_understood_is_a_refusal_and_never_a_success(
 
 
 def test_a_refusal_heals_in_the_next_run(merlin: Plugin, sandbox: Sandbox) -> None:
-    sandbox.fault(vendor="merlin", body="NEW", status=200, answer="What?")
+    sandbox.fault(vendor="merlin", body="NEW", status=200, answer={"what": "What?"})
     result = merlin.run([SCHEMA, contact("a")])
     assert "What?" in result.rejects[0]["rejection"]["reason"]
     result = merlin.run([SCHEMA])

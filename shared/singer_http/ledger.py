@@ -152,6 +152,11 @@ class Ledger:
             self._sqlite = self._engine.dialect.name == "sqlite"
             self._connection = self._engine.connect()
             self._prepare()
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"ledger_url needs the package {error.name}: install it beside the plugin "
+                "(pip install 'psycopg[binary]')."
+            ) from None
         except (SQLAlchemyError, OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"The ledger cannot be opened ({_words(error)}): check `ledger_url` and that "
@@ -239,6 +244,17 @@ class Ledger:
         self._by_identity = sa.select(delivered.c.identity, delivered.c.key).where(
             scope & delivered.c.identity.in_(some)
         )
+
+    def claim(self, name: str) -> bool:
+        """Hold a name in the database until `close`; `False` if another process holds it.
+
+        SQLite lies in a `work_dir`, where a file is locked; PostgreSQL may serve several machines.
+        """
+        if self._sqlite or self._discard:
+            return True
+        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
+        held = self._connection.execute(sa.select(sa.func.pg_try_advisory_lock(number)))
+        return bool(held.scalar_one())
 
     # --- whose rows -------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ class Run:
         logger: logging.Logger,
         directory: Path,
         name: str,
+        account: str,
     ) -> None:
         """Open the ledger and the rejects, under a lock.
 
@@ -76,6 +77,7 @@ class Run:
             logger: for the user.
             directory: the `work_dir`.
             name: of the plugin; files of a named sync have its name too.
+            account: whose data this is.
 
         Raises:
             ConfigError: another run of this sync is under way, or the ledger cannot be opened.
@@ -95,6 +97,9 @@ class Run:
             if self.has_ledger
             else Ledger("sqlite:///", discard=True)
         )
+        if not self.ledger.claim(f"{name} {config['sync']} {account}"):
+            self.ledger.close()
+            raise busy(config["sync"], "the ledger's lock")
         self.rejects = Rejects(directory / f"{self.stem}.rejects.jsonl", read_only=self.dry_run)
         self.workers = Workers(config["concurrency"])
         self.limits = Limits(config["max_rejects"])
@@ -218,10 +223,15 @@ def lock(path: Path, sync: str) -> IO[bytes]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise ConfigError(
-            f"Another run of sync {sync!r} is under way (it holds {path}): wait for it to end, or "
-            "give this pipeline a name of its own with the setting sync."
-        ) from None
+        raise busy(sync, path) from None
     return file
+
+
+def busy(sync: str, held: object) -> ConfigError:
+    """The error for a second run of one sync."""
+    return ConfigError(
+        f"Another run of sync {sync!r} is under way (it holds {held}): wait for it to end, or give "
+        "this pipeline a name of its own with the setting sync."
+    )
 
 

@@ -75,7 +75,9 @@ class HTTPTarget(HTTPPlugin, Target):
         """The run's ledger, rejects and workers, opened at first use."""
         from singer_http.run import Run  # noqa: PLC0415 - `--about` starts without it
 
-        run = Run(self.config, self.report, self.logger, self.work_dir, self.name)
+        run = Run(
+            self.config, self.report, self.logger, self.work_dir, self.name, self.ledger_account
+        )
         if run.has_ledger and self.account_by_key:
             self._guard_account(run)
         return run

@@ -146,8 +146,8 @@ def lacks_contact(error: Refused) -> bool:
 
 
 def found_none(error: Refused) -> bool:
-    """A search that answers with an error because it found nothing."""
-    return bool(_NONE_FOUND.search(error.reason))
+    """A search that answers with a no because it found nothing."""
+    return error.data in (False, "false", "0") or bool(_NONE_FOUND.search(error.reason))
 
 
 def hits(data: Any, status: int) -> list[JSON]:

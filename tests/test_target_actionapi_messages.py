@@ -1,0 +1,444 @@
+"""target-actionapi's automations, calls and SMS: what cannot be taken back is done once or not at all."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from singer_sandbox import Sandbox
+
+from tests.front_door import JSON, Plugin, adds_up, record, schema
+
+SMS = schema("sms", ("id", "number", "text", "_sdc_deleted_at"))
+CALLS = schema("calls", ("id", "number", "text"))
+CONTACTS = schema("contacts", ("key", "Email", "Number", "Fname"), ("key",))
+ENTRIES = schema("automations", ("id", "idContact", "Email", "Number", "idAuto"))
+NUMBER = "+16193596440"
+
+
+@pytest.fixture
+def merlin(sandbox: Sandbox, tmp_path: Path) -> Plugin:
+    sandbox.put_state("merlin", {"automations": [{"idAuto": 7}, {"idAuto": 8, "on": False}]})
+    return Plugin("target-actionapi", sandbox, tmp_path, first_run=True)
+
+
+def sms(id_: int | str, number: Any = NUMBER, text: Any = "Hello", **fields: Any) -> JSON:
+    return record("sms", id=str(id_), number=number, text=text, **fields)
+
+
+def entry(id_: str, **fields: Any) -> JSON:
+    return record("automations", id=id_, **fields)
+
+
+def texts(sandbox: Sandbox, kind: str = "sms") -> list[str]:
+    return [message["text"] for message in sandbox.state("merlin")[kind]]
+
+
+def entries(sandbox: Sandbox) -> list[tuple[int, int]]:
+    found = sandbox.state("merlin")["automation_entries"]
+    return [(e["idContact"], e["idAuto"]) for e in found]
+
+
+def kinds(rejects: list[JSON]) -> list[str]:
+    return [r["rejection"]["kind"] for r in rejects]
+
+
+def reason(result: Any) -> str:
+    return str(result.rejects[0]["rejection"]["reason"])
+
+
+def hours(start: int, end: int) -> str:
+    """Quiet hours from so many minutes before or after now, in UTC."""
+    now = datetime.datetime.now(datetime.UTC)
+    ends = (now + datetime.timedelta(minutes=m) for m in (start, end))
+    return "{:%H:%M}-{:%H:%M} UTC".format(*ends)
+
+
+# --- once -------------------------------------------------------------------------------------
+
+
+def test_calls_and_sms_go_out_once(merlin: Plugin, sandbox: Sandbox) -> None:
+    rows = [SMS, CALLS, sms(1), record("calls", id="1", number=NUMBER, text="Ring")]
+    result = merlin.run(rows)
+    assert result.counts("sms") == result.counts("calls") == {"received": 1, "created": 1}
+    result = merlin.run(rows, first_run=False)
+    assert result.counts("sms") == {"received": 1, "unchanged": 1}
+    result = merlin.run(rows, full_resync=True)
+    assert result.counts("sms") == {"received": 1, "unchanged": 1}
+    assert (texts(sandbox), texts(sandbox, "calls")) == (["Hello"], ["Ring"])
+
+
+def test_without_a_message_url_messages_go_to_api_url(merlin: Plugin, sandbox: Sandbox) -> None:
+    merlin.run([SMS, sms(1)], message_url=None)
+    assert texts(sandbox) == ["Hello"]
+    assert sandbox.requests("merlin")[0]["path"].rstrip("/").endswith("/flex/API")
+
+
+@pytest.mark.parametrize(
+    "form", ["object", "Status", "message", "text", "success", "true", "one"]
+)
+def test_every_form_of_a_success_is_understood(merlin: Plugin, sandbox: Sandbox, form: str) -> None:
+    sandbox.options("merlin", status_form=form)
+    result = merlin.run([SMS, sms(1)])
+    assert result.counts("sms") == {"received": 1, "created": 1}
+
+
+@pytest.mark.parametrize("form", ["status", "error", "text", "http"])
+def test_a_no_in_any_form_is_a_refusal_that_may_be_tried_again(
+    merlin: Plugin, sandbox: Sandbox, form: str
+) -> None:
+    sandbox.options("merlin", error_form=form)
+    result = merlin.run([ENTRIES, entry("1", idContact="99", idAuto="9")])
+    assert kinds(result.rejects) == ["invalid"]  # there is no such contact
+    sandbox.put_state("merlin", {"contacts": [{"idContact": 5}]})
+    result = merlin.run([ENTRIES, entry("1", idContact="5", idAuto="8")])
+    assert kinds(result.rejects) == ["refused"]
+    assert "off or has no nodes" in reason(result)
+    sandbox.put_state("merlin", {"automations": [{"idAuto": 8, "on": True}]})
+    result = merlin.run([ENTRIES])
+    assert entries(sandbox) == [(5, 8)]
+    assert result.rejects == []
+
+
+@pytest.mark.parametrize("answer", [["Hm"], {"foo": "bar"}, [], {"status": "pending"}])
+def test_an_answer_that_is_neither_yes_nor_no_is_never_sent_again(
+    merlin: Plugin, sandbox: Sandbox, answer: Any
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", status=200, answer=answer, when="after")
+    result = merlin.run([SMS, sms(1)])
+    assert kinds(result.rejects) == ["uncertain"]
+    assert "not understood" in reason(result)
+    merlin.run([SMS, sms(1)])
+    assert texts(sandbox) == ["Hello"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 500}, {"status": 503}, {"cut": True}])
+def test_after_a_lost_answer_nobody_is_texted_again(
+    merlin: Plugin, sandbox: Sandbox, fault: JSON, when: str
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", when=when, **fault)
+    result = merlin.run([SMS, sms(1)])
+    assert result.exit_code == 0
+    assert kinds(result.rejects) == ["uncertain"]
+    for _ in range(2):
+        result = merlin.run([SMS, sms(1)])
+        assert result.counts("sms") == {"received": 1, "skipped": 1}
+    assert len(sandbox.requests("merlin")) == 1
+    assert kinds(result.rejects) == ["uncertain"]
+
+
+def test_cut_json_after_a_text_is_uncertain(merlin: Plugin, sandbox: Sandbox) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", cut_json=True)
+    result = merlin.run([SMS, sms(1)])
+    assert kinds(result.rejects) == ["uncertain"]
+
+
+def test_a_person_can_have_an_uncertain_one_sent_or_dropped(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", when="before", drop=True, times=2)
+    merlin.run([SMS, sms(1, text="one"), sms(2, text="two")])
+    result = merlin.run([SMS], uncertain="resend")
+    assert sorted(texts(sandbox)) == ["one", "two"]
+    assert result.rejects == []
+    sandbox.fault(vendor="merlin", body="SMS", when="after", drop=True)
+    merlin.run([SMS, sms(3, text="three")])
+    result = merlin.run([SMS], uncertain="drop")
+    assert result.rejects == []
+    merlin.run([SMS, sms(3, text="three")])
+    assert sorted(texts(sandbox)) == ["one", "three", "two"]
+
+
+def test_too_many_requests_and_no_connection_are_tried_again(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", status=429, retry_after=0, times=3)
+    result = merlin.run([SMS, sms(1)])
+    assert result.counts("sms") == {"received": 1, "created": 1}
+    assert texts(sandbox) == ["Hello"]
+    result = merlin.run([SMS, sms(2)], message_url="http://127.0.0.1:1/", max_retries=1)
+    assert result.exit_code == 1
+    result = merlin.run([SMS, sms(2)])
+    assert result.counts("sms") == {"received": 1, "created": 1}
+    assert texts(sandbox) == ["Hello", "Hello"]
+
+
+def test_a_key_with_other_content_and_a_delete_are_rejected(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    merlin.run([SMS, sms(1)])
+    deleted = sms(2, _sdc_deleted_at="2026-01-01T00:00:00Z")
+    result = merlin.run([SMS, sms(1, text="Other"), deleted])
+    assert kinds(result.rejects) == ["invalid", "invalid"]
+    reasons = {r["rejection"]["reason"] for r in result.rejects}
+    assert any("other content" in text for text in reasons)
+    assert any("taken back" in text for text in reasons)
+    assert texts(sandbox) == ["Hello"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_nobody_is_texted_twice_when_a_run_is_killed(
+    merlin: Plugin, sandbox: Sandbox, when: str
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", after=3, when=when, hold="sms", times=None)
+    rows = [SMS, *(sms(i, text=f"t{i}") for i in range(12))]
+    process = merlin.start(rows, concurrency=3)
+    sandbox.wait_held("sms", 3)
+    process.kill()
+    process.communicate()
+    sandbox.clear_faults()
+    sandbox.release("sms")
+    result = merlin.run(rows, first_run=False)
+    assert result.exit_code == 0, result.stderr
+    sent = texts(sandbox)
+    assert len(set(sent)) == len(sent)
+    doubtful = [r["record"]["text"] for r in result.rejects]
+    assert set(kinds(result.rejects)) == {"uncertain"}
+    assert len(doubtful) <= 3  # no more than were in flight
+    assert set(sent) | set(doubtful) == {f"t{i}" for i in range(12)}
+    assert adds_up(result.report)
+
+
+@pytest.mark.parametrize(
+    "step", ["before_pending", "after_pending", "after_answer", "before_acknowledged"]
+)
+def test_a_run_that_dies_at_any_step_texts_nobody_twice_and_loses_nobody(
+    merlin: Plugin, sandbox: Sandbox, step: str
+) -> None:
+    rows = [SMS, *(sms(i, text=f"t{i}") for i in range(5))]
+    merlin.dying(step, 2).run(rows)
+    result = merlin.run(rows)
+    sent, doubtful = texts(sandbox), [r["record"]["text"] for r in result.rejects]
+    assert len(set(sent)) == len(sent)
+    assert set(sent) | set(doubtful) == {f"t{i}" for i in range(5)}
+
+
+# --- checks before sending --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["6193596440", "+1619359", "+161935964401234", "abc", "", None, "+1800FLOWERS", "+", "+9991234567"],
+)
+def test_a_number_that_cannot_be_is_rejected_before_sending(
+    merlin: Plugin, sandbox: Sandbox, number: Any
+) -> None:
+    result = merlin.run([SMS, sms(1, number=number)])
+    assert kinds(result.rejects) == ["invalid"]
+    assert reason(result).startswith("number")
+    assert sandbox.requests("merlin") == []
+
+
+def test_a_number_goes_out_in_e164(merlin: Plugin, sandbox: Sandbox) -> None:
+    rows = [SMS, sms(1, number="+1 (619) 359-6440"), sms(2, number="619 359 6440")]
+    merlin.run(rows, phone_region="US")
+    assert {m["number"] for m in sandbox.state("merlin")["sms"]} == {NUMBER}
+
+
+@pytest.mark.parametrize("text", ["", "  ", None])
+def test_a_message_without_text_is_rejected(merlin: Plugin, sandbox: Sandbox, text: Any) -> None:
+    result = merlin.run([SMS, sms(1, text=text)])
+    assert kinds(result.rejects) == ["invalid"]
+    assert "text" in reason(result)
+
+
+def test_messages_need_a_key(merlin: Plugin) -> None:
+    result = merlin.run([schema("sms", ("number", "text"), ()), record("sms", number=NUMBER, text="x")])
+    assert result.exit_code == 1
+    assert "keys" in result.error
+
+
+@pytest.mark.parametrize("mode", ["update", "create", "mirror"])
+def test_messages_know_no_other_mode_than_upsert(merlin: Plugin, mode: str) -> None:
+    result = merlin.run([SMS, sms(1)], mode=mode, mirror_count="trust")
+    assert result.exit_code == 1
+    assert "mode" in result.error
+
+
+def test_messages_need_a_ledger(merlin: Plugin) -> None:
+    result = merlin.run([SMS, sms(1)], ledger_url="none")
+    assert result.exit_code == 1
+    assert "ledger_url" in result.error
+
+
+# --- guards -----------------------------------------------------------------------------------
+
+
+def test_an_empty_ledger_sends_nothing_unless_it_is_the_first_run(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    result = merlin.run([SMS, sms(1)], first_run=False)
+    assert result.exit_code == 1
+    assert "first_run" in result.error
+    assert texts(sandbox) == []
+
+
+def test_the_run_stops_before_the_first_message_over_max_messages(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    calls = [record("calls", id=str(i), number=NUMBER, text=f"c{i}") for i in range(4)]
+    rows = [SMS, CALLS, *(sms(i, text=f"t{i}") for i in range(20)), *calls]
+    result = merlin.run(rows, max_messages=10)
+    assert result.exit_code == 1
+    assert "max_messages" in result.error
+    assert len(texts(sandbox)) + len(texts(sandbox, "calls")) == 10
+    assert result.report["outcome"] == "stopped"
+    result = merlin.run(rows, max_messages=14)
+    assert result.exit_code == 0, result.stderr
+    assert len(set(texts(sandbox))) == len(texts(sandbox)) == 20
+    assert len(texts(sandbox, "calls")) == 4
+
+
+def test_within_quiet_hours_messages_are_held_for_a_later_run(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [SMS, *(sms(i, text=f"t{i}") for i in range(30)), {"type": "STATE", "value": {"at": 1}}]
+    result = merlin.run(rows, quiet_hours=hours(-60, 60), max_rejects="0")
+    assert result.exit_code == 0, result.stderr
+    assert result.states == [{"at": 1}]
+    assert set(kinds(result.rejects)) == {"held"}
+    assert len(result.rejects) == 30
+    assert "quiet_hours" in reason(result)
+    assert texts(sandbox) == []
+    result = merlin.run([SMS], quiet_hours=hours(60, 120), retry_rejects=False)
+    assert len(texts(sandbox)) == 30
+    assert result.rejects == []
+    assert result.report["streams"]["sms"]["retried"]["created"] == 30
+    merlin.run(rows)
+    assert len(texts(sandbox)) == 30
+
+
+def test_quiet_hours_hold_no_contacts_and_no_automations(merlin: Plugin, sandbox: Sandbox) -> None:
+    sandbox.put_state("merlin", {"contacts": [{"idContact": 5}]})
+    result = merlin.run([ENTRIES, entry("1", idContact="5", idAuto="7")], quiet_hours=hours(-9, 9))
+    assert result.counts("automations") == {"received": 1, "created": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["21:00-08:00", "25:00-08:00 UTC", "21:61-08:00 UTC", "at night", "21:00-08:00 Mars/Base"]
+)
+def test_quiet_hours_that_make_no_sense_are_refused_at_once(merlin: Plugin, text: str) -> None:
+    result = merlin.run([SMS, sms(1)], quiet_hours=text)
+    assert result.exit_code == 1
+    assert "quiet_hours" in result.error
+    assert "America/Chicago" in result.error
+
+
+@pytest.mark.parametrize(
+    ("text", "utc", "held"),
+    [
+        ("21:00-08:00 America/Chicago", "2026-01-15T02:59", False),
+        ("21:00-08:00 America/Chicago", "2026-01-15T03:00", True),
+        ("21:00-08:00 America/Chicago", "2026-01-15T13:59", True),
+        ("21:00-08:00 America/Chicago", "2026-01-15T14:00", False),
+        ("21:00-08:00 America/Chicago", "2026-07-15T02:00", True),  # summer time
+        ("21:00-08:00 America/Chicago", "2026-07-15T13:00", False),
+        ("12:00-13:00 UTC", "2026-01-15T12:59", True),
+        ("12:00-13:00 UTC", "2026-01-15T13:00", False),
+        ("00:00-24:00 UTC", "2026-01-15T23:59", True),
+        ("18:00-24:00 UTC", "2026-01-15T17:59", False),
+    ],
+)
+def test_quiet_hours_go_by_the_clock_of_their_zone(text: str, utc: str, held: bool) -> None:
+    from target_actionapi.guards import QuietHours
+
+    moment = datetime.datetime.fromisoformat(utc).replace(tzinfo=datetime.UTC)
+    assert QuietHours.parse(text).hold(moment) is held
+
+
+# --- dry run ----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_prints_what_would_go_out_with_numbers_and_texts_shortened(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [
+        CONTACTS, ENTRIES, SMS,
+        record("contacts", key="a", Email="ann@example.com", Fname="Annabella"),
+        entry("1", Email="ann@example.com", idAuto="7"),
+        sms(1, text="Your package has arrived"), sms(2, number="12"),
+    ]  # fmt: skip
+    result = merlin.run(rows, dry_run=True, first_run=False)
+    assert result.exit_code == 0, result.stderr
+    assert result.counts("contacts") == {"received": 1, "created": 1}
+    assert result.counts("automations") == {"received": 1, "created": 1}
+    assert result.counts("sms") == {"received": 2, "created": 1, "rejected": 1}
+    assert "sms: would be created" in result.stderr
+    assert NUMBER[:4] in result.stderr
+    for personal in (NUMBER, "Your package has arrived", "ann@example.com", "Annabella"):
+        assert personal not in result.stderr
+    state = sandbox.state("merlin")
+    assert not (state["contacts"] or state["sms"] or state["automation_entries"])
+    assert not merlin.path("rejects.jsonl").exists()
+    assert merlin.run(rows).counts("automations") == {"received": 1, "created": 1}
+
+
+# --- automations ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "by", [{"Email": "ANN@example.com"}, {"Number": "+1 619 359 6440"}, {"idContact": "1"}]
+)
+def test_a_contact_of_the_ledger_enters_an_automation(
+    merlin: Plugin, sandbox: Sandbox, by: JSON
+) -> None:
+    contact = record("contacts", key="a", Email="ann@example.com", Number=NUMBER)
+    # The entry comes first: it waits for the contacts.
+    result = merlin.run([ENTRIES, CONTACTS, entry("1", idAuto="7", **by), contact])
+    assert result.counts("automations") == {"received": 1, "created": 1}, result.rejects
+    assert entries(sandbox) == [(1, 7)]
+    result = merlin.run([ENTRIES, entry("1", idAuto="7", **by), entry("2", idAuto="7", **by)])
+    assert result.counts("automations") == {"received": 2, "unchanged": 1, "created": 1}
+    assert entries(sandbox) == [(1, 7), (1, 7)]
+
+
+def test_a_number_that_a_contact_no_longer_has_names_nobody(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    for number in (NUMBER, "+16193596441"):
+        merlin.run([CONTACTS, record("contacts", key="a", Email="ann@example.com", Number=number)])
+    result = merlin.run([ENTRIES, entry("1", idAuto="7", Number=NUMBER)])
+    assert kinds(result.rejects) == ["invalid"]
+    result = merlin.run([ENTRIES, entry("2", idAuto="7", Number="+16193596441")])
+    assert entries(sandbox) == [(1, 7)]
+
+
+def test_an_unknown_contact_is_invalid_until_it_is_there(merlin: Plugin, sandbox: Sandbox) -> None:
+    rows = [ENTRIES, entry("1", idAuto="7", Email="ann@example.com")]
+    result = merlin.run(rows)
+    assert kinds(result.rejects) == ["invalid"]
+    assert "Email" in reason(result)
+    result = merlin.run([CONTACTS, record("contacts", key="a", Email="ann@example.com")])
+    assert result.rejects == []
+    assert entries(sandbox) == [(1, 7)]
+
+
+def test_an_entry_needs_a_contact_and_an_automation(merlin: Plugin) -> None:
+    result = merlin.run([ENTRIES, entry("1", idAuto="7"), entry("2", idContact="1")])
+    assert kinds(result.rejects) == ["invalid", "invalid"]
+
+
+def test_an_entry_stays_unchanged_when_its_contact_was_made_anew(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [
+        CONTACTS, ENTRIES, record("contacts", key="a", Email="ann@example.com"),
+        entry("1", idAuto="7", Email="ann@example.com"),
+    ]  # fmt: skip
+    merlin.run(rows)
+    sandbox.remove("merlin", "contacts", 1)
+    rows[2] = record("contacts", key="a", Email="ann@example.com", Fname="Ann")
+    result = merlin.run(rows)
+    assert result.counts("automations") == {"received": 1, "unchanged": 1}
+    assert entries(sandbox) == [(1, 7)]
+
+
+def test_a_contact_keyed_by_its_own_id_is_found_by_email(merlin: Plugin, sandbox: Sandbox) -> None:
+    sandbox.put_state("merlin", {"contacts": [{"idContact": 5, "Email": "ann@example.com"}]})
+    columns = schema("contacts", ("idContact", "Email"), ("idContact",))
+    row = record("contacts", idContact="5", Email="ann@example.com")
+    merlin.run([columns, ENTRIES, row, entry("1", idAuto="7", Email="ann@example.com")])
+    assert entries(sandbox) == [(5, 7)]

@@ -1,0 +1,451 @@
+"""REI Software's contacts: what comes in as Singer lines stands at the vendor, once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from singer_sandbox import Sandbox
+
+from tests.front_door import JSON, Plugin, Result, adds_up, record, schema
+
+BASICS = ("id", "email", "phone", "firstName")
+
+
+@pytest.fixture
+def rei(sandbox: Sandbox, tmp_path: Path) -> Plugin:
+    return Plugin("target-reisoftware", sandbox, tmp_path)
+
+
+def contacts(*rows: JSON, key: str = "key", **types: Any) -> list[JSON]:
+    """A SCHEMA of the rows' columns, and the rows."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    properties = {name: types.get(name, {}) for name in names}
+    return [schema("contacts", properties, (key,)), *(record("contacts", **row) for row in rows)]
+
+
+def held(sandbox: Sandbox) -> list[JSON]:
+    return list(sandbox.state("rei")["contacts"].values())
+
+
+def sent(sandbox: Sandbox, *methods: str) -> list[str]:
+    """The changes that reached the vendor: method and path."""
+    wanted = methods or ("POST", "PUT", "DELETE")
+    return [
+        f"{entry['method']} {entry['path'].partition('/v1/')[2]}"
+        for entry in sandbox.requests("rei")
+        if entry["method"] in wanted
+    ]
+
+
+def reasons(result: Result) -> list[str]:
+    return [message["rejection"]["reason"] for message in result.rejects]
+
+
+def kinds(result: Result) -> list[str]:
+    return [message["rejection"]["kind"] for message in result.rejects]
+
+
+# --- matching -----------------------------------------------------------------------------------
+
+
+def test_a_new_contact_is_made_with_two_requests(rei: Plugin) -> None:
+    row = {"key": "1", "email": "Ann@x.org", "firstName": "Ann", "dnd": True, "tags": ["b", "a"]}
+    rei.sandbox.options("rei", lookup_missing="empty")
+    result = rei.run(contacts(row))
+    assert result.exit_code == 0, result.stderr
+    (contact,) = held(rei.sandbox)
+    assert contact["email"] == "Ann@x.org"
+    assert contact["firstName"] == "Ann"
+    assert contact["dnd"] is True
+    assert contact["tags"] == ["a", "b"]
+    assert result.counts("contacts") == {"received": 1, "created": 1}
+    assert result.report["streams"]["contacts"]["requests"] == 2
+    assert adds_up(result.report)
+
+
+@pytest.mark.parametrize("form", ["404", "empty", "absent", "422"])
+def test_each_form_of_not_found_means_that_there_is_none(rei: Plugin, form: str) -> None:
+    rei.sandbox.options("rei", lookup_missing=form)
+    rows = [{"key": "1", "email": "a@x.org"}, {"key": "2", "phone": "+4930123456"}]
+    result = rei.run(contacts(*rows))
+    assert result.counts("contacts") == {"received": 2, "created": 2}
+    assert len(held(rei.sandbox)) == 2
+
+
+def test_a_422_about_something_else_is_a_refusal(rei: Plugin) -> None:
+    answer = {"location": {"message": "The location is locked.", "rule": "locked"}}
+    rei.sandbox.fault(vendor="rei", path="lookup", status=422, answer=answer)
+    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    assert kinds(result) == ["refused"]
+    assert "The location is locked." in reasons(result)[0]
+    assert held(rei.sandbox) == []
+
+
+def test_a_contact_is_matched_by_email_whatever_its_case(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "ANN@x.org", "city": "Bonn"}]})
+    result = rei.run(contacts({"key": "1", "email": "ann@X.org", "firstName": "Ann"}))
+    (contact,) = held(rei.sandbox)
+    assert (contact["id"], contact["firstName"], contact["city"]) == ("c1", "Ann", "Bonn")
+    assert result.counts("contacts") == {"received": 1, "updated": 1}
+
+
+def test_a_contact_is_matched_by_phone_whose_plus_arrives(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "phone": "+4930123456"}]})
+    rei.run(contacts({"key": "1", "email": "new@x.org", "phone": "+49 30 123456"}))
+    (contact,) = held(rei.sandbox)
+    assert (contact["id"], contact["email"]) == ("c1", "new@x.org")
+    assert "phone=%2B49" in next(
+        entry["query"] for entry in rei.sandbox.requests("rei") if "lookup" in entry["path"]
+    )
+
+
+def test_a_shared_phone_is_no_match_and_the_reason_names_the_contact(rei: Plugin) -> None:
+    rei.sandbox.put_state(
+        "rei", {"contacts": [{"id": "c1", "email": "bob@x.org", "phone": "+4930123456"}]}
+    )
+    result = rei.run(contacts({"key": "1", "email": "ann@x.org", "phone": "+4930123456"}))
+    assert kinds(result) == ["invalid"]
+    assert "c1" in reasons(result)[0]
+    assert sent(rei.sandbox) == []
+
+
+def test_a_record_without_an_email_is_matched_by_its_phone_alone(rei: Plugin) -> None:
+    rei.sandbox.put_state(
+        "rei", {"contacts": [{"id": "c1", "email": "bob@x.org", "phone": "+18888888888"}]}
+    )
+    result = rei.run(contacts({"key": "1", "phone": "(888) 888-8888", "city": "Bonn"}))
+    (contact,) = held(rei.sandbox)
+    assert (contact["id"], contact["city"]) == ("c1", "Bonn")
+    assert result.counts("contacts") == {"received": 1, "updated": 1}
+
+
+def test_several_contacts_with_one_email_are_not_guessed_among(rei: Plugin) -> None:
+    twins = [{"id": "c1", "email": "a@x.org"}, {"id": "c2", "email": "A@x.org"}]
+    rei.sandbox.put_state("rei", {"contacts": twins})
+    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    assert kinds(result) == ["invalid"]
+    assert "c1, c2" in reasons(result)[0]
+
+
+def test_an_id_is_updated_without_a_lookup(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
+    result = rei.run(contacts({"id": "c1", "email": "a@x.org", "city": "Bonn"}, key="id"))
+    assert result.counts("contacts") == {"received": 1, "updated": 1}
+    assert [entry["method"] for entry in rei.sandbox.requests("rei")] == ["PUT"]
+
+
+def test_an_update_without_email_and_phone_gets_what_the_vendor_asks_for(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
+    result = rei.run(contacts({"id": "c1", "city": "Bonn"}, key="id"))
+    assert result.counts("contacts") == {"received": 1, "updated": 1}
+    assert held(rei.sandbox)[0]["city"] == "Bonn"
+    assert held(rei.sandbox)[0]["email"] == "a@x.org"
+
+
+@pytest.mark.parametrize("status", [404, 400, 422])
+def test_an_id_of_its_own_that_is_unknown_is_rejected(rei: Plugin, status: int) -> None:
+    rei.sandbox.options("rei", unknown_contact_status=status)
+    result = rei.run(contacts({"id": "nobody", "email": "a@x.org"}, key="id"))
+    assert result.counts("contacts") == {"received": 1, "rejected": 1}
+    assert held(rei.sandbox) == []
+
+
+def test_a_contact_needs_an_email_or_a_phone_to_be_made(rei: Plugin) -> None:
+    result = rei.run(contacts({"key": "1", "firstName": "Ann", "email": None}))
+    assert kinds(result) == ["invalid"]
+    assert sent(rei.sandbox) == []
+
+
+def test_two_keys_with_one_email_are_one_contact_and_the_second_is_rejected(rei: Plugin) -> None:
+    rows = [{"key": "1", "email": "a@x.org"}, {"key": "2", "email": "A@X.org"}]
+    result = rei.run(contacts(*rows))
+    assert len(held(rei.sandbox)) == 1
+    assert kinds(result) == ["invalid"]
+    assert "1" in reasons(result)[0]
+
+
+def test_the_second_run_sends_nothing(rei: Plugin) -> None:
+    rows = [
+        {"key": str(n), "email": f"{n}@x.org", "tags": "vip, owner", "dnd": False} for n in range(30)
+    ]
+    rei.run(contacts(*rows))
+    rei.sandbox.log(clear=True)
+    result = rei.run(contacts(*rows))
+    assert result.counts("contacts") == {"received": 30, "unchanged": 30}
+    assert rei.sandbox.requests("rei") == []
+
+
+def test_a_changed_contact_goes_to_the_id_that_the_ledger_knows(rei: Plugin) -> None:
+    rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    rei.sandbox.log(clear=True)
+    rei.run(contacts({"key": "1", "email": "b@x.org"}))
+    assert [contact["email"] for contact in held(rei.sandbox)] == ["b@x.org"]
+    assert [entry["method"] for entry in rei.sandbox.requests("rei")] == ["PUT"]
+
+
+@pytest.mark.parametrize("status", [404, 400, 422])
+def test_an_id_that_the_vendor_forgot_is_matched_or_made_anew(rei: Plugin, status: int) -> None:
+    rei.sandbox.options("rei", unknown_contact_status=status)
+    rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    (old,) = held(rei.sandbox)
+    rei.sandbox.remove("rei", "contacts", old["id"])
+    result = rei.run(contacts({"key": "1", "email": "a@x.org", "city": "Bonn"}))
+    (new,) = held(rei.sandbox)
+    assert new["id"] != old["id"]
+    assert result.counts("contacts") == {"received": 1, "created": 1}
+
+
+# --- duplicates forbidden -----------------------------------------------------------------------
+
+
+def hide(sandbox: Sandbox, times: int = 1) -> None:
+    """The vendor's search lags behind: a lookup does not show what is there."""
+    sandbox.options("rei", allow_duplicates_error=True)
+    sandbox.fault(
+        vendor="rei", path="lookup", times=times, status=200, answer={"contacts": []}, when="before"
+    )
+
+
+def test_a_forbidden_duplicate_becomes_an_update(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org", "tags": ["old"]}]})
+    hide(rei.sandbox)
+    result = rei.run(contacts({"key": "1", "email": "a@x.org", "city": "Bonn", "tags": "new"}))
+    (contact,) = held(rei.sandbox)
+    assert (contact["id"], contact["city"], contact["tags"]) == ("c1", "Bonn", ["old", "new"])
+    assert result.counts("contacts") == {"received": 1, "updated": 1}
+
+
+def test_mode_create_does_not_touch_a_forbidden_duplicate(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
+    hide(rei.sandbox)
+    result = rei.run(contacts({"key": "1", "email": "a@x.org", "city": "Bonn"}), mode="create")
+    assert "city" not in held(rei.sandbox)[0]
+    assert result.counts("contacts") == {"received": 1, "skipped": 1}
+
+
+def test_a_forbidden_duplicate_of_somebody_else_with_that_phone_is_rejected(rei: Plugin) -> None:
+    twin = {"id": "c1", "email": "bob@x.org", "phone": "+18888888888"}
+    rei.sandbox.put_state("rei", {"contacts": [twin]})
+    hide(rei.sandbox)
+    result = rei.run(contacts({"key": "1", "email": "a@x.org", "phone": "+18888888888"}))
+    assert kinds(result) == ["invalid"]
+    assert "c1" in reasons(result)[0]
+    assert held(rei.sandbox)[0]["email"] == "bob@x.org"
+
+
+# --- tags ---------------------------------------------------------------------------------------
+
+
+def test_tags_are_added_and_never_removed(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org", "tags": ["old"]}]})
+    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": ["one", "two"]}))
+    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": ["three"]}))
+    assert held(rei.sandbox)[0]["tags"] == ["old", "one", "two", "three"]
+
+
+def test_a_changed_contact_without_tags_keeps_those_that_it_has(rei: Plugin) -> None:
+    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": ["one"]}))
+    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": [], "city": "Bonn"}), nulls="send")
+    assert held(rei.sandbox)[0]["tags"] == ["one"]
+    assert held(rei.sandbox)[0]["city"] == "Bonn"
+
+
+# --- deletes, nulls, modes ----------------------------------------------------------------------
+
+
+def test_a_delete_deletes_and_a_second_one_is_a_success(rei: Plugin) -> None:
+    rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    gone = {"key": "1", "email": "a@x.org", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    result = rei.run(contacts(gone))
+    assert held(rei.sandbox) == []
+    assert result.counts("contacts") == {"received": 1, "deleted": 1}
+    unknown = {**gone, "key": "2", "email": "b@x.org"}
+    assert rei.run(contacts(unknown)).counts("contacts") == {"received": 1, "deleted": 1}
+
+
+def test_a_delete_does_not_take_somebody_else_with_the_same_phone(rei: Plugin) -> None:
+    other = {"id": "c1", "email": "bob@x.org", "phone": "+18888888888"}
+    rei.sandbox.put_state("rei", {"contacts": [other]})
+    gone = {"key": "1", "email": "a@x.org", "phone": "+18888888888", "_sdc_deleted_at": "2026-01-01"}
+    result = rei.run(contacts(gone))
+    assert result.counts("contacts") == {"received": 1, "deleted": 1}
+    assert len(held(rei.sandbox)) == 1
+
+
+def test_nulls_are_left_out_or_sent(rei: Plugin) -> None:
+    row = {"key": "1", "email": "a@x.org", "city": "Bonn"}
+    rei.run(contacts(row))
+    rei.run(contacts({**row, "city": None}))
+    assert held(rei.sandbox)[0]["city"] == "Bonn"
+    rei.run(contacts({**row, "city": None}), nulls="send")
+    assert held(rei.sandbox)[0]["city"] is None
+
+
+def test_mode_update_never_makes_a_contact(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
+    rows = [{"key": "1", "email": "a@x.org", "city": "Bonn"}, {"key": "2", "email": "b@x.org"}]
+    result = rei.run(contacts(*rows), mode="update")
+    assert result.counts("contacts") == {"received": 2, "updated": 1, "skipped": 1}
+    assert len(held(rei.sandbox)) == 1
+
+
+def test_mode_create_never_touches_a_contact(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
+    rows = [{"key": "1", "email": "a@x.org", "city": "Bonn"}, {"key": "2", "email": "b@x.org"}]
+    result = rei.run(contacts(*rows), mode="create")
+    assert result.counts("contacts") == {"received": 2, "created": 1, "skipped": 1}
+    assert "city" not in rei.sandbox.state("rei")["contacts"]["c1"]
+
+
+def test_a_mirror_removes_the_contact_that_the_source_no_longer_has(rei: Plugin) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "theirs@x.org"}]})
+    rows = [{"key": str(n), "email": f"{n}@x.org"} for n in range(4)]
+    mirror = {"mode": "mirror", "mirror_count": "n"}
+    rei.run(contacts(*({**row, "n": 4} for row in rows)), **mirror)
+    result = rei.run(contacts(*({**row, "n": 3} for row in rows[:3])), **mirror)
+    assert result.counts("contacts") == {"received": 3, "unchanged": 3, "removed": 1}
+    assert {contact["email"] for contact in held(rei.sandbox)} == {
+        "theirs@x.org", "0@x.org", "1@x.org", "2@x.org",
+    }  # fmt: skip
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 502}, {"cut": True}])
+def test_a_create_whose_answer_was_lost_is_looked_up_and_not_made_twice(
+    rei: Plugin, fault: JSON
+) -> None:
+    rei.sandbox.options("rei", create_makes_duplicates=True)
+    rei.sandbox.fault(vendor="rei", method="POST", path="contacts/?$", when="after", **fault)
+    rows = [{"key": str(n), "email": f"{n}@x.org"} for n in range(3)]
+    result = rei.run(contacts(*rows))
+    assert result.counts("contacts") == {"received": 3, "created": 3}
+    assert len(held(rei.sandbox)) == 3
+    assert sent(rei.sandbox, "POST") == ["POST contacts/"] * 3
+
+
+def test_a_create_that_never_arrived_is_sent_again(rei: Plugin) -> None:
+    rei.sandbox.options("rei", create_makes_duplicates=True)
+    rei.sandbox.fault(vendor="rei", method="POST", path="contacts/?$", when="before", drop=True)
+    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    assert result.counts("contacts") == {"received": 1, "created": 1}
+    assert len(held(rei.sandbox)) == 1
+
+
+def test_a_429_is_waited_for(rei: Plugin) -> None:
+    rei.sandbox.fault(vendor="rei", status=429, retry_after=1, times=2)
+    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    assert result.counts("contacts") == {"received": 1, "created": 1}
+    assert result.report["streams"]["contacts"]["retries"] == 2
+
+
+@pytest.mark.parametrize("form", ["map", "statusCode", "statusCode_list"])
+def test_a_refused_contact_has_the_vendors_words_and_its_neighbours_arrive(
+    rei: Plugin, form: str
+) -> None:
+    rei.sandbox.options("rei", error_form=form)
+    rows = [{"key": str(n), "email": f"{n}@x.org"} for n in range(6)]
+    rows[2]["email"] = "nonsense"
+    result = rei.run(contacts(*rows))
+    assert result.counts("contacts") == {"received": 6, "created": 5, "rejected": 1}
+    assert kinds(result) == ["refused"]
+    assert "The email must be a valid email address." in reasons(result)[0]
+    assert result.rejects[0]["rejection"]["status"] == 422
+
+
+def test_a_wrong_key_stops_the_run_and_is_not_shown(rei: Plugin) -> None:
+    result = rei.run(contacts({"key": "1", "email": "a@x.org"}), api_key="wrong-secret-key")
+    assert result.exit_code == 1
+    assert "api_key" in result.error
+    assert "wrong-secret-key" not in result.stderr
+
+
+def test_a_wrong_address_stops_the_run_instead_of_finding_nobody(rei: Plugin) -> None:
+    gone = {"key": "1", "email": "a@x.org", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    wrong = f"{rei.sandbox.url}/rei/v9"
+    for row in ({"key": "1", "email": "a@x.org"}, gone):
+        result = rei.run(contacts(row), api_url=wrong)
+        assert result.exit_code == 1
+        assert "api_url" in result.error
+
+
+def test_a_new_key_beside_a_known_one_stops_the_run_until_account_is_set(rei: Plugin) -> None:
+    rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    rei.sandbox.account("rei", "default", api_key="renewed-key")
+    old = rei.run(contacts({"key": "2", "email": "b@x.org"}), api_key="renewed-key")
+    assert old.exit_code == 1
+    assert "account" in old.error
+    assert len(held(rei.sandbox)) == 1
+
+
+def test_no_identity_has_two_requests_in_flight(rei: Plugin) -> None:
+    rows = [
+        {"key": str(n), "email": f"{n % 40}@x.org", "phone": f"+1888555{n % 17:04}"}
+        for n in range(200)
+    ]
+    rei.sandbox.options("rei", latency_ms=3)
+    rei.run(contacts(*rows), concurrency=8, max_rejects="")
+    counts = rei.sandbox.counts()
+    assert counts["max_same_identity_writes"]["rei"] == 1
+    assert counts["max_in_flight"]["rei"] > 2
+    emails = [contact["email"] for contact in held(rei.sandbox)]
+    assert len(emails) == len(set(emails))
+
+
+def test_the_last_copy_of_a_key_wins(rei: Plugin) -> None:
+    rows = [{"key": "1", "email": "a@x.org", "city": f"city {n}"} for n in range(50)]
+    result = rei.run(contacts(*rows), concurrency=8)
+    assert held(rei.sandbox)[0]["city"] == "city 49"
+    assert result.counts("contacts") == {"received": 50, "merged": 49, "created": 1}
+
+
+# --- what the tap reads -------------------------------------------------------------------------
+
+
+def test_what_the_vendor_shows_is_written_back_unchanged_and_then_nothing_is_sent(
+    rei: Plugin,
+) -> None:
+    rei.sandbox.seed()
+    headers = {"Authorization": f"Bearer {rei.config['api_key']}"}
+    address = f"{rei.config['api_url']}/contacts/?limit=100"
+    shown = requests.get(address, headers=headers, timeout=10).json()["contacts"]
+    before = rei.sandbox.state("rei")["contacts"]
+    messages = contacts(*shown, key="id")
+    result = rei.run(messages, concurrency=8)
+    assert result.exit_code == 0, result.stderr
+    assert result.counts("contacts") == {"received": 60, "updated": 60}
+    assert "left out" not in result.stderr
+    after = rei.sandbox.state("rei")["contacts"]
+    assert [unstamped(row) for row in after.values()] == [unstamped(row) for row in before.values()]
+    rei.sandbox.log(clear=True)
+    assert rei.run(messages).counts("contacts") == {"received": 60, "unchanged": 60}
+    assert sent(rei.sandbox) == []
+
+
+def unstamped(row: JSON) -> str:
+    kept = {
+        name: value
+        for name, value in row.items()
+        if name not in {"dateUpdated", "dnd"} and value is not None
+    }
+    return json.dumps(kept | {"dnd": bool(row.get("dnd"))}, sort_keys=True)
+
+
+def test_the_rate_limit_is_the_vendors_by_default(rei: Plugin) -> None:
+    about = rei.finish(rei.start([], "--about", "--format=json"))
+    settings = json.loads(about.stdout)["settings"]["properties"]
+    assert settings["rate_limit"]["default"] == "100/10s,200000/day"
+    assert settings["api_url"]["default"] == "https://rest.reisoftware.com/v1"
+    assert settings["api_key"]["secret"] is True
+
+
+def test_a_dry_run_changes_nothing(rei: Plugin) -> None:
+    result = rei.run(contacts({"key": "1", "email": "a@x.org"}), dry_run=True)
+    assert result.exit_code == 0, result.stderr
+    assert sent(rei.sandbox) == []
+    assert result.counts("contacts") == {"received": 1, "created": 1}
