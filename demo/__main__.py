@@ -98,8 +98,6 @@ def run(url: str, sandbox: Sandbox) -> None:
     show.heading("What was not delivered, and why")
     show.rejects(work_dir / "target-autoreach.rejects.jsonl")
     show.heading("What landed")
-    people = sandbox.sizes("autoreach")["sizes"]["people"]
-    print(f"  AutoReach (people cannot be read back; the sandbox says): {people:,} people")
     show.in_postgres(
         url,
         "select count(distinct owner_id) from to_autoreach.members where _sdc_deleted_at is null",
@@ -110,8 +108,10 @@ def run(url: str, sandbox: Sandbox) -> None:
         "select lists.name, count(*) from autoreach.members join autoreach.lists"
         " on lists.id = members.list_id group by 1 order by 1",
     )
+    only_there = before - warehouse.KNOWN
+    print(f"  (the first number, less the rejects, and {only_there} whom only AutoReach had)")
     people = sandbox.sizes("autoreach")["sizes"]["people"]
-    print(f"  and {people:,} people, which the sandbox says: AutoReach lets nobody read them")
+    print(f"  And {people:,} people, says the sandbox: AutoReach lets nobody read them.")
     print(f"\n  {time.monotonic() - began:.0f} s without the installs")
 
 
@@ -130,9 +130,10 @@ def _ticker(sandbox: Sandbox) -> Iterator[Callable[[], None]]:
         return
 
     def tick() -> None:
-        sizes = sandbox.sizes("autoreach")["sizes"]
-        line = f"    AutoReach holds {sizes['people']:,} people and {sizes['members']:,} members"
-        print(f"\r{line}", end="", flush=True)
+        with contextlib.suppress(OSError):  # Ctrl-C may reach the sandbox first
+            sizes = sandbox.sizes("autoreach")["sizes"]
+            line = f"AutoReach holds {sizes['people']:,} people and {sizes['members']:,} members"
+            print(f"\r    {line}", end="", flush=True)
 
     yield tick
     print("\r\033[K", end="")

@@ -91,22 +91,21 @@ class Tap:
             arguments += ["--state", self._file("state", state)]
         if catalog is not None:
             arguments += ["--catalog", self._file("catalog", catalog)]
-        return subprocess.Popen(
-            [str(SCRIPTS / self.name), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self.directory,
-        )
+        # Files: a pipe that nobody reads would hold the tap up.
+        with (self.directory / "out").open("wb") as out, (self.directory / "err").open("wb") as err:
+            return subprocess.Popen(
+                [str(SCRIPTS / self.name), *arguments], stdout=out, stderr=err, cwd=self.directory
+            )
 
     def finish(self, process: subprocess.Popen[bytes]) -> Tapped:
         """Wait for its end."""
         try:
-            out, err = process.communicate(timeout=LIMIT)
+            process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             process.kill()
-            out, err = process.communicate()
-            raise AssertionError(f"{self.name} hung:\n{err.decode()[-2000:]}") from None
-        return Tapped(process.returncode, out.decode(), err.decode())
+            process.wait()
+            raise AssertionError(f"{self.name} hung:\n{self._text('err')[-2000:]}") from None
+        return Tapped(process.returncode, self._text("out"), self._text("err"))
 
     def run(self, *args: str, **options: Any) -> Tapped:
         """Run it to its end."""
@@ -122,6 +121,9 @@ class Tap:
         """The catalog."""
         catalog: JSON = json.loads(self.read("--discover", **config).stdout)
         return catalog
+
+    def _text(self, name: str) -> str:
+        return (self.directory / name).read_text()
 
     def _file(self, name: str, content: JSON) -> str:
         path = self.directory / f"{name}.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from singer_sandbox import Sandbox
 
-from tests.front_door import JSON
+from tests.front_door import JSON, SCRIPTS
 from tests.tapping import Tap, only
 
 STREAMS = {"campaigns", "custom_fields", "lists", "members"}
@@ -161,8 +162,13 @@ def test_an_expired_token_is_replaced_in_the_middle(sandbox: Sandbox, tap: Tap) 
 
 @pytest.mark.parametrize(
     "fault",
-    [{"status": 503}, {"status": 429, "retry_after": 1}, {"drop": True}, {"cut": True}]
-    + [{"cut_json": True}],
+    [
+        {"status": 503},
+        {"status": 429, "retry_after": 1},
+        {"drop": True},
+        {"cut": True},
+        {"cut_json": True},
+    ],
     ids=str,
 )
 def test_what_goes_wrong_once_is_tried_again(
@@ -261,9 +267,13 @@ def test_it_logs_no_line_for_each_request(sandbox: Sandbox, tap: Tap) -> None:
 
 def test_state_comes_along_the_way_and_at_the_end(sandbox: Sandbox, tap: Tap) -> None:
     sandbox.fill("autoreach", members=250)
-    done = tap.read(state={"bookmarks": {"members": {"note": 1}}})
-    assert done.messages[-1]["type"] == "STATE"
-    assert done.state["bookmarks"]["members"] == {"note": 1}
+    done = tap.read()
+    assert done.messages[-1] == {
+        "type": "STATE",
+        "value": {"bookmarks": {stream: {} for stream in sorted(STREAMS)}},
+    }
+    again = tap.read(state={"bookmarks": {"members": {"note": 1}}})
+    assert again.state["bookmarks"]["members"] == {"note": 1}
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -273,7 +283,7 @@ def test_a_signal_ends_it_with_whole_lines_and_state(
     sandbox.fill("autoreach", members=3000)
     catalog = only(tap.discover(), "members")
     sandbox.fault(vendor="autoreach", path="members", hold="page", after=10, times=None)
-    process = tap.start(catalog=catalog, state={"bookmarks": {"members": {"note": 1}}})
+    process = tap.start(catalog=catalog, state={"bookmarks": {"other": {"note": 1}}})
     sandbox.wait_held("page", 4)
     began = time.monotonic()
     process.send_signal(signum)
@@ -281,20 +291,25 @@ def test_a_signal_ends_it_with_whole_lines_and_state(
     assert done.exit_code == code
     assert time.monotonic() - began < 5
     assert ids(done.records("members")) == list(range(1, 1001))
-    assert done.messages[-1] == {"type": "STATE", "value": {"bookmarks": {"members": {"note": 1}}}}
+    assert done.state["bookmarks"]["other"] == {"note": 1}
     assert "Traceback" not in done.stderr
 
 
 def test_nobody_reading_is_no_traceback(sandbox: Sandbox, tap: Tap) -> None:
     sandbox.fill("autoreach", members=5000)
-    process = tap.start()
-    assert process.stdout
-    process.stdout.close()
-    assert process.stderr
-    stderr = process.stderr.read().decode()
-    assert process.wait(20) == 1
-    assert "Traceback" not in stderr
-    assert "The reader of the output has ended" in stderr
+    tap.discover()
+    script, config = str(SCRIPTS / "tap-autoreach"), str(tap.directory / "config.json")
+    done = subprocess.run(
+        f"{script} --config {config} | head -1 >/dev/null; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tap.directory,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "The reader of the output has ended" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

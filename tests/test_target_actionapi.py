@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_every_form_of_an_id_is_understood(merlin: Plugin, sandbox: Sandbox, for
     assert result.counts("contacts") == {"received": 2, "created": 2}, result.stderr
     result = merlin.run([SCHEMA, contact("a", Lname="x"), contact("b", Fname="Ana", Lname=None)])
     assert result.counts("contacts") == {"received": 2, "updated": 2}
-    assert [c["Fname"] for c in contacts_at(sandbox)] == ["Juan", "Ana"]
+    assert sorted(c["Fname"] for c in contacts_at(sandbox)) == ["Ana", "Juan"]
     assert labels(sandbox).count("SEARCH") == 1  # the ledger knows the ids
 
 
@@ -89,8 +90,7 @@ def test_an_error_in_any_form_is_a_refusal_with_the_vendors_words(
 def test_what_is_not_understood_is_a_refusal_and_never_a_success(
     merlin: Plugin, sandbox: Sandbox, answer: Any
 ) -> None:
-    html = {"Content-Type": "text/html"} if isinstance(answer, str) else {}
-    sandbox.fault(vendor="merlin", body="NEW", status=200, answer=answer, headers=html)
+    sandbox.fault(vendor="merlin", body="NEW", status=200, answer=json.dumps(answer))
     result = merlin.run([SCHEMA, contact("a")])
     assert result.counts("contacts") == {"received": 1, "rejected": 1}
     assert kinds(result.rejects) == ["refused"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import requests
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, adds_up, record, schema
 
 BASICS = ("id", "email", "phone", "firstName")
@@ -31,14 +31,18 @@ def held(sandbox: Sandbox) -> list[JSON]:
     return list(sandbox.state("rei")["contacts"].values())
 
 
-def sent(sandbox: Sandbox, *methods: str) -> list[str]:
-    """The changes that reached the vendor: method and path."""
-    wanted = methods or ("POST", "PUT", "DELETE")
+def asked(sandbox: Sandbox) -> list[str]:
+    """The requests that reached the vendor: method and path."""
     return [
         f"{entry['method']} {entry['path'].partition('/v1/')[2]}"
         for entry in sandbox.requests("rei")
-        if entry["method"] in wanted
     ]
+
+
+def sent(sandbox: Sandbox, *methods: str) -> list[str]:
+    """Those of them that change something."""
+    wanted = methods or ("POST", "PUT", "DELETE")
+    return [line for line in asked(sandbox) if line.partition(" ")[0] in wanted]
 
 
 def reasons(result: Result) -> list[str]:
@@ -63,7 +67,7 @@ def test_a_new_contact_is_made_with_two_requests(rei: Plugin) -> None:
     assert contact["dnd"] is True
     assert contact["tags"] == ["a", "b"]
     assert result.counts("contacts") == {"received": 1, "created": 1}
-    assert result.report["streams"]["contacts"]["requests"] == 2
+    assert asked(rei.sandbox) == ["GET custom-fields/", "GET contacts/lookup", "POST contacts/"]
     assert adds_up(result.report)
 
 
@@ -135,7 +139,7 @@ def test_an_id_is_updated_without_a_lookup(rei: Plugin) -> None:
     rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
     result = rei.run(contacts({"id": "c1", "email": "a@x.org", "city": "Bonn"}, key="id"))
     assert result.counts("contacts") == {"received": 1, "updated": 1}
-    assert [entry["method"] for entry in rei.sandbox.requests("rei")] == ["PUT"]
+    assert asked(rei.sandbox) == ["PUT contacts/c1"]
 
 
 def test_an_update_without_email_and_phone_gets_what_the_vendor_asks_for(rei: Plugin) -> None:
@@ -176,7 +180,7 @@ def test_the_second_run_sends_nothing(rei: Plugin) -> None:
     rei.sandbox.log(clear=True)
     result = rei.run(contacts(*rows))
     assert result.counts("contacts") == {"received": 30, "unchanged": 30}
-    assert rei.sandbox.requests("rei") == []
+    assert asked(rei.sandbox) == ["GET custom-fields/"]
 
 
 def test_a_changed_contact_goes_to_the_id_that_the_ledger_knows(rei: Plugin) -> None:
@@ -184,7 +188,7 @@ def test_a_changed_contact_goes_to_the_id_that_the_ledger_knows(rei: Plugin) -> 
     rei.sandbox.log(clear=True)
     rei.run(contacts({"key": "1", "email": "b@x.org"}))
     assert [contact["email"] for contact in held(rei.sandbox)] == ["b@x.org"]
-    assert [entry["method"] for entry in rei.sandbox.requests("rei")] == ["PUT"]
+    assert [line for line in asked(rei.sandbox) if "lookup" in line] == []
 
 
 @pytest.mark.parametrize("status", [404, 400, 422])
@@ -391,7 +395,7 @@ def test_no_identity_has_two_requests_in_flight(rei: Plugin) -> None:
     rei.sandbox.options("rei", latency_ms=3)
     rei.run(contacts(*rows), concurrency=8, max_rejects="")
     counts = rei.sandbox.counts()
-    assert counts["max_same_identity_writes"]["rei"] == 1
+    assert counts["max_same_identity_writes"]["rei"]["count"] == 1
     assert counts["max_in_flight"]["rei"] > 2
     emails = [contact["email"] for contact in held(rei.sandbox)]
     assert len(emails) == len(set(emails))

@@ -27,6 +27,17 @@ class PluginCommand(SingerCommand):
             return super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
         sys.exit(self._run(args, kwargs))
 
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Said here, because click ends without a word. The interpreter would fail again when
+            # it flushes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            self.logger.error("The reader of the output has ended")
+            ctx.exit(1)
+
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
         """The exit code."""
         try:
@@ -39,11 +50,6 @@ class PluginCommand(SingerCommand):
         except Interrupted as error:
             self.logger.info("Ended by %s", signal.Signals(error.signum).name)
             return 128 + error.signum
-        except BrokenPipeError:
-            # Nobody reads any more. The interpreter would fail again when it flushes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            self.logger.error("The reader of the output has ended")
-            return 1
         except Exception as error:  # noqa: BLE001  (the last one who can say it in one line)
             self._say(error)
             return 1

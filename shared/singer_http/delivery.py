@@ -212,6 +212,8 @@ class Delivery:
         if self.sink.skip(op):
             return Outcome(Kind.SKIPPED)
         if (row and row.uncertain) or rejected == Reason.UNCERTAIN:
+            if self.run.became_uncertain(self.sink.stream, op.stored):
+                return Outcome(Kind.SKIPPED)
             if op.resend or config["uncertain"] == "resend":
                 op.row = None
                 return None
@@ -593,6 +595,7 @@ class Delivery:
         )
         if rejection.kind is Reason.UNCERTAIN:
             self.ledger.mark_uncertain(self.scope.id, op.stored, op.digest, self._identity(op))
+            self.run.note_uncertain(stream, op.stored)
         elif op.previous is not None and rejection.kind is not Reason.HELD:
             self._fall_back(op, op.previous)
         if op.stored and not op.retried and rejection.kind is not Reason.HELD:

@@ -202,7 +202,7 @@ def phone(name: str, region: str) -> Convert:
 
     def convert(value: Any) -> str:
         try:
-            number = phonenumbers.parse(str(value), region)
+            number = phonenumbers.parse(str(value), region.upper())
         except phonenumbers.NumberParseException:
             number = None
         if number is None or not phonenumbers.is_possible_number(number):

@@ -1,12 +1,5 @@
 """What was sent, and what came of it: the memory of a target.
 
-    meta        the schema's version, the salt of the hashes
-    accounts    which keys were used for which account
-    scopes      (account, sync, stream): whose rows these are, their source, their key columns
-    delivered   scope, key -> digest, handle, identity, uncertain, at
-    pending     one entry for each request that is about to leave: its effect and its records as
-                they came; gone when the answer is in
-
 SQLite (WAL) beside the run's other files by default, PostgreSQL by URL. One thread uses it.
 Acknowledgements wait in memory until the next commit: lost with the process, they cost a resend
 of what is idempotent and a question to the vendor for what is not, never a record.
@@ -23,111 +16,32 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from singer_http.errors import ConfigError, StopRun
+from singer_http.ledger_schema import (
+    MIGRATIONS,
+    ROW,
+    VERSION,
+    LeftBehind,
+    Scope,
+    accounts,
+    delivered,
+    meta,
+    metadata,
+    pending,
+    scopes,
+    set_up_sqlite,
+)
 from singer_http.operations import DELETED, SAME, Effect, Row
 
-VERSION = 1
-"""Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
-
-MIGRATIONS: dict[int, Sequence[str]] = {}
-"""From version n to n + 1: the statements that do it."""
-
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
-
-metadata = sa.MetaData()
-
-meta = sa.Table(
-    "singer_http_meta",
-    metadata,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("value", sa.String, nullable=False),
-)
-
-accounts = sa.Table(
-    "singer_http_accounts",
-    metadata,
-    sa.Column("plugin", sa.String, primary_key=True),
-    sa.Column("credential", sa.String, primary_key=True, comment="fingerprint of host and key"),
-    sa.Column("account", sa.String, nullable=False),
-)
-
-scopes = sa.Table(
-    "singer_http_scopes",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("account", sa.String, nullable=False),
-    sa.Column("sync", sa.String, nullable=False),
-    sa.Column("stream", sa.String, nullable=False),
-    sa.Column("source", sa.String, nullable=False, comment="the stream that it was read from"),
-    sa.Column("keys", sa.String, nullable=False, comment="JSON list of key columns"),
-    sa.Column("schema_message", sa.LargeBinary, nullable=False, comment="the last SCHEMA"),
-    sa.UniqueConstraint("account", "sync", "stream"),
-)
-
-delivered = sa.Table(
-    "singer_http_delivered",
-    metadata,
-    sa.Column("scope", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True, comment="hashed if it may be personal"),
-    sa.Column("digest", sa.LargeBinary, nullable=False),
-    sa.Column("handle", sa.String, comment="the vendor's id"),
-    sa.Column("identity", sa.String, comment="hashed email or number"),
-    sa.Column("uncertain", sa.Boolean, nullable=False),
-    sa.Column("at", sa.Integer, nullable=False, comment="epoch seconds"),
-    sqlite_with_rowid=False,
-)
-by_identity = sa.Index(
-    "singer_http_by_identity",
-    delivered.c.scope,
-    delivered.c.identity,
-    sqlite_where=delivered.c.identity.is_not(None),
-    postgresql_where=delivered.c.identity.is_not(None),
-)
-by_handle = sa.Index(
-    "singer_http_by_handle",
-    delivered.c.scope,
-    delivered.c.handle,
-    sqlite_where=delivered.c.handle.is_not(None),
-    postgresql_where=delivered.c.handle.is_not(None),
-)
-
-pending = sa.Table(
-    "singer_http_pending",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("scope", sa.Integer, nullable=False, index=True),
-    sa.Column("effect", sa.String, nullable=False),
-    sa.Column("at", sa.Integer, nullable=False, comment="epoch seconds"),
-    sa.Column("records", sa.LargeBinary, nullable=False, comment="RECORD lines, as they came"),
-)
-
-
-class Scope(NamedTuple):
-    """Whose rows: one target stream of one pipeline into one account."""
-
-    id: int
-    source: str
-    keys: tuple[str, ...]
-    known: bool
-    """It has rows, or an earlier run that died was about to write some."""
-    schema_message: bytes
-
-
-class LeftBehind(NamedTuple):
-    """A pending entry that an earlier run left behind."""
-
-    id: int
-    effect: Effect
-    records: bytes
-    at: int
-
 
 class Ledger:
     """The ledger of one plugin; see the module's text.
@@ -184,7 +98,7 @@ class Ledger:
             parsed = parsed.set(drivername="postgresql+psycopg")
         engine = sa.create_engine(parsed)
         if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _set_up_sqlite)
+            sa.event.listen(engine, "connect", set_up_sqlite)
         elif engine.dialect.name != "postgresql":
             raise ConfigError(
                 f"`ledger_url` is for {engine.dialect.name}: the ledger keeps to SQLite and "
@@ -195,11 +109,11 @@ class Ledger:
     def _prepare(self) -> None:
         metadata.create_all(self._connection)
         values: dict[str, str] = {
-            name: value for name, value in self._connection.execute(sa.select(meta))
+            name: value for name, value in self._execute(sa.select(meta))
         }
         if not values:
             values = {"version": str(VERSION), "salt": secrets.token_hex(16)}
-            self._connection.execute(
+            self._execute(
                 meta.insert(), [{"name": name, "value": value} for name, value in values.items()]
             )
         self._migrate(int(values["version"]))
@@ -215,7 +129,7 @@ class Ledger:
         for step in range(version, VERSION):
             for statement in MIGRATIONS[step]:
                 self._connection.exec_driver_sql(statement)
-            self._connection.execute(
+            self._execute(
                 meta.update().where(meta.c.name == "version").values(value=str(step + 1))
             )
 
@@ -240,7 +154,7 @@ class Ledger:
         self._upsert = str(compiled)
         self._columns = None if self._sqlite else tuple(column.name for column in delivered.columns)
         scope = delivered.c.scope == sa.bindparam("scope")
-        self._by_key = sa.select(*_ROW).where(scope & delivered.c.key.in_(some))
+        self._by_key = sa.select(*ROW).where(scope & delivered.c.key.in_(some))
         self._by_identity = sa.select(delivered.c.identity, delivered.c.key).where(
             scope & delivered.c.identity.in_(some)
         )
@@ -253,7 +167,7 @@ class Ledger:
         if self._sqlite or self._discard:
             return True
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
-        held = self._connection.execute(sa.select(sa.func.pg_try_advisory_lock(number)))
+        held = self._execute(sa.select(sa.func.pg_try_advisory_lock(number)))
         return bool(held.scalar_one())
 
     # --- whose rows -------------------------------------------------------------------------
@@ -266,7 +180,7 @@ class Ledger:
             the ledger knows for other credentials: the caller decides whether to go on, and
             then calls `confirm_account`.
         """
-        found = self._connection.execute(
+        found = self._execute(
             sa.select(accounts.c.credential, accounts.c.account).where(accounts.c.plugin == plugin)
         ).all()
         if found and not any(row.credential == credential for row in found):
@@ -277,15 +191,15 @@ class Ledger:
     def confirm_account(self, plugin: str, credential: str, account: str) -> None:
         """Note that a credential belongs to an account."""
         where = (accounts.c.plugin == plugin) & (accounts.c.credential == credential)
-        self._connection.execute(accounts.delete().where(where))
-        self._connection.execute(
+        self._execute(accounts.delete().where(where))
+        self._execute(
             accounts.insert().values(plugin=plugin, credential=credential, account=account)
         )
         self._write()
 
     def scope(self, account: str, sync: str, stream: str) -> Scope | None:
         """The scope of a stream, `None` if this pipeline never wrote it."""
-        found = self._connection.execute(
+        found = self._execute(
             sa.select(scopes).where(
                 (scopes.c.account == account) & (scopes.c.sync == sync) & (scopes.c.stream == stream)
             )
@@ -293,7 +207,7 @@ class Ledger:
         if found is None:
             return None
         known = any(
-            self._connection.execute(
+            self._execute(
                 sa.select(table.c.scope).where(table.c.scope == found.id).limit(1)
             ).first()
             for table in (delivered, pending)
@@ -305,7 +219,7 @@ class Ledger:
     def streams(self, account: str, sync: str) -> list[str]:
         """The streams that this pipeline has scopes for."""
         return list(
-            self._connection.execute(
+            self._execute(
                 sa.select(scopes.c.stream).where(
                     (scopes.c.account == account) & (scopes.c.sync == sync)
                 )
@@ -326,11 +240,11 @@ class Ledger:
         values = {"source": source, "keys": json.dumps(list(keys)), "schema_message": schema_message}
         known = self.scope(account, sync, stream)
         if known is None:
-            self._connection.execute(
+            self._execute(
                 scopes.insert().values(account=account, sync=sync, stream=stream, **values)
             )
         else:
-            self._connection.execute(scopes.update().where(scopes.c.id == known.id).values(**values))
+            self._execute(scopes.update().where(scopes.c.id == known.id).values(**values))
         self._write()
         scope = self.scope(account, sync, stream)
         assert scope is not None
@@ -356,7 +270,7 @@ class Ledger:
     def rows(self, scope: int, keys: Sequence[str]) -> dict[str, Row]:
         """What is known of these (stored) keys."""
         self._apply()
-        found = self._connection.execute(self._by_key, {"scope": scope, "some": _json(keys)})
+        found = self._execute(self._by_key, {"scope": scope, "some": _json(keys)})
         return {row[0]: Row(*row) for row in found}
 
     def owner(self, scope: int, *, identity: str | None = None, handle: str | None = None) -> (
@@ -367,15 +281,15 @@ class Ledger:
         column, value = (
             (delivered.c.identity, identity) if identity is not None else (delivered.c.handle, handle)
         )
-        found = self._connection.execute(
-            sa.select(*_ROW).where((delivered.c.scope == scope) & (column == value)).limit(1)
+        found = self._execute(
+            sa.select(*ROW).where((delivered.c.scope == scope) & (column == value)).limit(1)
         ).first()
         return Row(*found) if found else None
 
     def owners(self, scope: int, identities: Sequence[str]) -> dict[str, str]:
         """Which of these (hashed) identities have a row: identity -> its key."""
         self._apply()
-        found = self._connection.execute(
+        found = self._execute(
             self._by_identity, {"scope": scope, "some": _json(identities)}
         )
         return {row[0]: row[1] for row in found}
@@ -383,7 +297,7 @@ class Ledger:
     def find(self, account: str, stream: str, *, identity: str) -> str | None:
         """The vendor's id of an identity, from any pipeline into this account."""
         self._apply()
-        found = self._connection.execute(
+        found = self._execute(
             sa.select(delivered.c.handle, delivered.c.key)
             .join(scopes, scopes.c.id == delivered.c.scope)
             .where(
@@ -403,7 +317,7 @@ class Ledger:
         """The number of rows that stand for something at the vendor (not deleted ones)."""
         self._apply()
         return int(
-            self._connection.execute(
+            self._execute(
                 sa.select(sa.func.count()).where(
                     (delivered.c.scope == scope) & (delivered.c.digest != DELETED)
                 )
@@ -417,8 +331,8 @@ class Ledger:
             self._apply()
             page = [
                 Row(*row)
-                for row in self._connection.execute(
-                    sa.select(*_ROW)
+                for row in self._execute(
+                    sa.select(*ROW)
                     .where(
                         (delivered.c.scope == scope)
                         & (delivered.c.key > after)
@@ -445,12 +359,13 @@ class Ledger:
     def mark_pending(self, scope: int, entries: Iterable[tuple[Effect, bytes]]) -> list[int]:
         """Commit that these requests are about to leave; the ids to acknowledge them by.
 
-        What was acknowledged since the last commit rides along.
+        What was acknowledged since the last commit is committed before.
         """
+        self._apply()
         now = int(time.time())
         ids = []
         for effect, records in entries:
-            inserted = self._connection.execute(
+            inserted = self._execute(
                 _INSERT_PENDING,
                 {"scope": scope, "effect": effect, "at": now, "records": records},
             ).inserted_primary_key
@@ -472,7 +387,7 @@ class Ledger:
     def forget(self, scope: int, key: str) -> None:
         """An uncertain one did not arrive."""
         self._apply()
-        self._connection.execute(
+        self._execute(
             delivered.delete().where((delivered.c.scope == scope) & (delivered.c.key == key))
         )
 
@@ -485,7 +400,7 @@ class Ledger:
             undone: the handle of the others, or the id that they hang on.
         """
         self._apply()
-        self._connection.execute(
+        self._execute(
             delivered.delete().where(
                 (delivered.c.scope == scope)
                 & (delivered.c.key != key)
@@ -516,23 +431,45 @@ class Ledger:
         self._apply()
         return [
             LeftBehind(row.id, Effect(row.effect), row.records, row.at)
-            for row in self._connection.execute(
+            for row in self._execute(
                 sa.select(pending).where(pending.c.scope == scope).order_by(pending.c.id)
             )
         ]
 
     def _apply(self) -> None:
-        if self._acknowledged:
-            rows, self._acknowledged = self._acknowledged, []
-            self._connection.exec_driver_sql(
-                self._upsert,
-                rows
-                if self._columns is None
-                else [dict(zip(self._columns, row, strict=True)) for row in rows],
-            )
-        if self._settled:
-            ids, self._settled = self._settled, []
-            self._connection.execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
+        """Commit what was acknowledged; kept for another try if the database refuses.
+
+        A transaction is never left open while requests are under way: other syncs write too.
+        """
+        if not (self._acknowledged or self._settled):
+            return
+        rows, ids, names = self._acknowledged, self._settled, self._columns
+        with self._guarded():
+            if rows:
+                self._connection.exec_driver_sql(
+                    self._upsert,
+                    rows if names is None else [dict(zip(names, r, strict=True)) for r in rows],
+                )
+            if ids:
+                self._connection.execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
+            self._write()
+        self._acknowledged, self._settled = [], []
+
+    def _execute(self, statement: Any, parameters: Any = None) -> sa.CursorResult[Any]:
+        with self._guarded():
+            return self._connection.execute(statement, parameters)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Say in one line what the database refuses, a full disk above all."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            self._connection.rollback()
+            raise StopRun(
+                f"The ledger cannot be used ({_words(error)}): free some space or check "
+                "`ledger_url`; what was sent stays marked as pending, and the next run settles it."
+            ) from None
 
     def commit(self) -> None:
         """Commit what was acknowledged so far.
@@ -540,14 +477,9 @@ class Ledger:
         Raises:
             StopRun: the disk is full, or the database is gone.
         """
-        try:
-            self._apply()
+        self._apply()
+        with self._guarded():
             self._write()
-        except SQLAlchemyError as error:
-            raise StopRun(
-                f"The ledger cannot be written ({_words(error)}): free some space or check "
-                "`ledger_url`; what was sent stays marked as pending, and the next run settles it."
-            ) from None
 
     def _write(self) -> None:
         if self._discard and not self._sqlite:
@@ -566,19 +498,8 @@ class Ledger:
                     Path(f"{self._copy}{suffix}").unlink(missing_ok=True)
 
 
-_ROW = (
-    delivered.c.key, delivered.c.digest, delivered.c.handle, delivered.c.identity,
-    delivered.c.uncertain, delivered.c.at,
-)  # fmt: skip
 _INSERT_PENDING = pending.insert()
 _DELETE_PENDING = pending.delete().where(pending.c.id == sa.bindparam("entry"))
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _json(texts: Iterable[str]) -> str:

@@ -14,7 +14,6 @@ from typing_extensions import override
 from singer_http.errors import StopRun
 from singer_http.fields import number
 
-
 CHUNK = 256 * 1024
 """Bytes read at once, at most."""
 

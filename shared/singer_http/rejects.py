@@ -109,6 +109,11 @@ class Rejects:
     ) -> None:
         before = self._database.total_changes
         place = stream if stream is not None else f"\n{source}"
+        newer = self._database.execute(
+            "SELECT 1 FROM rejects WHERE stream = ? AND key = ? AND seq > ?", (place, key, seq)
+        ).fetchone()
+        if newer:
+            return
         self.outstanding -= self._database.execute(
             "DELETE FROM rejects WHERE stream = ? AND key = ?", (place, key)
         ).rowcount

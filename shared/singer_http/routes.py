@@ -100,8 +100,7 @@ class Routes:
         self.target = target
         self.of: dict[str, list[Route]] = {}
         """Source stream -> where its records go now."""
-        self.schemas: dict[str, bytes] = {}
-        """Source stream -> its SCHEMA message."""
+        self.schemas = target.run.schemas
         self._all: list[Route] = []
         self._messages: dict[str, JSON] = {}
         self._came: set[str] = set()
@@ -249,15 +248,10 @@ class Routes:
         if not entries or delivery.scope.id in self._left_behind:
             return
         self._left_behind[delivery.scope.id] = [entry.id for entry in entries]
-        doubtful = False
         for entry in entries:
             for line in entry.records.split(b"\n"):
                 if line:
-                    doubtful |= self._settle_left_behind(route, line, entry.effect, entry.at)
-        if doubtful:
-            # In the file first: only then may the ledger forget the record.
-            rejects.write(self.schemas)
-            delivery.ledger.commit()
+                    self._settle_left_behind(route, line, entry.effect, entry.at)
 
     def _key(self, route: Route, line: bytes) -> str:
         record = msgspec.json.decode(line)["record"]
@@ -270,7 +264,7 @@ class Routes:
         op, _ = route.delivery.intake.operation(mapped, line, 0)
         return op.key
 
-    def _settle_left_behind(self, route: Route, line: bytes, effect: Effect, at: float) -> bool:
+    def _settle_left_behind(self, route: Route, line: bytes, effect: Effect, at: float) -> None:
         """Keep a pending record for the end of the run, or reject it as uncertain."""
         delivery, run = route.delivery, self.target.run
         record = msgspec.json.decode(line)["record"]
@@ -284,12 +278,11 @@ class Routes:
             run.rejects.put_pending(
                 source=delivery.source, stream=sink.stream, key=op.key, line=line, at=at
             )
-            return False
+            return
         op.stored = delivery.ledger.stored_key(op.key, personal=delivery.personal)
-        op.retried = True
+        op.seq, op.retried = run.next_seq(), True
         delivery.report.retried.received += 1
         delivery.settle_uncertain(op, Rejection(Reason.UNCERTAIN, DIED, attempts=1))
-        return True
 
     def open_earlier(self) -> None:
         """Open the streams that did not come in this run but have something outstanding."""
@@ -353,6 +346,8 @@ class Routes:
             elif config["retry_rejects"] or stored.kind == Reason.HELD.value:
                 route.retry(stored.line, resend=False)
         delivery.drain()
+        # In the file first: only then may the ledger forget the records.
+        run.rejects.write(self.schemas)
         for entry in self._left_behind.pop(delivery.scope.id, ()):
             delivery.ledger.settle(entry)
 

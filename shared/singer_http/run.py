@@ -107,6 +107,9 @@ class Run:
         if config["mode"] == "mirror":
             self.mirror = Mirror(config["mirror_count"], config["max_deletes"])
         self.signal: int | None = None
+        self.schemas: dict[str, bytes] = {}
+        """Source stream -> its SCHEMA message in this run."""
+        self._uncertain: set[tuple[str, str]] = set()
         self._seq = 0
         self._names: dict[str, str] = {}
         self._once_allowed: set[str] = set()
@@ -143,6 +146,17 @@ class Run:
     def name_of(self, stored: str) -> str:
         """A ledger row's key as a person knows it, if this run came across it."""
         return self._names.get(stored, stored).partition("\n")[0]
+
+    # --- uncertain ones -----------------------------------------------------------------------
+
+    def note_uncertain(self, stream: str, stored: str) -> None:
+        """Something may have arrived: it stands in the file before the ledger lets go of it."""
+        self._uncertain.add((stream, stored))
+        self.rejects.write(self.schemas)
+
+    def became_uncertain(self, stream: str, stored: str) -> bool:
+        """It happened in this run: what a person said of earlier ones is not said of this one."""
+        return (stream, stored) in self._uncertain
 
     # --- guards -------------------------------------------------------------------------------
 

@@ -10,12 +10,14 @@ class Lists(ExampleStream):
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from typing_extensions import override
 
-from singer_http.errors import Misdirected, Refused
+from singer_http.errors import Misdirected, Refused, SingerHTTPError
 from singer_http.fastpath import PageStream, Record
 
 if TYPE_CHECKING:
@@ -45,6 +47,13 @@ class HTTPStream(PageStream):
     def params(self) -> dict[str, Any]:
         """The query of every request."""
         return {}
+
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        # The SDK says that a stream failed before the command says why: one line is enough.
+        if level == logging.ERROR and isinstance(sys.exception(), SingerHTTPError):
+            level = logging.DEBUG
+        super().log(message, *args, level=level, **kwargs)
 
     def fetch(self, params: dict[str, Any] | None = None, path: str | None = None) -> Any:
         """Ask the vendor; in any thread.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +19,7 @@ from typing_extensions import override
 from singer_http.errors import ConfigError, Interrupted, StopRun, one_line
 from singer_http.plugin import HTTPPlugin, fingerprint
 from singer_http.reading import LineReader
-from singer_http.routes import Route, Routes
+from singer_http.routes import Routes
 from singer_http.validation import is_secret
 
 if TYPE_CHECKING:
@@ -260,7 +259,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @classmethod
     @override
-    def invoke(
+    def invoke(  # type: ignore[override]
         cls,
         *,
         about: bool = False,

@@ -6,7 +6,7 @@ import datetime
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from singer_http import fields as f
 from singer_http.addresses import segment
@@ -31,8 +31,8 @@ READ_ONLY = ("created_at", "updated_at")
 class AutoReachSink(HTTPSink):
     """What people and members have in common."""
 
-    fields = FIELDS
-    read_only = READ_ONLY
+    fields: ClassVar[tuple[str, ...]] = FIELDS
+    read_only: ClassVar[tuple[str, ...]] = READ_ONLY
     personal = ("email", "phone")
     phones = ("phone",)
     container = "custom_fields"

@@ -1,0 +1,95 @@
+"""Kasplo's custom fields: what a value has to be, by the account's definitions."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import Any
+
+from singer_http.fields import Convert, CustomField, shortened
+from singer_http.operations import JSON, invalid
+
+SEPARATORS = ("\n", "|", ";", ",")
+"""What may stand between a dropdown's choices, which Kasplo does not document."""
+TRUE, FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
+
+
+def field_of(item: JSON) -> CustomField:
+    """A definition as the vendor gives it. In a request a field goes by its name."""
+    name = str(item["name"])
+    return CustomField(
+        id=name,
+        names=(name, str(item.get("custom_id") or name)),
+        type=str(item.get("type") or "string").lower(),
+        choices=choices_of(item.get("values")),
+        required=str(item.get("required")).lower() in ("1", "true"),
+    )
+
+
+def choices_of(values: Any) -> tuple[str, ...]:
+    """A dropdown's choices, by the first separator that occurs."""
+    if isinstance(values, list):
+        return tuple(str(value).strip() for value in values)
+    text = str(values or "")
+    separator = next((s for s in SEPARATORS if s in text), "\n")
+    return tuple(choice for part in text.split(separator) if (choice := part.strip()))
+
+
+def converter(field: CustomField) -> Convert:
+    """The check of a field's values: returns what goes out, or raises a `Rejection`."""
+    check = _CHECKS.get(field.type, _text)
+
+    def convert(value: Any) -> Any:
+        if value == "":
+            return value
+        if isinstance(value, dict | list):
+            raise invalid(f"{field.id}: {shortened(value)} is not a single value")
+        return check(field, value)
+
+    return convert
+
+
+def _text(_field: CustomField, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _boolean(field: CustomField, value: Any) -> bool:
+    word = _text(field, value).strip().lower()
+    if word not in TRUE | FALSE:
+        raise invalid(f"{field.id}: {shortened(value)} is not true or false")
+    return word in TRUE
+
+
+def _numeric(field: CustomField, value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number and not re.fullmatch(r"\s*[+-]?\d+(\.\d+)?\s*", str(value)):
+        raise invalid(f"{field.id}: {shortened(value)} is not a number")
+    return value if number else value.strip()
+
+
+def _date(field: CustomField, value: Any) -> str:
+    try:
+        datetime.datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        raise invalid(f"{field.id}: {shortened(value)} is not a date (2026-01-31)") from None
+    return str(value).strip()
+
+
+def _dropdown(field: CustomField, value: Any) -> str:
+    text = _text(field, value).strip()
+    # Split by any of the separators: what one of them would make of it is let through.
+    rest = {part.strip() for choice in field.choices for part in re.split(r"[\n|;,]", choice)}
+    if text not in field.choices and text not in rest:
+        raise invalid(f"{field.id}: {shortened(value)} is none of {', '.join(field.choices)}")
+    return text
+
+
+_CHECKS: dict[str, Callable[[CustomField, Any], Any]] = {
+    "boolean": _boolean,
+    "numeric": _numeric,
+    "date": _date,
+    "dropdown": _dropdown,
+}

@@ -1,0 +1,110 @@
+"""Kasplo's lists, tags and custom fields: read page by page, found by id or name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from singer_http.errors import StopRun
+from singer_http.operations import JSON
+
+if TYPE_CHECKING:
+    from singer_http.sinks import HTTPSink
+
+PAGE_SIZE = 100
+ACTIVE, INACTIVE = 1, 2
+NEAR = 3
+"""Names that a reason suggests, at most."""
+
+
+class Unknown(Exception):
+    """There is no such list or tag, or it cannot be used; the text says what there is."""
+
+
+def read_all(sink: HTTPSink, path: str, params: Mapping[str, Any] | None = None) -> Iterator[JSON]:
+    """All items of a list, whatever page size the vendor grants.
+
+    Raises:
+        StopRun: pages repeat, or end before the total that the vendor states.
+    """
+    got, page = 0, 1
+    previous: list[JSON] = []
+    while True:
+        asked = {"page": page, "pageSize": PAGE_SIZE, **(params or {})}
+        data = sink.client.request("GET", path, params=asked, meter=sink.meter).data
+        items = data.get("data") if isinstance(data, dict) else None
+        if items is None and isinstance(data, dict) and data.get("total") == 0:
+            items = []
+        if not isinstance(items, list):
+            raise StopRun(f"{_kind(path)}: the answer has no list under 'data': check api_url.")
+        total = data.get("total")
+        if items and items == previous:
+            raise StopRun(
+                f"{_kind(path)}: page {page} is page {page - 1} again: got {got} of {total}."
+            )
+        yield from items
+        got += len(items)
+        if isinstance(total, int) and got >= total:
+            return
+        if not items:
+            if isinstance(total, int):
+                raise StopRun(f"{_kind(path)}: got {got} of {total}: run again, or tell Kasplo.")
+            return
+        page, previous = page + 1, items
+
+
+class Directory:
+    """The account's lists, or its tags, found by id or name."""
+
+    def __init__(self, noun: str, id_name: str, items: Iterator[JSON]) -> None:
+        """Read them.
+
+        Args:
+            noun: what they are called in a reason.
+            id_name: the member that holds the id.
+            items: as the vendor gives them.
+        """
+        self.noun = noun
+        self._ids: dict[str, JSON] = {}
+        self._names: dict[str, list[str]] = {}
+        for item in items:
+            id_ = str(item.get(id_name))
+            self._ids[id_] = item
+            self._names.setdefault(_folded(item.get("name")), []).append(id_)
+
+    def find(self, wanted: Any) -> str:
+        """The id of the active one with this id or name (case aside).
+
+        Raises:
+            Unknown: there is none, there are several, or it is inactive.
+        """
+        text = str(wanted).strip()
+        ids = [text] if text in self._ids else self._names.get(_folded(text), [])
+        active = [id_ for id_ in ids if self._ids[id_].get("status", ACTIVE) in (ACTIVE, "1", True)]
+        if len(active) == 1:
+            return active[0]
+        if len(active) > 1:
+            raise Unknown(
+                f"several {self.noun}s are called {text!r}: give the id ({', '.join(ids)})"
+            )
+        if ids:
+            raise Unknown(f"the {self.noun} {text!r} is inactive: contacts go to active ones only")
+        raise Unknown(f"the account has no {self.noun} {text!r}{self._hint(text)}")
+
+    def _hint(self, text: str) -> str:
+        names = [str(item.get("name")) for item in self._ids.values()]
+        near = difflib.get_close_matches(text, names, n=NEAR, cutoff=0.5)
+        if near:
+            return f": did you mean {' or '.join(map(repr, near))}?"
+        some = ", ".join(map(repr, names[:NEAR]))
+        return f": it has {some}{', ...' if len(names) > NEAR else ''}" if names else ""
+
+
+def _folded(name: Any) -> str:
+    return str(name or "").strip().casefold()
+
+
+def _kind(path: str) -> str:
+    """The last part of a path: what stands before it is secret."""
+    return path.rpartition("/")[2]
