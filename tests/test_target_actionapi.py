@@ -1,4 +1,4 @@
-"""target-actionapi's contacts: matched, made, edited and trashed through an API that tells little."""
+"""target-actionapi's contacts: matched, made, edited and trashed by an API that tells little."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, adds_up, record, schema
 
 COLUMNS = ("key", "Number", "Email", "Fname", "Lname", "city", "idContact", "_sdc_deleted_at")
@@ -54,9 +54,7 @@ def test_every_form_of_an_id_is_understood(merlin: Plugin, sandbox: Sandbox, for
     assert labels(sandbox).count("SEARCH") == 1  # the ledger knows the ids
 
 
-@pytest.mark.parametrize(
-    "form", ["object", "Status", "message", "text", "success", "true", "one"]
-)
+@pytest.mark.parametrize("form", ["object", "Status", "message", "text", "success", "true", "one"])
 def test_every_form_of_a_status_is_understood(merlin: Plugin, sandbox: Sandbox, form: str) -> None:
     sandbox.options("merlin", status_form=form)
     merlin.run([SCHEMA, contact("a")])
@@ -82,7 +80,8 @@ def test_an_error_in_any_form_is_a_refusal_with_the_vendors_words(
 @pytest.mark.parametrize(
     "answer",
     [
-        {"foo": "bar"}, "Hello", "", [], {}, 0, "0", False, [1, 2], {"status": "pending"}, "<html>hm</html>",
+        {"foo": "bar"}, "Hello", "", [], {}, 0, "0", False, [1, 2], {"status": "pending"},
+        "<html>hm</html>",
         {"status": "success", "error": "quota is used up"}, {"id": None},
         {"status": 500, "message": "Done"},
     ],
@@ -292,7 +291,8 @@ def test_numbers_are_brought_to_e164_by_phone_region(merlin: Plugin, sandbox: Sa
 def test_update_never_makes_a_contact_and_create_never_touches_one(
     merlin: Plugin, sandbox: Sandbox
 ) -> None:
-    sandbox.put_state("merlin", {"contacts": [{"Lname": "a", "Fname": "Juan", "Email": "a@example.com"}]})
+    there = {"Lname": "a", "Fname": "Juan", "Email": "a@example.com"}
+    sandbox.put_state("merlin", {"contacts": [there]})
     rows = [SCHEMA, contact("a", Number="+16193596440"), contact("b")]
     result = merlin.run(rows, mode="create")
     assert result.counts("contacts") == {"received": 2, "created": 1, "skipped": 1}

@@ -38,7 +38,7 @@ from singer_http.operations import Effect
 from singer_http.transport import Answer, Lost, Transport, Unsent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from requests.auth import AuthBase
@@ -133,6 +133,8 @@ class Client:
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
         }
+        self.on_request: Callable[[bool], None] | None = None
+        """Called before a try leaves, in its thread: is it the first of its request?"""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._resume_at = 0.0  # monotonic seconds; until then no thread sends
@@ -247,6 +249,8 @@ class Client:
         """One try, with a permit from before it leaves until its answer is in."""
         with self._limiter.permit() if self._limiter else contextlib.nullcontext():
             self._hold()
+            if self.on_request:
+                self.on_request(first)
             if meter:
                 with self._lock:
                     meter.requests += 1

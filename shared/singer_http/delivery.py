@@ -37,7 +37,7 @@ from singer_http.rejects import text_key
 
 if TYPE_CHECKING:
     from singer_http.intake import Intake
-    from singer_http.ledger import Scope
+    from singer_http.ledger_schema import Scope
     from singer_http.run import Run
     from singer_http.workers import Task
 
@@ -133,6 +133,11 @@ class Delivery:
 
     def remove(self, row: Row) -> None:
         """Remove what a ledger row stands for: the source no longer has it (`mirror`)."""
+        self.waiting.append(self.removal(row))
+        self.advance(wait=len(self.waiting) > self.window_rows)
+
+    def removal(self, row: Row) -> Operation:
+        """The operation that removes what a ledger row stands for."""
         op = Operation(key=row.key, delete=True, line=b"", seq=self.run.next_seq())
         op.digest = DELETED
         op.removal, op.own_handle = True, True
@@ -140,8 +145,8 @@ class Delivery:
         op.handle = _handle(row)
         self.sink.undo(op)
         op.lanes = (op.key,)
-        self.waiting.append(op)
-        self.advance(wait=len(self.waiting) > self.window_rows)
+        op.expect = Kind.DELETED
+        return op
 
     def reject(self, op: Operation, rejection: Rejection) -> None:
         """Reject a record before sending; it counts with the window that it came in."""

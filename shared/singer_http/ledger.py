@@ -391,20 +391,20 @@ class Ledger:
             delivered.delete().where((delivered.c.scope == scope) & (delivered.c.key == key))
         )
 
-    def forget_others(self, scope: int, key: str, undone: str) -> None:
-        """What was acknowledged under a (stored) key undid what other rows stand for.
+    def forget_others(self, scope: int, key: str, hung_on: str) -> None:
+        """What was acknowledged under a (stored) key undid all that hung on a record.
 
         Args:
             scope: whose rows.
             key: the row that stays.
-            undone: the handle of the others, or the id that they hang on.
+            hung_on: the vendor's id of the record.
         """
         self._apply()
         self._execute(
             delivered.delete().where(
                 (delivered.c.scope == scope)
                 & (delivered.c.key != key)
-                & ((delivered.c.handle == undone) | (delivered.c.identity == self.hashed(undone)))
+                & (delivered.c.identity == self.hashed(hung_on))
             )
         )
 
@@ -455,7 +455,7 @@ class Ledger:
             self._write()
         self._acknowledged, self._settled = [], []
 
-    def _execute(self, statement: Any, parameters: Any = None) -> sa.CursorResult[Any]:
+    def _execute(self, statement: Any, parameters: Any = None) -> Any:
         with self._guarded():
             return self._connection.execute(statement, parameters)
 

@@ -111,7 +111,7 @@ class LeftBehind(NamedTuple):
     at: int
 
 
-ROW = (
+ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.handle, delivered.c.identity,
     delivered.c.uncertain, delivered.c.at,
 )  # fmt: skip

@@ -187,7 +187,7 @@ class Outcome:
     hangs_on: str | None = None
     """The vendor's id of the record that it hangs on; kept (hashed) as the ledger row's identity."""
     undoes: str | None = None
-    """Rows of other keys that no longer hold: those with this handle, or that hang on this id."""
+    """The vendor's id of a record: what other keys hung on it is gone, and the ledger forgets it."""
 
     @classmethod
     def rejected(

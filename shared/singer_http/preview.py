@@ -30,6 +30,16 @@ class Example(NamedTuple):
     id: str | None
     """The vendor's."""
     changes: list[Change]
+    known: bool
+    """The vendor's record could be read."""
+
+    @property
+    def text(self) -> str | None:
+        """The changes as one line; `None` where only the new values are known."""
+        if not self.known:
+            return None
+        words = [f"{name}: {old} → {new}" for name, old, new in self.changes]
+        return ", ".join([f"id {self.id}", *(words or ["nothing that differs"])])
 
     def as_dict(self) -> JSON:
         """As it stands in the report file."""
@@ -45,9 +55,9 @@ def example(sink: HTTPSink, op: Operation) -> Example:
     # An id may be an email or a number: as an id it stays readable only where it is neither.
     handle = None if op.handle in op.identities else op.handle
     if op.delete:
-        return Example(op.expect, handle, [])
+        return Example(op.expect, handle, [], known=False)
     old = _current(sink, op)
-    return Example(op.expect, handle, list(changes(sink, op.body, old)))
+    return Example(op.expect, handle, list(changes(sink, op.body, old)), known=old is not None)
 
 
 def _current(sink: HTTPSink, op: Operation) -> JSON | None:

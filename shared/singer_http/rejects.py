@@ -255,17 +255,22 @@ class Rejects:
             ) from None
         self._dirty = False
 
+    def lines(self) -> Iterator[bytes]:
+        """The lines of the file, as it would be written now."""
+        for source in self.sources():
+            schema = self._schemas.get(source)
+            if schema is not None:
+                yield schema
+        for (line,) in self._database.execute(
+            "SELECT line FROM rejects WHERE kind <> ? ORDER BY id", (PENDING,)
+        ):
+            yield line
+
     def _write_file(self) -> None:
         descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                for source in self.sources():
-                    schema = self._schemas.get(source)
-                    if schema is not None:
-                        file.write(schema + b"\n")
-                for (line,) in self._database.execute(
-                    "SELECT line FROM rejects WHERE kind <> ? ORDER BY id", (PENDING,)
-                ):
+                for line in self.lines():
                     file.write(line + b"\n")
                 file.flush()
                 os.fsync(file.fileno())

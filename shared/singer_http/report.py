@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from singer_http.operations import Kind
+from singer_http.operations import JSON, Kind
+from singer_http.timeline import Timeline
 
 COLUMNS = (
     "received", "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected",
@@ -62,6 +63,8 @@ class StreamReport:
     filtered: int = 0
     """Records that `stream_maps` left out: not received."""
     notes: list[str] = field(default_factory=list)
+    examples: list[JSON] = field(default_factory=list)
+    """Of a dry run: operations that would go out (see `preview.Example`)."""
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in the report file."""
@@ -72,6 +75,8 @@ class StreamReport:
             found["filtered"] = self.filtered
         if self.notes:
             found["notes"] = self.notes
+        if self.examples:
+            found["examples"] = self.examples
         return found
 
 
@@ -87,6 +92,7 @@ class Report:
         self.outcome = "ok"
         self.error: str | None = None
         self.streams: dict[str, StreamReport] = {}
+        self.timeline = Timeline()
 
     def stream(self, name: str) -> StreamReport:
         """The counts of a stream, made at first sight."""
@@ -119,8 +125,8 @@ class Report:
             file.write("\n")
         Path(name).replace(path)
 
-    def table(self) -> str:
-        """The counts as a plain table: a line for each stream, only columns that say something."""
+    def cells(self) -> list[list[str]]:
+        """The counts as a head and a line for each stream, only columns that say something."""
         rows = [(name, stream.counts) for name, stream in self.streams.items()]
         rows += [
             (f"{name} (retried)", stream.retried)
@@ -132,9 +138,13 @@ class Report:
             for column in COLUMNS
             if column == "received" or any(getattr(counts, column) for _, counts in rows)
         ]
-        cells = [["stream", *columns]] + [
+        return [["stream", *columns]] + [
             [name, *(f"{getattr(counts, column):,}" for column in columns)] for name, counts in rows
         ]
+
+    def table(self) -> str:
+        """The counts as a plain table."""
+        cells = self.cells()
         widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
         return "\n".join(
             "  ".join(

@@ -22,7 +22,7 @@ from singer_http.rejects import PENDING, text_key
 if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
 
-    from singer_http.ledger import Scope
+    from singer_http.ledger_schema import Scope
     from singer_http.sinks import HTTPSink
     from singer_http.target import HTTPTarget
 
@@ -366,6 +366,7 @@ class Routes:
         for row in mirror.gone(delivery):
             if self.target.run.dry_run:
                 delivery.report.counts.removed += 1
+                self.target.run.show(delivery, delivery.removal(row))
             else:
                 delivery.remove(row)
         delivery.drain()

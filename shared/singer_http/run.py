@@ -13,6 +13,7 @@ from singer_http.errors import ConfigError, Interrupted, StopRun
 from singer_http.ledger import Ledger
 from singer_http.mirror import Mirror
 from singer_http.operations import Operation, Rejection
+from singer_http.preview import example
 from singer_http.rejects import Rejects
 from singer_http.validation import parse_share
 from singer_http.workers import Task, Workers
@@ -193,7 +194,9 @@ class Run:
         sink, what = delivery.sink, (delivery.sink.stream, op.expect)
         self._shown[what] = number = self._shown.get(what, 0) + 1
         if number <= sink.examples:
-            self.logger.info("%s: would be %s: %s", *what, sink.describe(op))
+            found = example(sink, op)
+            delivery.report.examples.append(found.as_dict())
+            self.logger.info("%s: would be %s: %s", *what, found.text or sink.describe(op))
         elif number == sink.examples + 1:
             self.logger.info("%s: more would be %s", *what)
 

@@ -295,6 +295,14 @@ class HTTPSink(abc.ABC):
         shown = {n: f.masked(v) if n in self.personal else f.shortened(v) for n, v in op.body.items()}
         return ", ".join([*([f"id {op.handle}"] if op.handle else []), *map("=".join, shown.items())])
 
+    def current(self, op: Operation) -> JSON | None:
+        """The vendor's record under `op.handle`, in the form of `op.body`; for a dry run.
+
+        Returns:
+            `None` if it cannot be read.
+        """
+        return None
+
     def undo(self, op: Operation) -> None:  # noqa: B027 - only some need it
         """Prepare the removal of what a ledger row stands for (`mirror`): body, from `op.handle`."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from typing_extensions import override
@@ -23,6 +24,7 @@ from singer_http.fastpath import PageStream, Record
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
+    from singer_http.client import Response
     from singer_http.paging import NumberedPages
 
 Argument = TypeVar("Argument")
@@ -55,21 +57,21 @@ class HTTPStream(PageStream):
             level = logging.DEBUG
         super().log(message, *args, level=level, **kwargs)
 
-    def fetch(self, params: dict[str, Any] | None = None, path: str | None = None) -> Any:
+    def fetch(self, params: dict[str, Any] | None = None) -> Any:
+        """Ask for an answer's parsed JSON; in any thread. As `ask`."""
+        return self.ask(params).data
+
+    def ask(self, params: dict[str, Any] | None = None) -> Response:
         """Ask the vendor; in any thread.
 
         Args:
             params: the query.
-            path: another one than the stream's; data in it is encoded by the caller.
-
-        Returns:
-            The answer's parsed JSON.
 
         Raises:
             StopRun: there is no usable answer.
         """
         try:
-            return self._tap.client.request("GET", path or self.path, params=params).data
+            return self._tap.client.request("GET", self.path, params=params)
         except Refused as error:
             message = f"{self.name}: the vendor refuses to list them: {error}; look at api_url"
             raise Misdirected(message) from error
@@ -109,19 +111,17 @@ class HTTPStream(PageStream):
         return self._tap.ahead.map(call, arguments)
 
     def chain(
-        self, first: dict[str, Any], following: Callable[[Any], dict[str, Any] | None]
+        self, answer: Any, following: Callable[[Any], dict[str, Any] | None]
     ) -> Iterator[Any]:
         """Answers of which each tells where the next one is; fetched while the last is written.
 
         Args:
-            first: the query of the first request.
+            answer: the first.
             following: an answer → the query of the next request, None after the last.
         """
-        query: dict[str, Any] | None = first
-        answer = self.fetch(query)
         while True:
             query = following(answer)
-            coming = self._tap.ahead.submit(lambda query=query: self.fetch(query)) if query else None
+            coming = self._tap.ahead.submit(partial(self.fetch, query)) if query else None
             yield answer
             if coming is None:
                 return

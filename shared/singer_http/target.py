@@ -220,7 +220,9 @@ class HTTPTarget(HTTPPlugin, Target):
         self.check_settings()
         try:
             _ = self.run
-            self.listen(file_input)  # type: ignore[arg-type]
+            self.client.on_request = self.report.timeline.note
+            with self._progress():
+                self.listen(file_input)  # type: ignore[arg-type]
         except BaseException as error:
             self._end(error)
             raise
@@ -236,7 +238,21 @@ class HTTPTarget(HTTPPlugin, Target):
             self._settle_and_close(run)
         if self.report.streams and "work_dir" in self.__dict__:
             self.report.write(self.work_dir / f"{self._stem}.report.json")
+            self._write_page()
             print(self.report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
+
+    def _write_page(self) -> None:
+        from singer_http import report_page  # noqa: PLC0415 - `--about` starts without it
+
+        path = self.work_dir / f"{self._stem}.report.html"
+        report_page.write(path, self.report, self._outstanding, self.config.get("rate_limit") or "")
+
+    def _progress(self) -> AbstractContextManager[None]:
+        if not sys.stderr.isatty():
+            return contextlib.nullcontext()
+        from singer_http.progress import Progress  # noqa: PLC0415 - on a terminal only
+
+        return Progress(self.report, self.config.get("rate_limit") or "")
 
     def _settle_and_close(self, run: Run) -> None:
         try:

@@ -16,7 +16,7 @@ from target_actionapi.guards import QuietHours
 from target_actionapi.sinks import NUMBERS, Automations, Calls, Contacts, Sms
 
 if TYPE_CHECKING:
-    from singer_http.ledger import Scope
+    from singer_http.ledger_schema import Scope
 
 
 class TargetActionApi(HTTPTarget):

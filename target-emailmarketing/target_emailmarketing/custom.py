@@ -12,6 +12,7 @@ from singer_http.operations import JSON, invalid
 
 SEPARATORS = ("\n", "|", ";", ",")
 """What may stand between a dropdown's choices, which Kasplo does not document."""
+Check = Callable[[CustomField, Any], Any]
 TRUE, FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
 
@@ -38,7 +39,7 @@ def choices_of(values: Any) -> tuple[str, ...]:
 
 def converter(field: CustomField) -> Convert:
     """The check of a field's values: returns what goes out, or raises a `Rejection`."""
-    check = _CHECKS.get(field.type, _text)
+    check: Check = _CHECKS.get(field.type, _text)
 
     def convert(value: Any) -> Any:
         if value == "":
@@ -87,7 +88,7 @@ def _dropdown(field: CustomField, value: Any) -> str:
     return text
 
 
-_CHECKS: dict[str, Callable[[CustomField, Any], Any]] = {
+_CHECKS: dict[str, Check] = {
     "boolean": _boolean,
     "numeric": _numeric,
     "date": _date,

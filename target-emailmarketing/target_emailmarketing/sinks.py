@@ -27,7 +27,7 @@ REASONS = ("string", "reason", "message", "error", "errors")
 
 
 class Contacts(BatchSink):
-    """Contacts of a list, known by their email, which cannot be edited; they cannot be read back."""
+    """Contacts of a list, known by their email; they cannot be read back."""
 
     stream = "contacts"
     modes = (UPSERT, CREATE)

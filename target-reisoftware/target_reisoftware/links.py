@@ -30,7 +30,7 @@ from target_reisoftware.lookup import Api, Identity, contact_path, directory_of,
 ALL = "*"
 """A delete with this campaign removes the contact from all of them."""
 MOVING = 10_000
-"""Contacts whose campaigns change that are kept in mind: more than can be on their way at once."""
+"""Names of contacts being emptied that are kept in mind: more than can be on their way at once."""
 
 
 class OnContact(HTTPSink):
@@ -234,9 +234,10 @@ def _tagged(op: Operation, contact: str) -> Outcome:
 class ContactCampaigns(OnContact, LinkSink):
     """Campaigns of contacts; a delete with `*` removes a contact from all of them.
 
-    A remove-all undoes what the ledger knows of the contact's campaigns, and an add undoes an
-    earlier remove-all. What is acknowledged is forgotten in the ledger; what is on its way is kept
-    in mind here, by each name of the contact: `_last` says whether the last one was a remove-all.
+    A remove-all undoes what the ledger knows of the contact's campaigns: the ledger forgets it once
+    it is acknowledged. One that is on its way is kept in mind here, by each name of the contact. A
+    remove-all that comes again is told from a new one by its `_sdc_deleted_at`: an old one that a
+    full extract brings with every run must not take away what was added since.
     """
 
     stream = "contact_campaigns"
@@ -248,7 +249,7 @@ class ContactCampaigns(OnContact, LinkSink):
     @override
     def setup(self) -> None:
         super().setup()
-        self._last: OrderedDict[str, bool] = OrderedDict()
+        self._emptied: OrderedDict[str, None] = OrderedDict()
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
@@ -259,8 +260,10 @@ class ContactCampaigns(OnContact, LinkSink):
             raise invalid("campaignId is missing")
         else:
             op.handle, op.body = None, {}
-        if op.body.get("campaignId") == ALL and not op.delete:
-            raise invalid("campaignId: '*' (all of them) is for deletes only")
+        if op.body.get("campaignId") == ALL:
+            if not op.delete:
+                raise invalid("campaignId: '*' (all of them) is for deletes only")
+            op.body["at"] = str(record["_sdc_deleted_at"])
 
     @override
     def _is_named(self, op: Operation) -> bool:
@@ -273,34 +276,22 @@ class ContactCampaigns(OnContact, LinkSink):
 
     @override
     def stands(self, op: Operation) -> bool:
-        """Not if something of the other kind for this contact is on its way before it."""
-        contact = (op.row.handle or "").partition("/")[0] if op.row else ""
-        if self._is_all(op) and not contact:
-            return False  # it found no contact then
-        names = self._names(op, contact)
-        return super().stands(op) and all(
-            self._last.get(name) in {None, self._is_all(op)} for name in names
-        )
+        """Not if it is another remove-all, or one for this contact is on its way before it."""
+        contact, _, written = (op.row.handle or "").partition("/") if op.row else ("", "", "")
+        if _is_all(op):
+            return written == f"{ALL} {op.body['at']}"  # else new, or it found no contact then
+        emptied = any(name in self._emptied for name in _names(op, contact))
+        return super().stands(op) and not emptied
 
     @override
     def recall(self, op: Operation) -> None:
         written = op.row.handle if op.row else None
         super().recall(op)
-        for name in self._names(op, op.handle or (written or "").partition("/")[0]):
-            self._last[name] = self._is_all(op)
-            self._last.move_to_end(name)
-            if len(self._last) > MOVING:
-                self._last.popitem(last=False)
-
-    @staticmethod
-    def _is_all(op: Operation) -> bool:
-        return op.body.get("campaignId") == ALL
-
-    @staticmethod
-    def _names(op: Operation, contact: str) -> list[str]:
-        """What the contact goes by: its id if that is known, its email and phone."""
-        known = str(op.body.get("contactId") or contact)
-        return [*filter(None, (f"id {known}" if known else "", *identity_of(op).folded))]
+        if _is_all(op):
+            for name in _names(op, op.handle or (written or "").partition("/")[0]):
+                self._emptied[name] = None
+                if len(self._emptied) > MOVING:
+                    self._emptied.popitem(last=False)
 
     @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
@@ -318,12 +309,20 @@ class ContactCampaigns(OnContact, LinkSink):
                 return Outcome(Kind.DELETED)
             return refused(error)
         if everything:
-            return Outcome(Kind.DELETED, f"{contact}/{ALL}", hangs_on=contact, undoes=contact)
+            return Outcome(Kind.DELETED, f"{contact}/{ALL} {op.body['at']}", undoes=contact)
         if op.delete:
             return Outcome(Kind.DELETED)
-        return Outcome(
-            Kind.UPSERTED, f"{contact}/{campaign}", hangs_on=contact, undoes=f"{contact}/{ALL}"
-        )
+        return Outcome(Kind.UPSERTED, f"{contact}/{campaign}", hangs_on=contact)
+
+
+def _is_all(op: Operation) -> bool:
+    return op.body.get("campaignId") == ALL
+
+
+def _names(op: Operation, contact: str) -> list[str]:
+    """What the contact goes by: its id if that is known, its email and phone."""
+    known = str(op.body.get("contactId") or contact)
+    return [*filter(None, (f"id {known}" if known else "", *identity_of(op).folded))]
 
 
 class ContactWorkflows(OnContact, OnceSink):

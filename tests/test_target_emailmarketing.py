@@ -1,0 +1,470 @@
+"""target-emailmarketing: contacts into lists, a hundred at a time, matched by email."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.front_door import JSON, Plugin, adds_up, record, schema, state
+
+COLUMNS = {
+    "email": {"type": "string"},
+    "first_name": {"type": ["string", "null"]},
+    "list": {"type": ["string", "null"]},
+    "tags": {"type": ["array", "string", "null"]},
+    "City": {},
+    "_sdc_deleted_at": {"type": ["string", "null"]},
+}
+SCHEMA = schema("contacts", COLUMNS, ("email",))
+NEWS, OFFERS = "list-news", "list-offers"
+SID, KEY = "sandbox-sid", "sandbox-kasplo-key"
+ACCOUNT = {
+    "lists": [
+        {"name": "News", "list_id": NEWS},
+        {"name": "Offers", "list_id": OFFERS},
+        {"name": "Old", "list_id": "list-old", "status": 2},
+    ],
+    "tags": [
+        {"name": "vip", "tag_id": "t1"},
+        {"name": "lead", "tag_id": "t2"},
+        {"name": "gone", "tag_id": "t3", "status": 2},
+    ],
+    "custom_fields": [{"name": "city", "custom_id": "c1"}],
+}
+
+
+@pytest.fixture
+def kasplo(sandbox: Sandbox, tmp_path: Path) -> Plugin:
+    sandbox.put_state("kasplo", ACCOUNT)
+    return Plugin("target-emailmarketing", sandbox, tmp_path, list="News")
+
+
+def contact(email: str, **fields: Any) -> JSON:
+    return record("contacts", email=email, **fields)
+
+
+def many(number: int, **fields: Any) -> list[JSON]:
+    return [contact(f"p{i}@example.com", **fields) for i in range(number)]
+
+
+def contacts_at(sandbox: Sandbox) -> dict[str, JSON]:
+    found: dict[str, JSON] = sandbox.state("kasplo")["contacts"]
+    return found
+
+
+def posts(sandbox: Sandbox) -> list[JSON]:
+    return [r for r in sandbox.requests("kasplo") if r["method"] == "POST"]
+
+
+def reasons(rejects: list[JSON]) -> dict[str, tuple[str, str]]:
+    """Email -> kind and reason."""
+    return {
+        r["record"]["email"]: (r["rejection"]["kind"], r["rejection"]["reason"]) for r in rejects
+    }
+
+
+# --- delivery ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [202, 200])
+def test_contacts_are_accepted_a_hundred_at_a_time_and_state_follows(
+    kasplo: Plugin, sandbox: Sandbox, status: int
+) -> None:
+    sandbox.options("kasplo", accepted_status=status)
+    result = kasplo.run([SCHEMA, *many(250, first_name="Ann"), state({"at": 1})])
+    assert result.exit_code == 0, result.stderr
+    assert result.counts("contacts") == {"received": 250, "upserted": 250}
+    assert result.states == [{"at": 1}]
+    assert max(r["items"] for r in posts(sandbox)) <= 100
+    held = contacts_at(sandbox)
+    assert len(held) == 250
+    assert held[f"{NEWS}/p7@example.com"]["first_name"] == "Ann"
+    assert adds_up(result.report)
+
+
+def test_a_second_run_sends_nothing(kasplo: Plugin, sandbox: Sandbox) -> None:
+    kasplo.run([SCHEMA, *many(30)])
+    sent = len(posts(sandbox))
+    result = kasplo.run([SCHEMA, *many(30)])
+    assert result.counts("contacts") == {"received": 30, "unchanged": 30}
+    assert len(posts(sandbox)) == sent
+
+
+@pytest.mark.parametrize("order", ["as_sent", "reversed"])
+@pytest.mark.parametrize("case", ["as_sent", "lower"])
+def test_results_are_matched_by_email_and_never_by_position(
+    kasplo: Plugin, sandbox: Sandbox, order: str, case: str
+) -> None:
+    sandbox.options("kasplo", answer_order=order, answer_email=case)
+    rows = [contact(f"Good{i}@Example.com") for i in range(9)]
+    bad = [contact("Bad One"), contact("bad.two")]
+    result = kasplo.run([SCHEMA, *rows[:3], bad[0], *rows[3:8], bad[1], rows[8]])
+    assert result.counts("contacts") == {"received": 11, "upserted": 9, "rejected": 2}
+    assert reasons(result.rejects) == {
+        "Bad One": ("refused", "Invalid email"),
+        "bad.two": ("refused", "Invalid email"),
+    }
+    assert len(contacts_at(sandbox)) == 9
+    assert kasplo.run([SCHEMA, *rows]).counts("contacts") == {"received": 9, "unchanged": 9}
+
+
+def test_the_same_email_in_valid_and_invalid_is_accepted(kasplo: Plugin, sandbox: Sandbox) -> None:
+    twin = {"email": "A@example.com", "string": "Contact already exists in request, not unique"}
+    data = {"valid_contacts": [{"email": "a@example.com"}], "invalid_contacts": [twin]}
+    answer = {"status": 202, "data": data}
+    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
+    assert result.counts("contacts") == {"received": 1, "upserted": 1}
+
+
+@pytest.mark.parametrize("name", ["string", "reason", "message", "error"])
+def test_the_reason_may_stand_under_several_names(
+    kasplo: Plugin, sandbox: Sandbox, name: str
+) -> None:
+    answer = {"data": {"invalid_contacts": [{"email": "a@example.com", name: "Too odd"}]}}
+    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
+    assert reasons(result.rejects) == {"a@example.com": ("refused", "Too odd")}
+
+
+def test_a_contact_that_the_answer_does_not_mention_is_no_success(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    answer = {"status": 202, "data": {"valid_contacts": [], "invalid_contacts": []}}
+    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
+    assert "neither" in reasons(result.rejects)["a@example.com"][1]
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
+    assert result.counts("contacts") == {"received": 1, "upserted": 1}
+    assert result.rejects == []
+
+
+@pytest.mark.parametrize("answer", [{}, {"status": 202}, {"status": 400, "message": "Quota"}])
+def test_an_answer_of_another_shape_is_no_success(
+    kasplo: Plugin, sandbox: Sandbox, answer: JSON
+) -> None:
+    sandbox.fault(vendor="kasplo", method="POST", status=200, answer=answer)
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
+    assert reasons(result.rejects)["a@example.com"][0] == "refused"
+    assert contacts_at(sandbox) == {}
+
+
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 502}, {"cut_json": True}])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_lost_answer_is_sent_again_since_nothing_changes_by_it(
+    kasplo: Plugin, sandbox: Sandbox, fault: JSON, when: str
+) -> None:
+    if "cut_json" in fault:
+        when = "after"
+    sandbox.fault(vendor="kasplo", method="POST", when=when, **fault)
+    result = kasplo.run([SCHEMA, *many(8)])
+    assert result.counts("contacts") == {"received": 8, "upserted": 8}
+    assert sandbox.state("kasplo")["counters"]["contacts_created"] == 8
+
+
+def test_too_many_requests_are_waited_for(kasplo: Plugin, sandbox: Sandbox) -> None:
+    sandbox.fault(vendor="kasplo", method="POST", status=429, retry_after=1)
+    result = kasplo.run([SCHEMA, *many(3)])
+    assert result.counts("contacts") == {"received": 3, "upserted": 3}
+
+
+def test_a_killed_run_is_finished_by_the_next_one(kasplo: Plugin, sandbox: Sandbox) -> None:
+    sandbox.fault(vendor="kasplo", method="POST", when="after", hold="post", times=None)
+    process = kasplo.start([SCHEMA, *many(40)])
+    sandbox.wait_held("post", 1)
+    process.kill()
+    process.communicate()
+    sandbox.clear_faults()
+    sandbox.release("post")
+    result = kasplo.run([SCHEMA, *many(40)])
+    assert result.exit_code == 0, result.stderr
+    assert len(contacts_at(sandbox)) == 40
+    assert sandbox.state("kasplo")["counters"]["contacts_created"] == 40
+
+
+def test_two_keys_with_one_email_are_one_contact(kasplo: Plugin, sandbox: Sandbox) -> None:
+    rows = [contact("Ann@example.com", first_name="1"), contact("ann@EXAMPLE.com", first_name="2")]
+    result = kasplo.run([SCHEMA, *rows])
+    assert result.counts("contacts") == {"received": 2, "upserted": 1, "rejected": 1}
+    assert "Ann@example.com" in result.rejects[0]["rejection"]["reason"]
+    assert sandbox.counts()["max_same_identity_writes"]["kasplo"] == 1
+    assert len(contacts_at(sandbox)) == 1
+
+
+# --- lists and tags ---------------------------------------------------------------------------
+
+
+def test_requests_are_grouped_by_list_and_tags(kasplo: Plugin, sandbox: Sandbox) -> None:
+    rows = [
+        contact("a@x.yz"), contact("b@x.yz", tags=["vip"]), contact("c@x.yz", list="offers"),
+        contact("d@x.yz", tags="LEAD, vip"), contact("e@x.yz", tags=["t1", "t2"]),
+        contact("f@x.yz", tags=[]), contact("a@x.yz", list=OFFERS),
+    ]  # fmt: skip
+    result = kasplo.run([SCHEMA, *rows], tags=["vip"])
+    assert result.counts("contacts") == {"received": 7, "upserted": 7}, result.rejects
+    assert {key: contact["tags"] for key, contact in contacts_at(sandbox).items()} == {
+        f"{NEWS}/a@x.yz": ["t1"],
+        f"{NEWS}/b@x.yz": ["t1"],
+        f"{OFFERS}/c@x.yz": ["t1"],
+        f"{NEWS}/d@x.yz": ["t1", "t2"],
+        f"{NEWS}/e@x.yz": ["t1", "t2"],
+        f"{NEWS}/f@x.yz": [],
+        f"{OFFERS}/a@x.yz": ["t1"],
+    }
+    assert kasplo.run([SCHEMA, *rows], tags=["t1"]).counts("contacts")["unchanged"] == 7
+
+
+def test_other_tags_or_another_update_setting_are_a_change(kasplo: Plugin) -> None:
+    rows = [SCHEMA, *many(3)]
+    kasplo.run(rows)
+    for config in ({"tags": ["vip"]}, {"tags": ["vip", "lead"]}, {"list": "Offers"}):
+        assert kasplo.run(rows, **config).counts("contacts") == {"received": 3, "upserted": 3}
+    assert kasplo.run(rows, list="Offers", tags=["lead", "t1"]).counts("contacts")["upserted"] == 3
+    kasplo.run(rows)
+    result = kasplo.run(rows, update_subscribers=False)
+    assert "unchanged" not in result.counts("contacts")
+
+
+def test_names_are_found_on_any_page_however_small(kasplo: Plugin, sandbox: Sandbox) -> None:
+    more = [{"name": f"List {i}", "list_id": f"l{i}"} for i in range(30)]
+    sandbox.put_state("kasplo", {"lists": more})
+    sandbox.options("kasplo", page_size_cap=7)
+    result = kasplo.run([SCHEMA, contact("a@x.yz")], list="List 29")
+    assert list(contacts_at(sandbox)) == ["l29/a@x.yz"], result.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"list": "Newz"}, "News"),
+        ({"list_id": "list-offerz", "list": None}, "Offers"),
+        ({"list": "Old"}, "inactive"),
+        ({"tags": ["vipp"]}, "vip"),
+        ({"tags": ["gone"]}, "inactive"),
+    ],
+)
+def test_an_unknown_list_or_tag_in_the_settings_stops_the_run_with_the_nearest_names(
+    kasplo: Plugin, sandbox: Sandbox, config: JSON, said: str
+) -> None:
+    result = kasplo.run([SCHEMA, *many(3)], **config)
+    assert result.exit_code == 1
+    assert next(iter(config)) in result.error
+    assert said in result.error
+    assert posts(sandbox) == []
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_list_or_tag_in_a_record_rejects_that_record(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [contact("a@x.yz", list="Newz"), contact("b@x.yz", tags=["vipp"]), contact("c@x.yz")]
+    result = kasplo.run([SCHEMA, *rows])
+    assert result.counts("contacts") == {"received": 3, "upserted": 1, "rejected": 2}
+    found = reasons(result.rejects)
+    assert found["a@x.yz"][0] == found["b@x.yz"][0] == "invalid"
+    assert "'News'" in found["a@x.yz"][1]
+    assert "'vip'" in found["b@x.yz"][1]
+
+
+def test_contacts_without_any_list_stop_or_are_rejected(kasplo: Plugin) -> None:
+    plain = schema("contacts", ("email",), ("email",))
+    result = kasplo.run([plain, contact("a@x.yz")], list=None)
+    assert result.exit_code == 1
+    assert "list_id" in result.error
+    result = kasplo.run([SCHEMA, contact("a@x.yz"), contact("b@x.yz", list="News")], list=None)
+    assert result.counts("contacts") == {"received": 2, "upserted": 1, "rejected": 1}
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_list_that_vanishes_stops_the_run_with_the_vendors_words(
+    kasplo: Plugin, sandbox: Sandbox, status: int
+) -> None:
+    answer = {"status": status, "message": "Invalid list_id 'x'."}
+    sandbox.fault(vendor="kasplo", method="POST", status=status, answer=answer, times=None)
+    result = kasplo.run([SCHEMA, *many(30)])
+    assert result.exit_code == 1
+    assert "Invalid list_id" in result.error
+    assert result.rejects == []
+
+
+# --- modes, deletes, suppression --------------------------------------------------------------
+
+
+def test_create_never_touches_who_is_there(kasplo: Plugin, sandbox: Sandbox) -> None:
+    there = {"email": "a@x.yz", "list_id": NEWS, "first_name": "Old", "status": 2}
+    sandbox.put_state("kasplo", {"contacts": [there]})
+    rows = [SCHEMA, contact("A@x.yz", first_name="New"), contact("b@x.yz", first_name="New")]
+    result = kasplo.run(rows, mode="create")
+    assert result.counts("contacts") == {"received": 2, "upserted": 1, "skipped": 1}
+    held = contacts_at(sandbox)[f"{NEWS}/a@x.yz"]
+    assert (held["first_name"], held["status"]) == ("Old", 2)
+    assert result.rejects == []
+
+
+def test_without_update_subscribers_who_is_there_is_refused(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    sandbox.put_state("kasplo", {"contacts": [{"email": "a@x.yz", "list_id": NEWS}]})
+    result = kasplo.run([SCHEMA, contact("a@x.yz", first_name="New")], update_subscribers=False)
+    assert reasons(result.rejects) == {"a@x.yz": ("refused", "Contact already exists")}
+
+
+@pytest.mark.parametrize("mode", ["update", "mirror"])
+def test_update_and_mirror_are_refused_at_configuration(
+    kasplo: Plugin, sandbox: Sandbox, mode: str
+) -> None:
+    result = kasplo.run([], mode=mode, mirror_count="trust")
+    assert result.exit_code == 1
+    assert f"mode {mode}" in result.error
+    assert "create" in result.error
+
+
+def test_a_delete_is_rejected_with_the_reason(kasplo: Plugin, sandbox: Sandbox) -> None:
+    result = kasplo.run([SCHEMA, contact("a@x.yz", _sdc_deleted_at="2026-01-01T00:00:00Z")])
+    kind, reason = reasons(result.rejects)["a@x.yz"]
+    assert kind == "invalid"
+    assert "delete" in reason
+    assert posts(sandbox) == []
+
+
+def test_suppressed_emails_are_never_sent_whatever_their_case(
+    kasplo: Plugin, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "suppressed.txt"
+    file.write_text("\ufeffAnn@Example.com\n\n  BOB@example.com \n", "utf-8")
+    required = {"name": "age", "custom_id": "c9", "required": 1}
+    rows = [SCHEMA, contact("ANN@example.com"), contact("bob@example.com"), contact("c@x.yz")]
+    result = kasplo.run(rows, suppression=str(file))
+    assert result.counts("contacts") == {"received": 3, "skipped": 2, "upserted": 1}
+    assert list(contacts_at(sandbox)) == [f"{NEWS}/c@x.yz"]
+    sandbox.put_state("kasplo", {"custom_fields": [required]})
+    result = kasplo.run(rows[:2], suppression=str(file))
+    assert result.counts("contacts") == {"received": 1, "skipped": 1}
+    assert result.rejects == []
+
+
+def test_a_suppression_file_that_is_not_there_stops_the_run(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    result = kasplo.run([SCHEMA, *many(3)], suppression="nowhere.txt")
+    assert result.exit_code == 1
+    assert "suppression" in result.error
+    assert posts(sandbox) == []
+
+
+# --- custom fields ----------------------------------------------------------------------------
+
+
+def test_custom_fields_go_out_by_name_from_columns_and_from_the_object(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    fields = [{"name": "Pet Name", "custom_id": "c2"}]
+    sandbox.put_state("kasplo", {"custom_fields": fields})
+    columns = schema("contacts", {"email": {}, "City": {}, "custom_fields": {}}, ("email",))
+    row = contact("a@x.yz", City="Pune", custom_fields={"c2": "Rex", "nope": 1})
+    result = kasplo.run([columns, row, contact("b@x.yz", custom_fields={"pet_name": "Tom"})])
+    held = contacts_at(sandbox)
+    assert held[f"{NEWS}/a@x.yz"]["custom_fields"] == {"city": "Pune", "Pet Name": "Rex"}
+    assert held[f"{NEWS}/b@x.yz"]["custom_fields"] == {"Pet Name": "Tom"}
+    assert "nope" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("boolean", [True, "false", 1, "Yes"], ["maybe", 2]),
+        ("numeric", [5, 2.5, "-7", "1.25"], ["five", True, "1,5"]),
+        ("date", ["2026-01-31", "2026-01-31T10:00:00+00:00"], ["31.01.2026", 5]),
+        ("string", ["x", 25, True], [["x"], {"a": 1}]),
+    ],
+)
+def test_values_are_held_to_their_type_before_sending(
+    kasplo: Plugin, sandbox: Sandbox, kind: str, good: list[Any], bad: list[Any]
+) -> None:
+    sandbox.put_state(
+        "kasplo", {"custom_fields": [{"name": "city", "custom_id": "c1", "type": kind}]}
+    )
+    rows = [contact(f"good{i}@x.yz", City=value) for i, value in enumerate(good)]
+    wrong = [contact(f"bad{i}@x.yz", City=value) for i, value in enumerate(bad)]
+    result = kasplo.run([SCHEMA, *rows, *wrong], max_rejects="")
+    assert result.counts("contacts")["upserted"] == len(good), result.rejects
+    found = reasons(result.rejects)
+    assert len(found) == len(bad)
+    assert all(k == "invalid" and text.startswith("city: ") for k, text in found.values())
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|", "\n", ", "])
+def test_a_dropdown_takes_its_choices_whatever_separates_them(
+    kasplo: Plugin, sandbox: Sandbox, separator: str
+) -> None:
+    choices = {"type": "dropdown", "values": separator.join(["Gold", "Silver", "No one"])}
+    sandbox.put_state("kasplo", {"custom_fields": [{"name": "city", "custom_id": "c1", **choices}]})
+    sandbox.options("kasplo", dropdown_separator=separator)
+    rows = [contact("a@x.yz", City="No one"), contact("b@x.yz", City="Bronze")]
+    result = kasplo.run([SCHEMA, *rows])
+    kind, reason = reasons(result.rejects)["b@x.yz"]
+    assert kind == "invalid"
+    assert "city: 'Bronze' is none of Gold, Silver, No one" in reason
+    assert list(contacts_at(sandbox)) == [f"{NEWS}/a@x.yz"]
+
+
+def test_a_required_field_has_to_be_there(kasplo: Plugin, sandbox: Sandbox) -> None:
+    required = {"name": "city", "custom_id": "c1", "required": 1}
+    sandbox.put_state("kasplo", {"custom_fields": [required]})
+    result = kasplo.run([SCHEMA, contact("a@x.yz"), contact("b@x.yz", City="Pune")])
+    assert result.counts("contacts") == {"received": 2, "upserted": 1, "rejected": 1}
+    kind, reason = reasons(result.rejects)["a@x.yz"]
+    assert kind == "invalid"
+    assert "city" in reason
+    assert "require" in reason
+
+
+# --- settings and secrets ---------------------------------------------------------------------
+
+
+def test_the_audience_part_of_the_address_may_be_given_or_left_out(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    result = kasplo.run([SCHEMA, contact("a@x.yz")], api_url=f"{sandbox.url}/kasplo/audience/v1/")
+    assert result.counts("contacts") == {"received": 1, "upserted": 1}
+    result = kasplo.run([SCHEMA, contact("a@x.yz")])
+    assert result.counts("contacts") == {"received": 1, "unchanged": 1}
+
+
+@pytest.mark.parametrize("wrong", [{"sid": "other-sid-4711"}, {"api_key": "other-key-4711"}])
+def test_wrong_credentials_stop_the_run(kasplo: Plugin, wrong: JSON) -> None:
+    result = kasplo.run([SCHEMA, contact("a@x.yz")], **wrong)
+    assert result.exit_code == 1
+    assert "api_key" in result.error
+    assert "4711" not in result.stderr
+
+
+def test_no_log_line_shows_the_sid_or_the_key(
+    kasplo: Plugin, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGLEVEL", "DEBUG")
+    monkeypatch.setenv("TARGET_EMAILMARKETING_LOGLEVEL", "DEBUG")
+    answer = {"message": f"no luck at /audience/v1/{SID}/contact with {KEY}"}
+    sandbox.fault(vendor="kasplo", method="POST", status=405, answer=answer)
+    result = kasplo.run([SCHEMA, contact("a@x.yz")])
+    assert result.exit_code == 1
+    assert "no luck" in result.error
+    result = kasplo.run([SCHEMA, contact("a@x.yz")])
+    assert "/contact" in result.stderr
+    for path in kasplo.work_dir.rglob("*"):
+        if path.is_file():
+            assert SID.encode() not in path.read_bytes()
+            assert KEY.encode() not in path.read_bytes()
+    assert SID not in result.stderr
+    assert KEY not in result.stderr
+
+
+def test_a_dry_run_sends_nothing_and_shows_some_of_it(kasplo: Plugin, sandbox: Sandbox) -> None:
+    result = kasplo.run([SCHEMA, *many(9), contact("x@y.zz", list="Newz")], dry_run=True)
+    assert result.counts("contacts") == {"received": 10, "upserted": 9, "rejected": 1}
+    assert posts(sandbox) == []
+    assert "contacts: would be upserted" in result.stderr
+    assert "p0@example.com" not in result.stderr
