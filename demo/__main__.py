@@ -63,7 +63,6 @@ def run(url: str, sandbox: Sandbox) -> None:
             "TARGET_DUCKDB_FILEPATH": str(duck),
             # A number, not a share: the second run has so little to send that what is refused
             # again is half of it.
-            "TARGET_AUTOREACH_MAX_REJECTS": "200",
         },
     )
     show.heading("Installing the plugins (the first time takes a minute)")

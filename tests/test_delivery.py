@@ -102,6 +102,32 @@ def test_a_record_that_stays_refused_costs_one_request_a_run(
     assert len(result.rejects) == 1
 
 
+def test_many_rejects_heal_in_batches_once_the_mapping_is_mended(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [person(i, email="nonsense") for i in range(300)]
+    people.run([SCHEMA, *rows], max_rejects="")
+    before = len(patches(sandbox))
+    result = people.run([SCHEMA, *(person(i) for i in range(300))])
+    assert result.rejects == []
+    assert len(people_at(sandbox)) == 300
+    assert len(patches(sandbox)) < before + 30
+
+
+def test_what_stays_refused_does_not_stop_a_run_of_few_changes(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    bad = [person(i, **({"email": "nonsense"} if i < 50 else {})) for i in range(300)]
+    worse = [record("people", id=f"x{i}", email=5) for i in range(50)]
+    people.run([SCHEMA, *bad, *worse])
+    changed = person(299, first_name="Changed")
+    result = people.run([SCHEMA, *bad[:-1], *worse, changed])
+    assert result.exit_code == 0, result.error
+    assert result.counts("people") == {
+        "received": 350, "unchanged": 249, "upserted": 1, "rejected": 100,
+    }  # fmt: skip
+
+
 def test_a_reject_heals_when_the_source_brings_a_good_one(people: Plugin, sandbox: Sandbox) -> None:
     people.run([SCHEMA, person(1, email="nonsense")])
     assert people.path("rejects.jsonl").exists()

@@ -51,7 +51,6 @@ def meltano(sandbox: Sandbox, url: str, folder: Path) -> Meltano:
             "TAP_AUTOREACH_WORK_DIR": str(folder / "work"),
             "TARGET_AUTOREACH_WORK_DIR": str(folder / "work"),
             "TARGET_DUCKDB_FILEPATH": str(folder / "warehouse.duckdb"),
-            "TARGET_AUTOREACH_MAX_REJECTS": "200",
         },
     )
     run("install", "tap-postgres", "target-autoreach", "tap-autoreach", "target-duckdb")

@@ -77,6 +77,8 @@ class Delivery:
         self.out = 0
         """Rows started and not settled."""
         self.finding = 0
+        self.still_refused = self.healed = 0
+        """Of the records that were refused before: while most still are, each goes alone."""
         self.buffer: dict[str, Operation] = {}
         self.buffer_bytes = 0
         self.invalid = 0
@@ -152,8 +154,9 @@ class Delivery:
         """Reject a record before sending; it counts with the window that it came in."""
         if self.run.mirrors:
             self.run.saw(self, op)
+        known = self.rejects.known(self.sink.stream, [op.key])
         self._settle(op, Outcome(Kind.REJECTED, rejection=rejection))
-        if not op.retried:
+        if not (op.retried or known):
             self.invalid += 1
 
     def _merge(self, old: Operation, new: Operation) -> None:
@@ -450,7 +453,7 @@ class Delivery:
         ready, self.ready = self.ready, []
         groups: dict[Any, list[Operation]] = {}
         for op in ready:
-            if op.alone or op.delete:
+            if (op.alone and self.still_refused >= self.healed) or op.delete:
                 yield [op]
             else:
                 groups.setdefault(op.group, []).append(op)
@@ -535,6 +538,9 @@ class Delivery:
         """An operation that had started is through: its lanes are free."""
         self.busy.difference_update(op.lanes)
         self.out -= 1
+        if op.alone:
+            self.still_refused += outcome.kind is Kind.REJECTED
+            self.healed += outcome.kind is not Kind.REJECTED
         self._settle(op, outcome)
         self._leave_entry(op)
         self._leave_window(op)
@@ -603,7 +609,8 @@ class Delivery:
             self.run.note_uncertain(stream, op.stored)
         elif op.previous is not None and rejection.kind is not Reason.HELD:
             self._fall_back(op, op.previous)
-        if op.stored and not op.retried and rejection.kind is not Reason.HELD:
+        # One that is outstanding already says nothing about this run's mapping.
+        if op.stored and not (op.retried or op.alone or rejection.kind is Reason.HELD):
             self.run.limits.rejected(1)
 
     def _fall_back(self, op: Operation, previous: Operation) -> None:

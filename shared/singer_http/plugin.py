@@ -101,6 +101,13 @@ class HTTPPlugin(PluginBase):
         """The address that paths are joined to, without a slash at its end."""
         return str(self.config["api_url"]).rstrip("/")
 
+    @property
+    def work_path(self) -> Path:
+        """Where `work_dir` is or will be."""
+        root = os.environ.get("MELTANO_PROJECT_ROOT") or "."
+        given = self.config.get("work_dir")
+        return Path(given).expanduser() if given else Path(root) / ".singer-http"
+
     @cached_property
     def work_dir(self) -> Path:
         """The folder for what outlives a run; made if it is not there.
@@ -108,9 +115,7 @@ class HTTPPlugin(PluginBase):
         Raises:
             ConfigError: it cannot be written.
         """
-        root = os.environ.get("MELTANO_PROJECT_ROOT") or "."
-        given = self.config.get("work_dir")
-        path = Path(given).expanduser() if given else Path(root) / ".singer-http"
+        path = self.work_path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (ignore := path / ".gitignore").exists():

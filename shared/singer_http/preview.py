@@ -89,13 +89,17 @@ def _flat(body: JSON) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from ((f"{name}.{inner}", v) for inner, v in value.items())
         elif isinstance(value, list) and value and all(_is_pair(item) for item in value):
-            yield from ((f"{name}.{item.get('key') or item['id']}", item["value"]) for item in value)
+            yield from ((f"{name}.{_key(item)}", item["value"]) for item in value)
         else:
             yield name, value
 
 
 def _is_pair(item: Any) -> bool:
-    return isinstance(item, dict) and "value" in item and bool(item.get("key") or item.get("id"))
+    return isinstance(item, dict) and "value" in item and bool(_key(item))
+
+
+def _key(item: JSON) -> Any:
+    return item.get("key") or item.get("id")
 
 
 def _same(old: Any, new: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A line on the terminal that says how far a run is; where stderr is no terminal, nothing at all."""
+"""A line on the terminal that says how far a run is; nothing where stderr is no terminal."""
 
 from __future__ import annotations
 

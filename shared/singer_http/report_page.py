@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 from singer_http import report_pictures as pictures
 from singer_http.limits import parse_limits
 from singer_http.operations import Reason
-from singer_http.report_rejects import Group, Summary
+from singer_http.report_rejects import Group, Summary, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from singer_http.rejects import Rejects
     from singer_http.report import Report
 
-WHY = {
+WHY: dict[str, str] = {
     Reason.INVALID: "found before sending",
     Reason.REFUSED: "the vendor said no",
     Reason.UNCERTAIN: "may have arrived",
@@ -36,11 +37,12 @@ def text(value: Any) -> str:
     return html.escape(visible)
 
 
-def write(path: Path, report: Report, summary: Summary, rate_limit: str) -> None:
+def write(path: Path, report: Report, rejects: Rejects, rate_limit: str) -> None:
     """Write the page beside itself and rename it; readable by its owner only."""
+    page = render(report, summarise(rejects), rate_limit)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(render(report, summary, rate_limit))
+        file.write(page)
     Path(name).replace(path)
 
 
@@ -140,15 +142,13 @@ def _rate(report: Report, rate_limit: str) -> str:
     words = "No rate_limit is set."
     if shortest is not None:
         words = (
-            f"rate_limit: {text(rate_limit)}. Each bar is the window of {shortest.seconds:g} s that "
-            "ends there; the dashed line is the limit."
+            f"rate_limit: {text(rate_limit)}. Each bar is the window of {shortest.seconds:g} s "
+            "that ends there; the dashed line is the limit."
         )
     retries = sum(bucket.retries for bucket in report.timeline.buckets)
     if retries:
         words += f" {retries:,} of the requests were further tries."
-    return (
-        f"<h2>{title}</h2>{pictures.rate(report.timeline, shortest)}<p class=\"soft\">{words}</p>"
-    )
+    return f'<h2>{title}</h2>{pictures.rate(report.timeline, shortest)}<p class="soft">{words}</p>'
 
 
 def _rejects(summary: Summary) -> str:
@@ -156,8 +156,8 @@ def _rejects(summary: Summary) -> str:
         return "<h2>Rejects</h2><p>Nothing is outstanding.</p>"
     parts = [f"<h2>Rejects: {summary.total:,} outstanding, by reason</h2>"]
     parts.append(
-        '<p class="soft">Values are masked: a letter stands as a, a digit as 9. The line is that of '
-        "the rejects file, which holds the records as they came.</p>"
+        '<p class="soft">Values are masked: a letter stands as a, a digit as 9. The line is that '
+        "of the rejects file, which holds the records as they came.</p>"
     )
     parts += [_group(group) for group in summary.groups]
     if summary.unread:
@@ -168,16 +168,17 @@ def _rejects(summary: Summary) -> str:
 def _group(group: Group) -> str:
     status = f", HTTP {group.status}" if group.status else ""
     kind = f"{group.kind}: {WHY.get(group.kind, '')}{status}"
-    parts = [
-        f'<details open><summary><span class="count">{group.number:,}</span> {text(group.source)}: '
-        f'{text(group.reason)} <span class="soft">({text(kind)})</span></summary>'
-    ]
-    for line, values in group.examples:
-        rows = "".join(_row("td", [text(name), text(value)]) for name, value in values.items())
-        parts.append(
-            f'<h3 class="soft">line {line}</h3><div class="scroll"><table class="words">'
-            f"{rows}</table></div>"
-        )
+    what = f"{text(group.source)}: {text(group.reason)}"
+    number = f'<span class="count">{group.number:,}</span>'
+    head = f'{number} {what} <span class="soft">({text(kind)})</span>'
+    parts = [f"<details open><summary>{head}</summary>"]
+    columns = list(dict.fromkeys(name for _, values in group.examples for name in values))
+    rows = "".join(
+        _row("td", [text(name), *(text(values.get(name, "")) for _, values in group.examples)])
+        for name in columns
+    )
+    lines = _row("th", ["", *(f"line {line}" for line, _ in group.examples)])
+    parts.append(f'<div class="scroll"><table class="words">{lines}{rows}</table></div>')
     return "".join(parts) + "</details>"
 
 

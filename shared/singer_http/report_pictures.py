@@ -51,7 +51,8 @@ def flow(counts: Counts, label: str) -> str:
             f'<path class="band" fill="var(--{name})" d="{_band(left_y, right_y, share, size)}"/>'
             f'<rect x="{RIGHT}" y="{right_y:.1f}" width="{THICK}" height="{size:.1f}" '
             f'fill="var(--{name})"/>'
-            f'<text x="{RIGHT + THICK + 8}" y="{right_y + size / 2 + 4:.1f}">{number:,} {name}</text>'
+            f'<text x="{RIGHT + THICK + 8}" y="{right_y + size / 2 + 4:.1f}">'
+            f"{number:,} {name}</text>"
         )
         left_y += share
         right_y += size + GAP
@@ -59,7 +60,8 @@ def flow(counts: Counts, label: str) -> str:
     received = (
         f'<rect x="{LEFT - THICK}" y="{(height - HEIGHT) / 2:.1f}" width="{THICK}" '
         f'height="{HEIGHT}" fill="var(--soft)"/>'
-        f'<text x="{LEFT - THICK - 8}" y="{middle:.1f}" text-anchor="end">{counts.received:,}</text>'
+        f'<text x="{LEFT - THICK - 8}" y="{middle:.1f}" text-anchor="end">'
+        f"{counts.received:,}</text>"
         f'<text class="soft" x="{LEFT - THICK - 8}" y="{middle + 16:.1f}" '
         'text-anchor="end">received</text>'
     )

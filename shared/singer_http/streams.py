@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from typing_extensions import override
 
-from singer_http.errors import Misdirected, Refused, SingerHTTPError
+from singer_http.errors import Misdirected, Refused, SingerHTTPError, reason_of
 from singer_http.fastpath import PageStream, Record
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class HTTPStream(PageStream):
 
     records_key: ClassVar[str] = "data"
     """The member of an answer that holds its rows."""
+
+    @property
+    def address(self) -> str:
+        """Where the stream is; data in it is encoded."""
+        return self.path
 
     @property
     def paging(self) -> NumberedPages | None:
@@ -71,7 +76,7 @@ class HTTPStream(PageStream):
             StopRun: there is no usable answer.
         """
         try:
-            return self._tap.client.request("GET", self.path, params=params)
+            return self._tap.client.request("GET", self.address, params=params)
         except Refused as error:
             message = f"{self.name}: the vendor refuses to list them: {error}; look at api_url"
             raise Misdirected(message) from error
@@ -84,9 +89,10 @@ class HTTPStream(PageStream):
         """
         rows = answer.get(self.records_key) if isinstance(answer, dict) else answer
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            said = reason_of(answer) or "no reason given"
             message = (
-                f"{self.name}: the answer has no list of objects under {self.records_key!r}; "
-                "look at api_url"
+                f"{self.name}: the answer has no list of objects under {self.records_key!r} "
+                f"({said}); look at api_url"
             )
             raise Misdirected(message)
         return rows

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +25,8 @@ from singer_http.routes import Routes
 from singer_http.validation import is_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from singer_sdk.plugin_base import _ConfigInput
 
     from singer_http.report import Report
@@ -91,16 +95,18 @@ class HTTPTarget(HTTPPlugin, Target):
         """Whose rows these are in the ledger: the account, and the server that it is on."""
         return f"{self.account} {self.api_url.partition('://')[2]}"
 
+    @property
+    def credential(self) -> str:
+        """A fingerprint of the key."""
+        schema = self.config_jsonschema["properties"]
+        required = self.config_jsonschema.get("required", ())
+        return fingerprint(
+            *(str(self.config.get(name)) for name in required if is_secret(schema[name]))
+        )
+
     def _guard_account(self, run: Run) -> None:
         """Stop if the key is new where the ledger knows another one."""
-        schema = self.config_jsonschema["properties"]
-        credential = fingerprint(
-            *(
-                str(self.config.get(name))
-                for name in self.config_jsonschema.get("required", ())
-                if is_secret(schema[name])
-            )
-        )
+        credential = self.credential
         others = run.ledger.remember_account(self.name, credential, self.account)
         if not others:
             return
@@ -130,6 +136,17 @@ class HTTPTarget(HTTPPlugin, Target):
         if not any(mode in sink.modes for sink in self.sinks):
             modes = sorted({mode for sink in self.sinks for mode in sink.modes})
             raise ConfigError(f"mode {mode} is not possible here: use {' or '.join(modes)}.")
+
+    def probe(self, sinks: Sequence[HTTPSink]) -> None:
+        """Ask the vendor for something that only the right credentials get (for `--check`).
+
+        Raises:
+            StopRun: they are not the right ones, or there is no answer.
+        """
+        for sink in sinks:
+            if sink.has_custom_fields:
+                sink.account_fields()
+                return
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -238,14 +255,16 @@ class HTTPTarget(HTTPPlugin, Target):
             self._settle_and_close(run)
         if self.report.streams and "work_dir" in self.__dict__:
             self.report.write(self.work_dir / f"{self._stem}.report.json")
-            self._write_page()
             print(self.report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
 
-    def _write_page(self) -> None:
+    def _write_page(self, run: Run) -> None:
         from singer_http import report_page  # noqa: PLC0415 - `--about` starts without it
 
         path = self.work_dir / f"{self._stem}.report.html"
-        report_page.write(path, self.report, self._outstanding, self.config.get("rate_limit") or "")
+        try:
+            report_page.write(path, self.report, run.rejects, self.config.get("rate_limit") or "")
+        except Exception as error:  # noqa: BLE001 - a page is no reason for a run to fail
+            self.logger.warning("The report's page could not be written: %s", error)
 
     def _progress(self) -> AbstractContextManager[None]:
         if not sys.stderr.isatty():
@@ -263,6 +282,8 @@ class HTTPTarget(HTTPPlugin, Target):
         except StopRun as error:
             self.logger.error("%s", error)  # noqa: TRY400 - one line
         finally:
+            if self.report.streams:
+                self._write_page(run)
             run.close()
             self.client.close()
 
@@ -282,6 +303,7 @@ class HTTPTarget(HTTPPlugin, Target):
         about_format: str | None = None,
         config: _ConfigInput | None = None,
         file_input: IO[bytes] | None = None,
+        check: bool = False,
     ) -> None:
         super(Target, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
@@ -289,6 +311,10 @@ class HTTPTarget(HTTPPlugin, Target):
             config=config.config if config else {},
             parse_env_config=bool(config and config.parse_env),
         )
+        if check:
+            from singer_http.check import check as carry_out  # noqa: PLC0415 - rarely needed
+
+            sys.exit(0 if carry_out(target) else 1)
         target.deliver(file_input)
 
     @classmethod
@@ -298,6 +324,8 @@ class HTTPTarget(HTTPPlugin, Target):
         for parameter in command.params:
             if parameter.name == "file_input":
                 parameter.type = click.File("rb")
+        words = "Try settings, credentials, ledger and work_dir; send and write nothing."
+        command.params.append(click.Option(["--check"], is_flag=True, help=words))
         return command
 
 

@@ -37,7 +37,7 @@ class Timeline:
         """Since the beginning."""
         return self._clock() - self._began
 
-    def note(self, first: bool) -> None:  # noqa: FBT001 - the client's callback
+    def note(self, first: bool) -> None:
         """A request leaves now: the first try, or a further one."""
         with self._lock:
             place = int(self.seconds / self.width)

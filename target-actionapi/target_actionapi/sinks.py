@@ -113,17 +113,28 @@ class Contacts(MerlinSink, RecordSink):
             )
         return found
 
-    def _search(self, op: Operation) -> str | None:
+    def search(self, names: JSON) -> list[JSON]:
+        """The contacts with a name."""
         try:
-            data, status = self.call({"type": "SEARCH", **_names(op.body)})
+            data, status = self.call({"type": "SEARCH", **names})
         except Refused as error:
             if answers.found_none(error):
-                return None
+                return []
             raise
+        return answers.hits(data, status)
+
+    @override
+    def current(self, op: Operation) -> JSON | None:
+        for hit in self.search(_names(op.body)) if _names(op.body) else ():
+            if str(answers.identifier(hit)) == op.handle:
+                return {name: hit.get(name.casefold()) for name in op.body}
+        return None
+
+    def _search(self, op: Operation) -> str | None:
         own = set(op.identities)
         ids = {
             str(answers.identifier(hit))
-            for hit in answers.hits(data, status)
+            for hit in self.search(_names(op.body))
             if own.intersection(
                 identities_of({"Email": hit.get("email"), "Number": hit.get("number")})
             )

@@ -16,7 +16,10 @@ from target_actionapi.guards import QuietHours
 from target_actionapi.sinks import NUMBERS, Automations, Calls, Contacts, Sms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from singer_http.ledger_schema import Scope
+    from singer_http.sinks import HTTPSink
 
 
 class TargetActionApi(HTTPTarget):
@@ -84,6 +87,12 @@ class TargetActionApi(HTTPTarget):
     @override
     def new_auth(self) -> KeyInBody:
         return KeyInBody(self.config["api_key"])
+
+    @override
+    def probe(self, sinks: Sequence[HTTPSink]) -> None:
+        # Nothing can be listed: a search for nobody is the one question that changes nothing.
+        contacts = next(sink for sink in sinks if isinstance(sink, Contacts))
+        contacts.search({"Fname": "-", "Lname": "-"})
 
     @cached_property
     def quiet_hours(self) -> QuietHours | None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from singer_http.errors import StopRun
 from singer_http.operations import JSON, invalid
 
@@ -55,8 +56,8 @@ def _page(sink: HTTPSink, path: str, number: int) -> tuple[list[JSON], int | Non
     return data["data"], total if isinstance(total, int) else None
 
 
-Member = tuple[str, str, str, str]
-"""id, email, phone, list id: as they are compared, empty for none."""
+Member = tuple[str, str, str, str, bytes]
+"""id, email, phone, list id: as they are compared, empty for none; the member itself, if kept."""
 
 
 class MemberIndex:
@@ -99,12 +100,19 @@ class MemberIndex:
                     return str(found[0][0])
         return None
 
+    def member(self, id_: str) -> JSON | None:
+        """The member with this id, where members are kept."""
+        with self._lock:
+            found = self._load().execute("SELECT member FROM members WHERE id = ?", (id_,))
+            (text,) = found.fetchone() or (b"",)
+        return dict(orjson.loads(text)) if text else None
+
     def _load(self) -> sqlite3.Connection:
         if self._database is None:
             database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-            database.execute("CREATE TABLE members (id TEXT, email TEXT, phone TEXT, list_id TEXT)")
+            database.execute("CREATE TABLE members (id, email, phone, list_id, member)")
             database.execute("BEGIN")
-            database.executemany("INSERT INTO members VALUES (?, ?, ?, ?)", self._read())
+            database.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", self._read())
             database.execute("COMMIT")
             database.execute("CREATE INDEX by_email ON members (email)")
             database.execute("CREATE INDEX by_phone ON members (phone)")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
+import orjson
 from singer_http import fields as f
 from singer_http.addresses import segment
 from singer_http.errors import Refused, reason_of
@@ -160,10 +161,15 @@ class Members(AutoReachSink, RecordSink):
                     fold_email(member.get("email")),
                     fold_phone(member.get("phone")),
                     str(member.get("list_id") or ""),
+                    orjson.dumps(member) if self.config["dry_run"] else b"",
                 )
                 for member in read_all(self, "members")
             )
         )
+
+    @override
+    def current(self, op: Operation) -> JSON | None:
+        return self.index.member(op.handle or "")
 
     @override
     def create(self, op: Operation) -> str | None:

@@ -150,6 +150,13 @@ class Contacts(RecordSink):
             return invalid("a contact needs an email or a phone")
         return None
 
+    @override
+    def current(self, op: Operation) -> JSON | None:
+        known = self.api.contact(op.handle or "")
+        # Tags are added: those that it has are no change, and its others stay.
+        had = set(known.get("tags") or ())
+        return known | {"tags": [tag for tag in op.body.get("tags", ()) if tag in had] or None}
+
     # --- requests -----------------------------------------------------------------------------
 
     @override

@@ -1,0 +1,203 @@
+"""RESULTS.md: the figures as they came, and how they stand against what is wanted."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from benchmarks.environments import versions
+from benchmarks.measure import Results
+
+if TYPE_CHECKING:
+    from benchmarks.sections import Size
+
+
+
+class Report:
+    """Collects tables and verdicts."""
+
+    def __init__(self, size: Size, missing: Mapping[str, str]) -> None:
+        self._size = size
+        self._missing = missing
+        self._tables: list[str] = []
+        self._verdicts: list[tuple[str, str, str, bool]] = []
+        self._capacity: tuple[float, float] | None = None
+        self._fastest = {"read": 0.0, "written": 0.0}
+        self._began = datetime.now(UTC)
+        self._load = os.getloadavg()[0]
+
+    # --- what the sections say ------------------------------------------------------------------
+
+    def verdict(self, what: str, figure: str, wanted: str, reached: bool) -> None:
+        self._verdicts.append((what, figure, wanted, reached))
+
+    def at_least(self, what: str, results: Results, ours: str, other: str, wanted: float) -> None:
+        """Ours has to be so many times as fast as the other."""
+        if ours not in results.samples or other not in results.samples:
+            self.verdict(what, "not measured", f"{wanted:g}", False)
+            return
+        ratio = results.ratio(ours, other)
+        self.verdict(what, f"{ratio:.2f}", f"{wanted:g} or more", ratio >= wanted)
+
+    def server(self, reads: float, writes: float) -> None:
+        self._capacity = reads, writes
+
+    def table(self, results: Results, base: str) -> None:
+        lines = [
+            f"## {results.title}",
+            "",
+            f"{results.records:,} records, {self._size.rounds} rounds. Seconds of the whole process: "
+            f"median (least to most). The last column: times as fast as {base}, the median of the "
+            "rounds' ratios.",
+            "",
+            "| | seconds | records/s | CPU s | peak MB | ratio |",
+            "| --- | --- | --- | --- | --- | --- |",
+        ]
+        for name, samples in results.samples.items():
+            walls = [sample.wall for sample in samples]
+            wall = statistics.median(walls)
+            ratio = f"{results.ratio(name, base):.2f}" if base in results.samples else ""
+            lines.append(
+                f"| {name} | {wall:.2f} ({min(walls):.2f} to {max(walls):.2f}) "
+                f"| {results.records / wall:,.0f} | {results.median(name, 'cpu'):.2f} "
+                f"| {results.median(name, 'rss'):.0f} | {ratio} |"
+            )
+            self._note_fastest(results, name, wall)
+        lines += _failures(results)
+        self._tables.append("\n".join(lines))
+
+    def _note_fastest(self, results: Results, name: str, wall: float) -> None:
+        if "bare" not in name and "nothing" not in name and " ms" not in results.title:
+            kind = "read" if results.title.startswith("Reading") else "written"
+            self._fastest[kind] = max(self._fastest[kind], results.records / wall)
+
+    def rate(self, limit: str, who: str, used: float, most: int, number: int, wanted: float) -> None:
+        self.verdict(
+            f"4. rate_limit {limit}, {who}",
+            f"{used:.1%} used, at most {most} in any window",
+            f"{wanted:.0%} or more, at most {number}",
+            used >= wanted and most <= number,
+        )
+
+    def growth(self, results: Results, counts: Mapping[str, int]) -> None:
+        names = [name for name in results.samples if counts[name]]
+        empty = results.wall("0 rows")
+        each = {name: (results.wall(name) - empty) / counts[name] * 1e6 for name in names}
+        peak = {name: max(sample.rss for sample in results.samples[name]) for name in names}
+        lines = [
+            f"## {results.title}",
+            "",
+            "First runs. Time per row is what is left without the time of a run with no rows "
+            f"({empty:.2f} s).",
+            "",
+            "| | seconds | µs per row | peak MB |",
+            "| --- | --- | --- | --- |",
+            *(f"| {n} | {results.wall(n):.2f} | {each[n]:.1f} | {peak[n]:.0f} |" for n in names),
+            *_failures(results),
+        ]
+        self._tables.append("\n".join(lines))
+        if len(names) < 2:
+            return
+        worst = max(each.values()) / min(each.values()) - 1
+        self.verdict("5. Growth, time per row", f"{worst:.0%} apart", "15% or less", worst <= 0.15)
+        low, high = min(peak.values()), max(peak.values())
+        self.verdict(
+            "5. Growth, peak memory",
+            f"{high:.0f} MB, {high - peak[names[0]]:.0f} more than the smallest run",
+            "under 120 MB, 20 or less",
+            high < 120 and high - low <= 20,
+        )
+
+    def starts(self, results: Results, ours: Sequence[str]) -> None:
+        lines = [
+            f"## {results.title}",
+            "",
+            f"{self._size.starts} rounds.",
+            "",
+            "| | median s | CPU s | times the empty one |",
+            "| --- | --- | --- | --- |",
+        ]
+        worst = (0.0, "")
+        for name in results.samples:
+            kind = "target" if "target" in name else "tap"
+            times = 1 / results.ratio(name, f"empty singer-sdk {kind}")
+            if name in ours:
+                worst = max(worst, (times, name))
+            cpu = results.median(name, "cpu")
+            lines.append(f"| {name} | {results.wall(name):.3f} | {cpu:.3f} | {times:.2f} |")
+        lines += _failures(results)
+        self._tables.append("\n".join(lines))
+        what = f"6. Start-up, the slowest ({worst[1]})"
+        self.verdict(what, f"{worst[0]:.2f} times", "1.3 or less", 0 < worst[0] <= 1.3)
+
+    # --- the page -------------------------------------------------------------------------------
+
+    def verdicts(self) -> str:
+        rows = [
+            f"| {what} | {figure} | {wanted} | {'yes' if reached else 'NO'} |"
+            for what, figure, wanted, reached in self._verdicts
+        ]
+        head = ["| target | measured | wanted | reached |", "| --- | --- | --- | --- |"]
+        return "\n".join([*head, *rows])
+
+    def text(self) -> str:
+        parts = [
+            "# Results",
+            "Written by `make bench`; what it does and why stands in README.md.",
+            self.verdicts(),
+            self._server_text(),
+            *self._tables,
+            self._circumstances(),
+        ]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _server_text(self) -> str:
+        if self._capacity is None:
+            return ""
+        lines = ["## The server", ""]
+        pairs = zip(("read", "written"), self._capacity, strict=True)
+        for kind, capacity in pairs:
+            fastest = self._fastest[kind]
+            line = f"Records {kind}: the sandbox's own CPU time allows {capacity:,.0f} a second"
+            if fastest:
+                times = capacity / fastest
+                enough = "" if times >= 4 else " **The server is too slow for these figures.**"
+                line += f", {times:.1f} times the fastest contestant's {fastest:,.0f}.{enough}"
+            lines += [line, ""]
+        return "\n".join(lines).rstrip()
+
+    def _circumstances(self) -> str:
+        memory = psutil.virtual_memory().total / 2**30
+        lines = [
+            "## Circumstances",
+            "",
+            f"- {self._began:%Y-%m-%d %H:%M} UTC, {(datetime.now(UTC) - self._began).seconds} s",
+            f"- {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} "
+            f"{platform.release()}, Python {platform.python_version()}",
+            f"- load average before the start: {self._load:.2f}",
+            "- " + ", ".join(f"{name} {release}" for name, release in versions().items()),
+            *(f"- {name}: left out: {why}" for name, why in self._missing.items()),
+        ]
+        return "\n".join(lines)
+
+
+def _failures(results: Results) -> list[str]:
+    texts = [f"Left out: {name}: `{why.splitlines()[0]}`" for name, why in results.failures.items()]
+    return ["", *texts] if texts else []
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,207 @@
+"""What a run leaves to look at: the page, and the line on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import stat
+import subprocess
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+from singer_http.timeline import BUCKETS, Timeline
+from singer_sandbox import Sandbox
+from typing_extensions import override
+
+from tests import browser
+from tests.front_door import Plugin, record, schema
+
+HOSTILE = "<script>alert(1)</script>"
+COLUMNS = ("id", "email", "first_name", HOSTILE)
+
+
+def mixed(number: int) -> list[object]:
+    """People of whom every fifth is refused by the vendor."""
+    return [
+        schema("people", COLUMNS),
+        *(
+            record(
+                "people",
+                id=str(i),
+                email="no-mail" if i % 5 == 0 else f"ann.oakley{i}@example.org",
+                first_name=HOSTILE,
+                **{HOSTILE: "x"},
+            )
+            for i in range(number)
+        ),
+    ]
+
+
+class Reader(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.words = ""
+        self.feed(html)
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [v or "" for name, v in attrs if name in ("src", "href", "srcset")]
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_page_shows_what_became_of_the_records_and_why(people: Plugin) -> None:
+    result = people.run([*mixed(40), record("people", id="1", email="new@example.org")])  # type: ignore[list-item]
+    assert result.exit_code == 0
+    path = people.path("report.html")
+    page = Reader(path.read_text())
+    assert {"svg", "table", "details"} <= page.tags
+    assert "41received" in page.words
+    assert "32 upserted" in page.words
+    assert "1 merged" in page.words
+    assert "8 rejected" in page.words
+    assert "8 outstanding, by reason" in page.words
+    assert f"--input {people.path('rejects.jsonl')}" in page.words
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_page_loads_nothing_runs_nothing_and_masks_values(people: Plugin) -> None:
+    people.run(mixed(10), unknown_fields="send")  # type: ignore[arg-type]
+    html = people.path("report.html").read_text()
+    page = Reader(html)
+    assert "script" not in page.tags
+    assert page.addresses == []
+    assert HOSTILE in page.words
+    assert "&lt;script&gt;" in html
+    assert "no-mail" not in page.words
+    assert "ann.oakley" not in page.words
+
+
+def test_a_line_of_the_page_is_the_line_of_the_rejects_file(people: Plugin) -> None:
+    people.run(mixed(10))  # type: ignore[arg-type]
+    words = Reader(people.path("report.html").read_text()).words
+    lines = people.path("rejects.jsonl").read_text().splitlines()
+    rejected = [n for n, line in enumerate(lines, 1) if '"RECORD"' in line]
+    assert rejected
+    assert all(f"line {number}" in words for number in rejected)
+
+
+def test_values_are_taken_out_of_the_reasons(people: Plugin) -> None:
+    people.run(
+        [
+            schema("people", {"id": {"type": "string"}, "previous_contact_date": {
+                "type": "string", "format": "date-time"}}),
+            *(record("people", id=str(i), previous_contact_date=f"Ann on day {i}") for i in range(5)),
+        ]
+    )  # fmt: skip
+    words = Reader(people.path("report.html").read_text()).words
+    assert "Ann on day" not in words
+    assert "previous_contact_date" in words
+    # One group, whatever the values are.
+    assert words.count("found before sending") == 1
+
+
+def test_uncertain_rejects_come_with_what_to_do(people: Plugin, sandbox: Sandbox) -> None:
+    sandbox.fault(vendor="merlin", path="message", when="after", drop=True)
+    sms = Plugin("target-actionapi", sandbox, people.directory, first_run=True)
+    sms.run([schema("sms", ("id", "number", "text")), record("sms", id="1", number="+13125550123", text="Hi")])
+    words = Reader(sms.path("report.html").read_text()).words
+    assert "uncertain: resend" in words
+    assert "uncertain: drop" in words
+    assert "3125550123" not in words
+
+
+def test_a_stopped_run_says_why_on_its_page(people: Plugin) -> None:
+    result = people.run(mixed(30), max_rejects="0")  # type: ignore[arg-type]
+    assert result.exit_code == 1
+    words = Reader(people.path("report.html").read_text()).words
+    assert "stopped" in words
+    assert "max_rejects" in words
+
+
+def test_a_named_sync_has_a_page_of_its_own(people: Plugin) -> None:
+    people.run(mixed(1), sync="nightly")  # type: ignore[arg-type]
+    assert people.path("report.html", "nightly").exists()
+    assert not people.path("report.html").exists()
+
+
+def test_a_browser_shows_the_page_and_asks_nobody(people: Plugin, tmp_path: Path) -> None:
+    browser.find()
+    people.run(mixed(60), rate_limit="40/2s")  # type: ignore[arg-type]
+    page = browser.look(people.path("report.html").as_uri(), tmp_path)
+    assert page.asked == []
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.dom
+    assert "<script" not in page.dom
+    assert page.picture.stat().st_size > 20_000
+
+
+def test_a_browser_shows_the_sandbox_as_records_come(people: Plugin, tmp_path: Path) -> None:
+    browser.find()
+    people.run(mixed(10))  # type: ignore[arg-type]
+    page = browser.look(people.sandbox.url, tmp_path)
+    assert page.asked == []
+    assert "people" in page.dom
+    assert "PATCH" in page.dom
+    assert HOSTILE not in page.dom.replace("&lt;", "[")
+    assert "ann.oakley" not in page.dom
+    assert page.picture.stat().st_size > 20_000
+
+
+def test_progress_shows_on_a_terminal_and_leaves_log_lines_whole(people: Plugin) -> None:
+    out = on_terminal(people, mixed(60), rate_limit="20/s")
+    assert "60 records" in out
+    assert "(limit 20/s)" in out
+    assert "rejected" in out
+    assert "\x1b[Kstream  received" in out.replace("\r", "")
+
+
+def test_nothing_of_progress_where_stderr_is_no_terminal(people: Plugin) -> None:
+    result = people.run(mixed(60), rate_limit="20/s")  # type: ignore[arg-type]
+    assert "\x1b" not in result.stderr
+    assert "\r" not in result.stderr
+
+
+def test_the_timeline_stays_small_and_keeps_every_request() -> None:
+    now = 0.0
+    timeline = Timeline(clock=lambda: now)
+    for second in range(10 * BUCKETS):
+        now = float(second)
+        timeline.note(second % 2 == 0)
+    assert len(timeline.buckets) <= BUCKETS
+    assert sum(bucket.requests for bucket in timeline.buckets) == 10 * BUCKETS
+    assert sum(bucket.retries for bucket in timeline.buckets) == 5 * BUCKETS
+    assert max(timeline.within(timeline.width)) == timeline.width
+
+
+def on_terminal(plugin: Plugin, messages: list[object], **config: object) -> str:
+    """Run with stderr on a terminal; what stands there."""
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen(
+        plugin.prepared(messages, **config),  # type: ignore[arg-type]
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        cwd=plugin.directory,
+    )
+    os.close(theirs)
+    seen, end = b"", time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            data = os.read(mine, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not data:
+            break
+        seen += data
+    process.wait(timeout=10)
+    os.close(mine)
+    assert process.returncode == 0, seen.decode()
+    return seen.decode()
