@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import stat
@@ -15,13 +16,13 @@ from singer_sandbox import Sandbox
 from typing_extensions import override
 
 from tests import browser
-from tests.front_door import Plugin, record, schema
+from tests.front_door import JSON, Plugin, record, schema
 
 HOSTILE = "<script>alert(1)</script>"
 COLUMNS = ("id", "email", "first_name", HOSTILE)
 
 
-def mixed(number: int) -> list[object]:
+def mixed(number: int) -> list[JSON]:
     """People of whom every fifth is refused by the vendor."""
     return [
         schema("people", COLUMNS),
@@ -59,7 +60,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_shows_what_became_of_the_records_and_why(people: Plugin) -> None:
-    result = people.run([*mixed(40), record("people", id="1", email="new@example.org")])  # type: ignore[list-item]
+    result = people.run([*mixed(40), record("people", id="1", email="new@example.org")])
     assert result.exit_code == 0
     path = people.path("report.html")
     page = Reader(path.read_text())
@@ -74,7 +75,7 @@ def test_the_page_shows_what_became_of_the_records_and_why(people: Plugin) -> No
 
 
 def test_the_page_loads_nothing_runs_nothing_and_masks_values(people: Plugin) -> None:
-    people.run(mixed(10), unknown_fields="send")  # type: ignore[arg-type]
+    people.run(mixed(10), unknown_fields="send")
     html = people.path("report.html").read_text()
     page = Reader(html)
     assert "script" not in page.tags
@@ -86,7 +87,7 @@ def test_the_page_loads_nothing_runs_nothing_and_masks_values(people: Plugin) ->
 
 
 def test_a_line_of_the_page_is_the_line_of_the_rejects_file(people: Plugin) -> None:
-    people.run(mixed(10))  # type: ignore[arg-type]
+    people.run(mixed(10))
     words = Reader(people.path("report.html").read_text()).words
     lines = people.path("rejects.jsonl").read_text().splitlines()
     rejected = [n for n, line in enumerate(lines, 1) if '"RECORD"' in line]
@@ -112,7 +113,8 @@ def test_values_are_taken_out_of_the_reasons(people: Plugin) -> None:
 def test_uncertain_rejects_come_with_what_to_do(people: Plugin, sandbox: Sandbox) -> None:
     sandbox.fault(vendor="merlin", path="message", when="after", drop=True)
     sms = Plugin("target-actionapi", sandbox, people.directory, first_run=True)
-    sms.run([schema("sms", ("id", "number", "text")), record("sms", id="1", number="+13125550123", text="Hi")])
+    message = record("sms", id="1", number="+13125550123", text="Hi")
+    sms.run([schema("sms", ("id", "number", "text")), message])
     words = Reader(sms.path("report.html").read_text()).words
     assert "uncertain: resend" in words
     assert "uncertain: drop" in words
@@ -120,7 +122,7 @@ def test_uncertain_rejects_come_with_what_to_do(people: Plugin, sandbox: Sandbox
 
 
 def test_a_stopped_run_says_why_on_its_page(people: Plugin) -> None:
-    result = people.run(mixed(30), max_rejects="0")  # type: ignore[arg-type]
+    result = people.run(mixed(30), max_rejects="0")
     assert result.exit_code == 1
     words = Reader(people.path("report.html").read_text()).words
     assert "stopped" in words
@@ -128,14 +130,14 @@ def test_a_stopped_run_says_why_on_its_page(people: Plugin) -> None:
 
 
 def test_a_named_sync_has_a_page_of_its_own(people: Plugin) -> None:
-    people.run(mixed(1), sync="nightly")  # type: ignore[arg-type]
+    people.run(mixed(1), sync="nightly")
     assert people.path("report.html", "nightly").exists()
     assert not people.path("report.html").exists()
 
 
 def test_a_browser_shows_the_page_and_asks_nobody(people: Plugin, tmp_path: Path) -> None:
     browser.find()
-    people.run(mixed(60), rate_limit="40/2s")  # type: ignore[arg-type]
+    people.run(mixed(60), rate_limit="40/2s")
     page = browser.look(people.path("report.html").as_uri(), tmp_path)
     assert page.asked == []
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.dom
@@ -145,7 +147,7 @@ def test_a_browser_shows_the_page_and_asks_nobody(people: Plugin, tmp_path: Path
 
 def test_a_browser_shows_the_sandbox_as_records_come(people: Plugin, tmp_path: Path) -> None:
     browser.find()
-    people.run(mixed(10))  # type: ignore[arg-type]
+    people.run(mixed(10))
     page = browser.look(people.sandbox.url, tmp_path)
     assert page.asked == []
     assert "people" in page.dom
@@ -164,7 +166,7 @@ def test_progress_shows_on_a_terminal_and_leaves_log_lines_whole(people: Plugin)
 
 
 def test_nothing_of_progress_where_stderr_is_no_terminal(people: Plugin) -> None:
-    result = people.run(mixed(60), rate_limit="20/s")  # type: ignore[arg-type]
+    result = people.run(mixed(60), rate_limit="20/s")
     assert "\x1b" not in result.stderr
     assert "\r" not in result.stderr
 
@@ -181,11 +183,14 @@ def test_the_timeline_stays_small_and_keeps_every_request() -> None:
     assert max(timeline.within(timeline.width)) == timeline.width
 
 
-def on_terminal(plugin: Plugin, messages: list[object], **config: object) -> str:
+def on_terminal(plugin: Plugin, messages: list[JSON], **config: object) -> str:
     """Run with stderr on a terminal; what stands there."""
+    settings, lines = plugin.directory / "config.json", plugin.directory / "input.jsonl"
+    settings.write_text(json.dumps({**plugin.config, **config}))
+    lines.write_text("".join(json.dumps(message) + "\n" for message in messages))
     mine, theirs = pty.openpty()
     process = subprocess.Popen(
-        plugin.prepared(messages, **config),  # type: ignore[arg-type]
+        [*plugin.command, "--config", str(settings), "--input", str(lines)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
