@@ -7,11 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from singer_sandbox import Sandbox
-
 from benchmarks import environments, sections
 from benchmarks.contestants import Stage
 from benchmarks.report import Report
+from singer_sandbox import Sandbox
 
 
 def main() -> int:

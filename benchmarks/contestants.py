@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from singer_sandbox import Sandbox
 
 from benchmarks import work
 from benchmarks.environments import OURS, PEERS, python
 from benchmarks.measure import Case, Command, Sample
+from singer_sandbox import Sandbox
 
 BARE = Path(__file__).with_name("bare.py")
 
@@ -224,9 +224,7 @@ class Stage:
 
         return case
 
-    def bare_people(
-        self, messages: Path, count: int, connections: int, latency: float = 0
-    ) -> Case:
+    def bare_people(self, messages: Path, count: int, connections: int, latency: float = 0) -> Case:
         """The physical limit of writing batches."""
 
         def case() -> Sample:

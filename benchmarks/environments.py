@@ -1,4 +1,4 @@
-"""Where the contestants live: each peer in an environment of its own, ours as it would be installed."""
+"""Where the contestants live: each peer in an environment of its own, ours as users install it."""
 
 from __future__ import annotations
 

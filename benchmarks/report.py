@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from benchmarks.sections import Size
 
 
-
 class Report:
     """Collects tables and verdicts."""
 
@@ -53,9 +52,8 @@ class Report:
         lines = [
             f"## {results.title}",
             "",
-            f"{results.records:,} records, {self._size.rounds} rounds. Seconds of the whole process: "
-            f"median (least to most). The last column: times as fast as {base}, the median of the "
-            "rounds' ratios.",
+            f"{results.records:,} records, {self._size.rounds} rounds. Seconds of whole processes:",
+            f"median (least to most). Ratio: times as fast as {base}, the median of the rounds'.",
             "",
             "| | seconds | records/s | CPU s | peak MB | ratio |",
             "| --- | --- | --- | --- | --- | --- |",
@@ -78,7 +76,9 @@ class Report:
             kind = "read" if results.title.startswith("Reading") else "written"
             self._fastest[kind] = max(self._fastest[kind], results.records / wall)
 
-    def rate(self, limit: str, who: str, used: float, most: int, number: int, wanted: float) -> None:
+    def rate(
+        self, limit: str, who: str, used: float, most: int, number: int, wanted: float
+    ) -> None:
         self.verdict(
             f"4. rate_limit {limit}, {who}",
             f"{used:.1%} used, at most {most} in any window",
@@ -94,8 +94,7 @@ class Report:
         lines = [
             f"## {results.title}",
             "",
-            "First runs. Time per row is what is left without the time of a run with no rows "
-            f"({empty:.2f} s).",
+            f"First runs. Time per row is without the time of a run with no rows ({empty:.2f} s).",
             "",
             "| | seconds | µs per row | peak MB |",
             "| --- | --- | --- | --- |",
@@ -179,8 +178,8 @@ class Report:
             "## Circumstances",
             "",
             f"- {self._began:%Y-%m-%d %H:%M} UTC, {(datetime.now(UTC) - self._began).seconds} s",
-            f"- {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} "
-            f"{platform.release()}, Python {platform.python_version()}",
+            f"- {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB",
+            f"- {platform.system()} {platform.release()}, Python {platform.python_version()}",
             f"- load average before the start: {self._load:.2f}",
             "- " + ", ".join(f"{name} {release}" for name, release in versions().items()),
             *(f"- {name}: left out: {why}" for name, why in self._missing.items()),

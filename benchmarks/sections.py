@@ -200,7 +200,9 @@ def start_up(stage: Stage, size: Size, report: Report) -> None:
         kind: stage.about(python("singer_sdk"), PEERS / "singer_sdk" / f"empty_{kind}.py")
         for kind in ("tap", "target")
     }
-    ours = sorted(path for path in (OURS / "bin").glob("t*-*") if re.match("(tap|target)-", path.name))
+    ours = sorted(
+        path for path in (OURS / "bin").glob("t*-*") if re.match("(tap|target)-", path.name)
+    )
     cases = {path.name: stage.about(path) for path in ours}
     cases |= {f"empty singer-sdk {kind}": case for kind, case in plain.items()}
     results = interleave("Start-up: --about", 1, cases, size.starts)

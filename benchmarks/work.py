@@ -30,13 +30,13 @@ PEOPLE = {
 """12 columns: the vendor's own fields, and six custom fields."""
 CUSTOM_FIELDS = ("city", "state", "parcel_id", "age", "score", "owner")
 
-CONTACTS = {
-    name: TEXT
-    for name in (
+CONTACTS = dict.fromkeys(
+    (
         "email", "phone", "firstName", "lastName", "companyName", "address1", "city", "state",
         "postalCode", "country", "website", "source",
-    )
-}  # fmt: skip
+    ),
+    TEXT,
+)  # fmt: skip
 
 
 def people(count: int) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socketserver
 import subprocess
@@ -19,6 +20,9 @@ NAMES = (
     "google-chrome",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
+
+OWN = re.compile(r"[./](google|googleapis|gstatic|gvt1)\.com[:/]")
+"""What a browser asks for whatever page it shows."""
 
 
 @dataclass
@@ -67,7 +71,9 @@ def note_taker() -> Iterator[tuple[str, list[str]]]:
 
     class Note(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            asked.append(self.rfile.readline().decode(errors="replace").strip())
+            line = self.rfile.readline().decode(errors="replace").strip()
+            if line and not OWN.search(line):
+                asked.append(line)
             self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Note) as server:

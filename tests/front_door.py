@@ -74,7 +74,7 @@ class Result:
         return {
             name: value
             for name, value in counts.items()
-            if value and name not in {"seconds", "requests", "retries", "notes"}
+            if value and name not in {"seconds", "requests", "retries", "notes", "examples"}
         }
 
 

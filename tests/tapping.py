@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from singer_sandbox import Sandbox
-
 from tests.front_door import JSON, LIMIT, SCRIPTS
 
 

@@ -11,10 +11,10 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
-from singer_http.timeline import BUCKETS, Timeline
-from singer_sandbox import Sandbox
 from typing_extensions import override
 
+from singer_http.timeline import BUCKETS, Timeline
+from singer_sandbox import Sandbox
 from tests import browser
 from tests.front_door import JSON, Plugin, record, schema
 
@@ -96,13 +96,11 @@ def test_a_line_of_the_page_is_the_line_of_the_rejects_file(people: Plugin) -> N
 
 
 def test_values_are_taken_out_of_the_reasons(people: Plugin) -> None:
-    people.run(
-        [
-            schema("people", {"id": {"type": "string"}, "previous_contact_date": {
-                "type": "string", "format": "date-time"}}),
-            *(record("people", id=str(i), previous_contact_date=f"Ann on day {i}") for i in range(5)),
-        ]
-    )  # fmt: skip
+    moment = {"type": "string", "format": "date-time"}
+    columns = {"id": {"type": "string"}, "previous_contact_date": moment}
+    moments = (f"Ann on day {i}" for i in range(5))
+    records = [record("people", id=m, previous_contact_date=m) for m in moments]
+    people.run([schema("people", columns), *records])
     words = Reader(people.path("report.html").read_text()).words
     assert "Ann on day" not in words
     assert "previous_contact_date" in words
@@ -143,6 +141,12 @@ def test_a_browser_shows_the_page_and_asks_nobody(people: Plugin, tmp_path: Path
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.dom
     assert "<script" not in page.dom
     assert page.picture.stat().st_size > 20_000
+
+
+def test_the_proxy_would_notice_what_a_page_loads(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text('<img src="http://elsewhere.example/pixel.png">')
+    assert any("elsewhere.example" in line for line in browser.look(page.as_uri(), tmp_path).asked)
 
 
 def test_a_browser_shows_the_sandbox_as_records_come(people: Plugin, tmp_path: Path) -> None:

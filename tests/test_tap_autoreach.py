@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import JSON, SCRIPTS
 from tests.tapping import Tap, only
 
@@ -46,7 +46,9 @@ def test_all_streams_come_with_their_records(sandbox: Sandbox, tap: Tap) -> None
 def test_an_empty_account_has_its_core(tap: Tap) -> None:
     done = tap.read()
     assert done.streams == STREAMS
-    assert {"id", "email", "phone", "first_name", "custom_fields"} <= set(done.properties("members"))
+    assert {"id", "email", "phone", "first_name", "custom_fields"} <= set(
+        done.properties("members")
+    )
     assert done.records("members") == []
 
 
@@ -110,7 +112,10 @@ def test_every_kind_of_paging_is_read_to_its_end(
     [
         ({"paging": "ignored"}, "got 25 of 250: page 2 is the same as an earlier one"),
         ({"paging": "offset_lies"}, "got 250 of 257: page 4 is empty"),
-        ({"paging": "ignored", "total": "absent"}, "got 25 of an unknown total: page 2 is the same"),
+        (
+            {"paging": "ignored", "total": "absent"},
+            "got 25 of an unknown total: page 2 is the same",
+        ),
         ({"page_param": "other"}, "got 100 of 250: page 2 is the same as an earlier one"),
     ],
     ids=str,
@@ -234,7 +239,9 @@ def test_batch_files_hold_every_record(sandbox: Sandbox, tap: Tap, tmp_path: Pat
         if message["type"] == "BATCH" and message["stream"] == "members"
         for path in message["manifest"]
     ]
-    lines = [line for path in files for line in gzip.open(path).read().splitlines()]
+    lines = [
+        line for path in files for line in gzip.decompress(Path(path).read_bytes()).splitlines()
+    ]
     assert len({json.loads(line)["id"] for line in lines}) == 250
 
 

@@ -69,11 +69,9 @@ def reasons(rejects: list[JSON]) -> dict[str, tuple[str, str]]:
 # --- delivery ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [202, 200])
 def test_contacts_are_accepted_a_hundred_at_a_time_and_state_follows(
-    kasplo: Plugin, sandbox: Sandbox, status: int
+    kasplo: Plugin, sandbox: Sandbox
 ) -> None:
-    sandbox.options("kasplo", accepted_status=status)
     result = kasplo.run([SCHEMA, *many(250, first_name="Ann"), state({"at": 1})])
     assert result.exit_code == 0, result.stderr
     assert result.counts("contacts") == {"received": 250, "upserted": 250}
@@ -93,12 +91,11 @@ def test_a_second_run_sends_nothing(kasplo: Plugin, sandbox: Sandbox) -> None:
     assert len(posts(sandbox)) == sent
 
 
-@pytest.mark.parametrize("order", ["as_sent", "reversed"])
-@pytest.mark.parametrize("case", ["as_sent", "lower"])
+@pytest.mark.parametrize(("order", "case"), [("as_sent", "lower"), ("reversed", "as_sent")])
 def test_results_are_matched_by_email_and_never_by_position(
     kasplo: Plugin, sandbox: Sandbox, order: str, case: str
 ) -> None:
-    sandbox.options("kasplo", answer_order=order, answer_email=case)
+    sandbox.options("kasplo", answer_order=order, answer_email=case, accepted_status=200)
     rows = [contact(f"Good{i}@Example.com") for i in range(9)]
     bad = [contact("Bad One"), contact("bad.two")]
     result = kasplo.run([SCHEMA, *rows[:3], bad[0], *rows[3:8], bad[1], rows[8]])
@@ -120,14 +117,15 @@ def test_the_same_email_in_valid_and_invalid_is_accepted(kasplo: Plugin, sandbox
     assert result.counts("contacts") == {"received": 1, "upserted": 1}
 
 
-@pytest.mark.parametrize("name", ["string", "reason", "message", "error"])
-def test_the_reason_may_stand_under_several_names(
-    kasplo: Plugin, sandbox: Sandbox, name: str
-) -> None:
-    answer = {"data": {"invalid_contacts": [{"email": "a@example.com", name: "Too odd"}]}}
+def test_the_reason_may_stand_under_several_names(kasplo: Plugin, sandbox: Sandbox) -> None:
+    names = ("string", "reason", "message", "error")
+    invalid = [{"email": f"{name}@x.yz", name: f"Too odd: {name}"} for name in names]
+    answer = {"data": {"invalid_contacts": invalid}}
     sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
-    result = kasplo.run([SCHEMA, contact("a@example.com")])
-    assert reasons(result.rejects) == {"a@example.com": ("refused", "Too odd")}
+    result = kasplo.run([SCHEMA, *(contact(f"{name}@x.yz") for name in names)])
+    assert reasons(result.rejects) == {
+        f"{name}@x.yz": ("refused", f"Too odd: {name}") for name in names
+    }
 
 
 def test_a_contact_that_the_answer_does_not_mention_is_no_success(
@@ -152,14 +150,13 @@ def test_an_answer_of_another_shape_is_no_success(
     assert contacts_at(sandbox) == {}
 
 
-@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 502}, {"cut_json": True}])
-@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_lost_answer_is_sent_again_since_nothing_changes_by_it(
-    kasplo: Plugin, sandbox: Sandbox, fault: JSON, when: str
+    kasplo: Plugin, sandbox: Sandbox
 ) -> None:
-    if "cut_json" in fault:
-        when = "after"
-    sandbox.fault(vendor="kasplo", method="POST", when=when, **fault)
+    faults: list[JSON] = [{"drop": True}, {"status": 502}, {"cut_json": True}]
+    for i, fault in enumerate(faults):
+        sandbox.fault(vendor="kasplo", method="POST", when="after", after=i, **fault)
+    sandbox.fault(vendor="kasplo", method="POST", when="before", after=3, drop=True)
     result = kasplo.run([SCHEMA, *many(8)])
     assert result.counts("contacts") == {"received": 8, "upserted": 8}
     assert sandbox.state("kasplo")["counters"]["contacts_created"] == 8
@@ -190,7 +187,7 @@ def test_two_keys_with_one_email_are_one_contact(kasplo: Plugin, sandbox: Sandbo
     result = kasplo.run([SCHEMA, *rows])
     assert result.counts("contacts") == {"received": 2, "upserted": 1, "rejected": 1}
     assert "Ann@example.com" in result.rejects[0]["rejection"]["reason"]
-    assert sandbox.counts()["max_same_identity_writes"]["kasplo"] == 1
+    assert sandbox.counts()["max_same_identity_writes"]["kasplo"]["count"] == 1
     assert len(contacts_at(sandbox)) == 1
 
 
@@ -355,73 +352,6 @@ def test_a_suppression_file_that_is_not_there_stops_the_run(
     assert posts(sandbox) == []
 
 
-# --- custom fields ----------------------------------------------------------------------------
-
-
-def test_custom_fields_go_out_by_name_from_columns_and_from_the_object(
-    kasplo: Plugin, sandbox: Sandbox
-) -> None:
-    fields = [{"name": "Pet Name", "custom_id": "c2"}]
-    sandbox.put_state("kasplo", {"custom_fields": fields})
-    columns = schema("contacts", {"email": {}, "City": {}, "custom_fields": {}}, ("email",))
-    row = contact("a@x.yz", City="Pune", custom_fields={"c2": "Rex", "nope": 1})
-    result = kasplo.run([columns, row, contact("b@x.yz", custom_fields={"pet_name": "Tom"})])
-    held = contacts_at(sandbox)
-    assert held[f"{NEWS}/a@x.yz"]["custom_fields"] == {"city": "Pune", "Pet Name": "Rex"}
-    assert held[f"{NEWS}/b@x.yz"]["custom_fields"] == {"Pet Name": "Tom"}
-    assert "nope" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("kind", "good", "bad"),
-    [
-        ("boolean", [True, "false", 1, "Yes"], ["maybe", 2]),
-        ("numeric", [5, 2.5, "-7", "1.25"], ["five", True, "1,5"]),
-        ("date", ["2026-01-31", "2026-01-31T10:00:00+00:00"], ["31.01.2026", 5]),
-        ("string", ["x", 25, True], [["x"], {"a": 1}]),
-    ],
-)
-def test_values_are_held_to_their_type_before_sending(
-    kasplo: Plugin, sandbox: Sandbox, kind: str, good: list[Any], bad: list[Any]
-) -> None:
-    sandbox.put_state(
-        "kasplo", {"custom_fields": [{"name": "city", "custom_id": "c1", "type": kind}]}
-    )
-    rows = [contact(f"good{i}@x.yz", City=value) for i, value in enumerate(good)]
-    wrong = [contact(f"bad{i}@x.yz", City=value) for i, value in enumerate(bad)]
-    result = kasplo.run([SCHEMA, *rows, *wrong], max_rejects="")
-    assert result.counts("contacts")["upserted"] == len(good), result.rejects
-    found = reasons(result.rejects)
-    assert len(found) == len(bad)
-    assert all(k == "invalid" and text.startswith("city: ") for k, text in found.values())
-
-
-@pytest.mark.parametrize("separator", [",", ";", "|", "\n", ", "])
-def test_a_dropdown_takes_its_choices_whatever_separates_them(
-    kasplo: Plugin, sandbox: Sandbox, separator: str
-) -> None:
-    choices = {"type": "dropdown", "values": separator.join(["Gold", "Silver", "No one"])}
-    sandbox.put_state("kasplo", {"custom_fields": [{"name": "city", "custom_id": "c1", **choices}]})
-    sandbox.options("kasplo", dropdown_separator=separator)
-    rows = [contact("a@x.yz", City="No one"), contact("b@x.yz", City="Bronze")]
-    result = kasplo.run([SCHEMA, *rows])
-    kind, reason = reasons(result.rejects)["b@x.yz"]
-    assert kind == "invalid"
-    assert "city: 'Bronze' is none of Gold, Silver, No one" in reason
-    assert list(contacts_at(sandbox)) == [f"{NEWS}/a@x.yz"]
-
-
-def test_a_required_field_has_to_be_there(kasplo: Plugin, sandbox: Sandbox) -> None:
-    required = {"name": "city", "custom_id": "c1", "required": 1}
-    sandbox.put_state("kasplo", {"custom_fields": [required]})
-    result = kasplo.run([SCHEMA, contact("a@x.yz"), contact("b@x.yz", City="Pune")])
-    assert result.counts("contacts") == {"received": 2, "upserted": 1, "rejected": 1}
-    kind, reason = reasons(result.rejects)["a@x.yz"]
-    assert kind == "invalid"
-    assert "city" in reason
-    assert "require" in reason
-
-
 # --- settings and secrets ---------------------------------------------------------------------
 
 
@@ -464,7 +394,8 @@ def test_no_log_line_shows_the_sid_or_the_key(
 
 def test_a_dry_run_sends_nothing_and_shows_some_of_it(kasplo: Plugin, sandbox: Sandbox) -> None:
     result = kasplo.run([SCHEMA, *many(9), contact("x@y.zz", list="Newz")], dry_run=True)
-    assert result.counts("contacts") == {"received": 10, "upserted": 9, "rejected": 1}
+    counts = result.counts("contacts")
+    assert (counts["received"], counts["upserted"], counts["rejected"]) == (10, 9, 1)
     assert posts(sandbox) == []
     assert "contacts: would be upserted" in result.stderr
     assert "p0@example.com" not in result.stderr

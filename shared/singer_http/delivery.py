@@ -14,14 +14,13 @@ from __future__ import annotations
 import functools
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from singer_http.errors import Misdirected, NotFound, Refused, StopRun, Uncertain, VendorDown
+from singer_http.errors import Refused, StopRun, VendorDown
 from singer_http.operations import (
     DELETED,
     JSON,
-    SAME,
     Effect,
     Entry,
     Kind,
@@ -34,6 +33,9 @@ from singer_http.operations import (
     invalid,
 )
 from singer_http.rejects import text_key
+from singer_http.sending import attempt, batches, gathered
+from singer_http.settlement import Settlement
+from singer_http.standing import Standing
 
 if TYPE_CHECKING:
     from singer_http.intake import Intake
@@ -65,7 +67,9 @@ class Delivery:
         self.ledger = run.ledger
         self.rejects = run.rejects
         self.workers = run.workers
-        self.report = run.report.stream(sink.stream)
+        self.settlement = Settlement(run, sink, source, scope)
+        self.standing = Standing(run, sink, self.settlement, scope)
+        self.report = self.settlement.report
         self.mode: str = run.config["mode"]
         self.personal = bool(set(sink.keys) & set(sink.personal))
         self.batch = min(sink.batch_limit, run.config.get("batch_size_rows") or sink.batch_limit)
@@ -108,7 +112,7 @@ class Delivery:
         op, rejection = self.intake.operation(record, line, self.run.next_seq())
         if retried:
             op.retried, op.resend = True, resend
-        self._counts(op).received += 1
+        self.settlement.counts(op).received += 1
         if rejection is not None:
             self.reject(op, rejection)
         else:
@@ -126,12 +130,8 @@ class Delivery:
     def take_invalid(self, record: JSON, line: bytes, rejection: Rejection) -> None:
         """Take in a record that cannot even be mapped."""
         op = Operation(key=text_key(record), delete=False, line=line, seq=self.run.next_seq())
-        self._counts(op).received += 1
+        self.settlement.counts(op).received += 1
         self.reject(op, rejection)
-
-    def settle_uncertain(self, op: Operation, rejection: Rejection) -> None:
-        """A record that a dead run may have delivered."""
-        self._settle_rejected(op, rejection)
 
     def remove(self, row: Row) -> None:
         """Remove what a ledger row stands for: the source no longer has it (`mirror`)."""
@@ -144,7 +144,7 @@ class Delivery:
         op.digest = DELETED
         op.removal, op.own_handle = True, True
         op.stored, op.row = row.key, row
-        op.handle = _handle(row)
+        op.handle = row.vendor_id
         self.sink.undo(op)
         op.lanes = (op.key,)
         op.expect = Kind.DELETED
@@ -161,10 +161,7 @@ class Delivery:
 
     def _merge(self, old: Operation, new: Operation) -> None:
         new.previous = old
-        self._counts(old).merged += 1
-
-    def _counts(self, op: Operation) -> Any:
-        return self.report.retried if op.retried else self.report.counts
+        self.settlement.counts(old).merged += 1
 
     # --- check --------------------------------------------------------------------------------
 
@@ -203,78 +200,15 @@ class Delivery:
                 self._merge(waiting[key], op)
                 self._leave_window(waiting[key])
             op.alone = rejected.get(key) == Reason.REFUSED
-            outcome = self._standing(op, rows.get(op.stored), rejected.get(key))
+            outcome = self.standing.of(op, rows.get(op.stored), rejected.get(key))
             if outcome is None:
                 self.sink.recall(op)
                 going.append(op)
             else:
                 self._settle(op, outcome)
                 self._leave_window(op)
-        self._set_lanes(going)
+        self.standing.set_lanes(going)
         self.waiting.extend(going)
-
-    def _standing(self, op: Operation, row: Row | None, rejected: str | None) -> Outcome | None:
-        """What ledger and rejects say: a settled outcome, or `None` if it has to go out."""
-        config = self.run.config
-        op.row = row
-        if self.sink.skip(op):
-            return Outcome(Kind.SKIPPED)
-        if (row and row.uncertain) or rejected == Reason.UNCERTAIN:
-            if self.run.became_uncertain(self.sink.stream, op.stored):
-                return Outcome(Kind.SKIPPED)
-            if op.resend or config["uncertain"] == "resend":
-                op.row = None
-                return None
-            if config["uncertain"] == "keep":
-                return Outcome(Kind.SKIPPED)
-            if row is None:
-                return Outcome(Kind.UPSERTED) if self.run.dry_run else self._arrived(op)
-            self._acknowledge(row.key, row.digest, row.handle, row.identity)
-        if row is None:
-            return None
-        if (
-            row.digest == op.digest
-            and (self.sink.once or op.delete or not config["full_resync"])
-            and self.sink.stands(op)
-        ):
-            return Outcome(Kind.UNCHANGED)
-        if self.sink.once:
-            return Outcome(Kind.REJECTED, rejection=invalid(
-                "was sent before with other content, and is sent only once: give it a key of its own"
-            ))  # fmt: skip
-        if row.digest == DELETED:
-            op.row = None
-        elif not op.own_handle:
-            op.handle = _handle(row)
-        return None
-
-    def _arrived(self, op: Operation) -> Outcome:
-        """A person said that the uncertain one arrived, and the ledger does not know it."""
-        self._acknowledge(op.stored, op.digest, op.handle, self._identity(op))
-        return Outcome(Kind.UNCHANGED)
-
-    def _identity(self, op: Operation) -> str | None:
-        return self.ledger.hashed(op.identities[0]) if op.identities else None
-
-    def _set_lanes(self, ops: Sequence[Operation]) -> None:
-        """What each operation holds; and which of them may collide with another key."""
-        hashed = self.ledger.hashed
-        firsts: dict[str, Operation] = {}
-        for op in ops:
-            if not op.identities:
-                op.lanes = (op.key,)
-                continue
-            lanes = [f"\n{hashed(identity)}" for identity in op.identities]
-            firsts[lanes[0]] = op
-            if op.row and op.row.identity:
-                lanes.append(f"\n{op.row.identity}")
-            op.lanes = (op.key, *lanes)
-            self.run.remember_name(op)
-        if firsts:
-            owners = self.ledger.owners(self.scope.id, [lane[1:] for lane in firsts])
-            for identity, key in owners.items():
-                op = firsts[f"\n{identity}"]
-                op.contested = key != op.stored
 
     def _close(self, window: Window) -> None:
         """The invalid records of a window count once its others are settled."""
@@ -356,7 +290,7 @@ class Delivery:
 
     def _conflict(self, op: Operation) -> Rejection | None:
         """Another key of this sync that has the same vendor identity."""
-        owner = self.ledger.owner(self.scope.id, identity=self._identity(op))
+        owner = self.ledger.owner(self.scope.id, identity=self.settlement.identity(op))
         return self._belongs(op, owner, "has the same identity at the vendor")
 
     def _belongs(self, op: Operation, owner: Row | None, why: str) -> Rejection | None:
@@ -430,7 +364,13 @@ class Delivery:
 
     def _dispatch(self) -> None:
         """Mark what is ready as pending, in one commit, then hand it to the workers."""
-        chunks = self._gathered() if self.sink.gathers else list(self._chunks())
+        ready, self.ready = self.ready, []
+        if self.sink.gathers:
+            chunks, self.ready = gathered(ready, self.gathering)
+            self.gathering.update(chunk[0].handle for chunk in chunks)
+        else:
+            isolate = self.still_refused >= self.healed
+            chunks = list(batches(ready, self.batch, isolate=isolate))
         if not chunks:
             return
         ids = self.ledger.mark_pending(
@@ -443,61 +383,10 @@ class Delivery:
                 self._leave_entry(op)
                 op.entry = entry
             self.workers.submit(
-                functools.partial(self._attempt, chunk),
+                functools.partial(attempt, self.sink, chunk),
                 functools.partial(self._answered, chunk),
                 entry=entry,
             )
-
-    def _chunks(self) -> Iterable[list[Operation]]:
-        """What is ready, cut into requests."""
-        ready, self.ready = self.ready, []
-        groups: dict[Any, list[Operation]] = {}
-        for op in ready:
-            if (op.alone and self.still_refused >= self.healed) or op.delete:
-                yield [op]
-            else:
-                groups.setdefault(op.group, []).append(op)
-        for group in groups.values():
-            for start in range(0, len(group), self.batch):
-                yield group[start : start + self.batch]
-
-    def _gathered(self) -> list[list[Operation]]:
-        """What is ready, by the record that it hangs on; for each one call at a time, in order."""
-        ready, self.ready = sorted(self.ready, key=lambda op: op.seq), []
-        groups: dict[str | None, list[Operation]] = {}
-        closed = set(self.gathering)
-        for op in ready:
-            group = groups.get(op.handle, [])
-            if op.handle in closed or (group and (op.alone or group[0].alone)):
-                closed.add(op.handle)
-                self.ready.append(op)
-            else:
-                groups.setdefault(op.handle, group).append(op)
-        self.gathering.update(groups)
-        return list(groups.values())
-
-    def _attempt(self, ops: Sequence[Operation]) -> list[Outcome]:
-        """Send operations; a refused batch is halved until the bad rows stand alone (a worker's)."""
-        try:
-            return self.sink.send(ops)
-        except NotFound as error:
-            raise Misdirected(
-                f"{self.sink.stream}: the vendor answered {error.status} ({error.reason}): check "
-                "`api_url`."
-            ) from None
-        except Uncertain as error:
-            if ops[0].effect is Effect.CREATE:
-                return [Outcome(Kind.LOST)]
-            return [
-                Outcome.rejected(
-                    Reason.UNCERTAIN, error.reason, status=error.status, attempts=error.attempts
-                )
-            ]
-        except Refused as error:
-            if len(ops) == 1:
-                return [Outcome.rejected(Reason.REFUSED, error.reason, status=error.status)]
-        middle = len(ops) // 2
-        return self._attempt(ops[:middle]) + self._attempt(ops[middle:])
 
     # --- settle -------------------------------------------------------------------------------
 
@@ -553,79 +442,18 @@ class Delivery:
                 self.ledger.settle(entry.id)
 
     def _settle(self, op: Operation, outcome: Outcome) -> None:
-        """Count an outcome; ledger and rejects take it in."""
-        kind = outcome.kind
-        if outcome.rejection is not None:
-            self._settle_rejected(op, outcome.rejection)
-            return
-        if op.removal:
-            self.report.counts.removed += 1
-        else:
-            self._counts(op).add(kind)
-        if kind is Kind.SKIPPED:
-            if not (op.row and op.row.uncertain):
-                self.rejects.drop(self.sink.stream, op.key, op.seq, but=Reason.UNCERTAIN)
-            return
-        if self.rejects.outstanding:
-            self.rejects.drop(self.sink.stream, op.key, op.seq)
-        if kind is Kind.UNCHANGED:
-            return
-        handle = outcome.handle if op.delete else outcome.handle or op.handle
-        identity = None if op.delete else self._identity(op)
-        if outcome.hangs_on is not None:
-            identity = self.ledger.hashed(outcome.hangs_on)
-        self._acknowledge(op.stored, op.digest, handle, identity)
-        if outcome.undoes is not None:
-            self.ledger.forget_others(self.scope.id, op.stored, outcome.undoes)
-        self.sink.settled(op, None if op.delete else handle)
-        if not op.retried and not op.removal:
-            self.run.limits.delivered()
+        earlier = self.settlement.settle(op, outcome)
+        if earlier is not None:
+            self._fall_back(op, earlier)
 
-    def _acknowledge(
-        self, stored: str, digest: bytes, handle: str | None, identity: str | None
-    ) -> None:
-        if handle == stored:
-            handle = SAME
-        self.ledger.acknowledge(self.scope.id, stored, digest, handle, identity)
-
-    def _settle_rejected(self, op: Operation, rejection: Rejection) -> None:
-        stream = self.sink.stream
-        if op.removal:
-            self.report.notes.append(f"not removed: {op.key}: {rejection.reason}")
-            self.run.logger.warning("%s: not removed: %s: %s", stream, op.key, rejection.reason)
-            return
-        self._counts(op).rejected += 1
-        self.rejects.put(
-            source=self.source,
-            stream=stream,
-            key=op.key,
-            seq=op.seq,
-            line=op.line,
-            operation="delete" if op.delete else "upsert",
-            rejection=rejection,
-        )
-        if rejection.kind is Reason.UNCERTAIN:
-            self.ledger.mark_uncertain(self.scope.id, op.stored, op.digest, self._identity(op))
-            self.run.note_uncertain(stream, op.stored)
-        elif op.previous is not None and rejection.kind is not Reason.HELD:
-            self._fall_back(op, op.previous)
-        # One that is outstanding already says nothing about this run's mapping.
-        if op.stored and not (op.retried or op.alone or rejection.kind is Reason.HELD):
-            self.run.limits.rejected(1)
-
-    def _fall_back(self, op: Operation, previous: Operation) -> None:
+    def _fall_back(self, op: Operation, earlier: Operation) -> None:
         """An earlier copy goes out after all, as it would have, had it come in an earlier batch."""
-        self._counts(previous).merged -= 1
-        previous.stored, previous.row, previous.lanes = op.stored, op.row, op.lanes
-        previous.contested = True
-        outcome = self._standing(previous, op.row, None)
+        self.settlement.counts(earlier).merged -= 1
+        earlier.stored, earlier.contested = op.stored, True
+        outcome = self.standing.of(earlier, op.row, None)
         if outcome is not None:
-            self._settle(previous, outcome)
+            self._settle(earlier, outcome)
         else:
-            self.sink.recall(previous)
-            self._set_lanes([previous])
-            self.waiting.appendleft(previous)
-
-
-def _handle(row: Row) -> str | None:
-    return row.key if row.handle == SAME else row.handle
+            self.sink.recall(earlier)
+            self.standing.set_lanes([earlier])
+            self.waiting.appendleft(earlier)

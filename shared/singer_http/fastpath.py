@@ -5,8 +5,8 @@ makes a child context, a message object, a flush and a clock reading for each. H
 encoded and written at once, with what the SDK does besides (selection, undeclared properties
 dropped and reported, stream maps, flattening, BATCH, metrics, bookmarks, STATE, `--test`) kept.
 
-What is private in the SDK and used here: `PRIVATE`. A test compares it with what it was when this was
-written, and fails when the SDK changes under it.
+What is private in the SDK and used here: `PRIVATE`. A test compares it with what it was when this
+was written, and fails when the SDK changes under it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import sys
 import threading
 from decimal import Decimal
@@ -86,7 +87,5 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
         sys.stdout.flush()
 
     def _at_exit(self) -> None:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # closed: nobody to tell
             self.flush()
-        except (OSError, ValueError):
-            pass  # closed: nobody to tell

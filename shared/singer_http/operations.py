@@ -92,6 +92,11 @@ class Row:
     at: int
     """Epoch seconds of the acknowledgement."""
 
+    @property
+    def vendor_id(self) -> str | None:
+        """What the vendor calls it."""
+        return self.key if self.handle == SAME else self.handle
+
 
 DELETED = b"deleted"
 """Digest of a row whose last operation was a delete: a second delete has nothing to do."""

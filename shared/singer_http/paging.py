@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
+def stated(total: Any) -> int | None:
+    """A total as an answer states it, a number or its digits; None if it is neither."""
+    return int(total) if isinstance(total, int | str) and str(total).isdigit() else None
+
+
 @dataclass(frozen=True, slots=True)
 class NumberedPages:
     """Pages 1, 2, ... of a size that is asked for, and that the vendor may overrule.
@@ -131,5 +136,6 @@ class _Tally:
 
     def _fail(self, problem: str) -> None:
         total = "an unknown total" if self.total is None else self.total
-        message = f"{self.stream.name}: got {self.got} of {total}: {problem}; look at {self.settings}"
+        what = f"{self.stream.name}: got {self.got} of {total}"
+        message = f"{what}: {problem}; look at {self.settings}"
         raise Incomplete(message)

@@ -282,7 +282,7 @@ class Routes:
         op.stored = delivery.ledger.stored_key(op.key, personal=delivery.personal)
         op.seq, op.retried = run.next_seq(), True
         delivery.report.retried.received += 1
-        delivery.settle_uncertain(op, Rejection(Reason.UNCERTAIN, DIED, attempts=1))
+        delivery.settlement.reject(op, Rejection(Reason.UNCERTAIN, DIED, attempts=1))
 
     def open_earlier(self) -> None:
         """Open the streams that did not come in this run but have something outstanding."""

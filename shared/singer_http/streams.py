@@ -97,7 +97,7 @@ class HTTPStream(PageStream):
             raise Misdirected(message)
         return rows
 
-    def total(self, answer: Any) -> int | None:
+    def total(self, answer: Any) -> int | None:  # noqa: ARG002
         """How many rows there are, as an answer states it; None where it does not."""
         return None
 

@@ -88,7 +88,7 @@ class HTTPTap(HTTPPlugin, Tap):
         catalog: IO[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        # Pages are many small objects without cycles: looking for some at every 700th costs a third.
+        # Pages are many small objects without cycles: looking at every 700th costs a third.
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)
         super().invoke(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from genson import SchemaBuilder
+from genson import SchemaBuilder  # type: ignore[import-untyped]
 
 JSONSchema = dict[str, Any]
 
@@ -25,7 +25,8 @@ def merged(core: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> JSO
         builder.add_object(record)
     found = builder.to_schema().get("properties", {})
     properties = {
-        name: _refined(definition, found.get(name)) for name, definition in core["properties"].items()
+        name: _refined(definition, found.get(name))
+        for name, definition in core["properties"].items()
     }
     properties |= {
         name: _open(definition) for name, definition in found.items() if name not in properties

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from singer_http.errors import Misdirected, reason_of
-from singer_http.fastpath import Record
-from singer_http.paging import NumberedPages
-from singer_http.streams import HTTPStream
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
+from singer_http.errors import Misdirected, reason_of
+from singer_http.fastpath import Record
+from singer_http.paging import NumberedPages, stated
+from singer_http.streams import HTTPStream
 from tap_autoreach import schemas
 from tap_autoreach.inference import merged
 
@@ -24,7 +24,8 @@ class AutoReachStream(HTTPStream):
     primary_keys = ("id",)
 
     @cached_property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    @override
+    def schema(self) -> dict[str, Any]:
         """The declared core and what the first page shows: there are no published schemas."""
         first = self.fetch(self.paging.query(1))
         return merged(CORE.get_schema(self.name), self.rows(first))
@@ -32,8 +33,12 @@ class AutoReachStream(HTTPStream):
     @property
     @override
     def paging(self) -> NumberedPages:
-        names = ("page_param", "page_size_param", "page_size")
-        return NumberedPages(*(self.config[name] for name in names), ", ".join(names))
+        return NumberedPages(
+            self.config["page_param"],
+            self.config["page_size_param"],
+            self.config["page_size"],
+            settings="page_param, page_size_param, page_size",
+        )
 
     @override
     def rows(self, answer: Any) -> list[Record]:
@@ -45,7 +50,7 @@ class AutoReachStream(HTTPStream):
     @override
     def total(self, answer: Any) -> int | None:
         total = (answer.get("meta") or {}).get("total") if isinstance(answer, dict) else None
-        return int(total) if str(total).isdigit() else None
+        return stated(total)
 
 
 class Campaigns(AutoReachStream):

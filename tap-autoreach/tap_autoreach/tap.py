@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from singer_http.auth import ClientCredentials
-from singer_http.settings import tap_settings
-from singer_http.taps import HTTPTap
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from singer_http.auth import ClientCredentials
+from singer_http.settings import tap_settings
+from singer_http.taps import HTTPTap
 from tap_autoreach.streams import Campaigns, CustomFields, Lists, Members
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from singer_http.addresses import segment
-from singer_http.errors import Misdirected, reason_of
-from singer_http.fastpath import Record
-from singer_http.paging import NumberedPages
-from singer_http.streams import HTTPStream
 from singer_sdk import SchemaDirectory, StreamSchema
 from singer_sdk.helpers.types import Context
 from typing_extensions import override
 
+from singer_http.addresses import segment
+from singer_http.errors import Misdirected, reason_of
+from singer_http.fastpath import Record
+from singer_http.paging import NumberedPages, stated
+from singer_http.streams import HTTPStream
 from tap_emailmarketing import schemas
 
 
@@ -42,7 +42,7 @@ class KasploStream(HTTPStream):
     @override
     def total(self, answer: Any) -> int | None:
         total = answer.get("total") if isinstance(answer, dict) else None
-        return int(total) if str(total).isdigit() else None
+        return stated(total)
 
 
 class Lists(KasploStream):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from singer_sdk import SchemaDirectory, StreamSchema
+from typing_extensions import override
+
 from singer_http.addresses import segment
 from singer_http.errors import Misdirected, NotFound, Refused
 from singer_http.fastpath import Record
 from singer_http.streams import ChildStream
-from singer_sdk import SchemaDirectory, StreamSchema
-from typing_extensions import override
-
 from tap_reisoftware import schemas
 from tap_reisoftware.contacts import Contacts, changed
 from tap_reisoftware.walk import iso, milliseconds

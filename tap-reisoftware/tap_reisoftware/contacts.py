@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
+
+from singer_sdk import SchemaDirectory, StreamSchema
+from typing_extensions import override
 
 from singer_http.errors import Incomplete
 from singer_http.fastpath import Record
 from singer_http.streams import HTTPStream
-from singer_sdk import SchemaDirectory, StreamSchema
-from typing_extensions import override
-
 from tap_reisoftware import schemas
 from tap_reisoftware.walk import Walk, iso, milliseconds
 
@@ -96,11 +96,8 @@ class Contacts(HTTPStream):
 
     @override
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
-        readers: list[Contacts | Appointments] = [
-            stream
-            for stream in (self, *self.child_streams)
-            if stream.selected  # type: ignore[misc]
-        ]
+        children = cast("list[Appointments]", self.child_streams)
+        readers = [stream for stream in (self, *children) if stream.selected]
         needs = [reader.since for reader in readers]
         since = None if None in needs else min(need for need in needs if need is not None)
         self._newest = 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from singer_http.streams import HTTPStream
 from singer_sdk import SchemaDirectory, StreamSchema
 
+from singer_http.streams import HTTPStream
 from tap_reisoftware import schemas
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from singer_http.auth import BearerKey
-from singer_http.settings import tap_settings
-from singer_http.taps import HTTPTap
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from singer_http.auth import BearerKey
+from singer_http.settings import tap_settings
+from singer_http.taps import HTTPTap
 from tap_reisoftware.appointments import Appointments
 from tap_reisoftware.contacts import Contacts
 from tap_reisoftware.streams import Campaigns, CustomFields, Tags, Workflows

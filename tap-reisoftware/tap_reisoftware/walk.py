@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from singer_http.fastpath import Record
-
     from tap_reisoftware.contacts import Contacts
 
 FIELDS = {"date_added": "dateAdded", "date_updated": "dateUpdated"}
 
 
 def milliseconds(value: Any) -> int | None:
-    """Epoch milliseconds of a time as the vendor writes it (ISO, or as it is); None if it is none."""
+    """Epoch milliseconds of a time as the vendor writes it (ISO, or a number), else None."""
     if isinstance(value, int):
         return value
     try:
@@ -67,8 +66,8 @@ class Walk:
     """The cursor did not move: the same page came again."""
     ended: bool = False
     """The end of the list was reached."""
-    not_by_added: bool = False
-    """The rows stand in another order than that of dateAdded."""
+    proof: bool = False
+    """The rows stand in another order than that of dateAdded, or a cursor is a dateUpdated."""
     _last: Record | None = None
     _cursor: tuple[Any, Any] = (None, None)
     _telling: int | None = None
@@ -101,18 +100,11 @@ class Walk:
         Values that are in order prove it only if those of dateAdded, the default, are not: else
         a contact that was changed long after it was added may stand on a page that was not read.
         """
-        if self.not_by_added:
-            return True
-        if self._telling is None:
-            return False
-        # The cursor says which field it was made from, if the page ends where the two differ.
-        answer = self.stream.fetch(self._query() | {"limit": self._telling + 1})
-        rows = self.stream.rows(answer)
-        if not rows:
-            return False
-        updated = milliseconds(rows[-1].get("dateUpdated"))
-        differ = updated != milliseconds(rows[-1].get("dateAdded"))
-        return differ and milliseconds(_meta(answer).get("startAfter")) == updated
+        if not self.proof and self._telling is not None:
+            # The cursor says which field it was made from, if the page ends where the two differ.
+            answer = self.stream.fetch(self._query() | {"limit": self._telling + 1})
+            self.proof = _cursor_is_updated(self.stream.rows(answer), _meta(answer))
+        return self.proof
 
     def _query(self) -> dict[str, Any]:
         return {"limit": self.stream.page_size, "sortBy": self.sort, "order": self.order}
@@ -136,6 +128,7 @@ class Walk:
         self.pages_read += 1
         self.got += len(rows)
         self._judge(rows)
+        self.proof = self.proof or _cursor_is_updated(rows, meta)
         self.ended = meta.get("nextPage") == ""
         last = milliseconds(rows[-1].get(FIELDS[self.sort]))
         past = self.until is not None and last is not None and last < self.until
@@ -151,7 +144,7 @@ class Walk:
         self.newest = max(self.newest, *(value or 0 for value in updated))
         if self.sort == "date_updated":
             self.in_order = self.in_order and self._ordered(updated)
-            self.not_by_added = self.not_by_added or not self._ordered(added)
+            self.proof = self.proof or not self._ordered(added)
             if self.pages_read == 1:
                 pairs = enumerate(zip(updated, added, strict=True))
                 self._telling = next((n for n, (one, other) in pairs if one != other), None)
@@ -161,6 +154,15 @@ class Walk:
         if self.order == "desc":
             there.reverse()
         return all(first <= second for first, second in pairwise(there))
+
+
+def _cursor_is_updated(rows: list[Record], meta: dict[str, Any]) -> bool:
+    """Whether a page's cursor was made from its last row's dateUpdated, not from its dateAdded."""
+    if not rows:
+        return False
+    updated = milliseconds(rows[-1].get("dateUpdated"))
+    differ = updated != milliseconds(rows[-1].get("dateAdded"))
+    return differ and milliseconds(meta.get("startAfter")) == updated
 
 
 def _meta(answer: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -89,10 +90,8 @@ class Contacts(RecordSink):
     def unpack(self, container: Any) -> JSON:
         """Custom fields as an object, or as contacts come with them: `[{"id", "value"}]`."""
         if isinstance(container, str):
-            try:
+            with contextlib.suppress(ValueError):
                 container = json.loads(container)
-            except ValueError:
-                container = None
         if isinstance(container, list):
             if not all(isinstance(item, dict) and item.get("id") for item in container):
                 raise invalid('customField: the list has items that are no {"id", "value"}')

@@ -31,7 +31,7 @@ class People(HotglueBatchSink):
 
 class TargetPeople(TargetHotglue):
     name = "target-people"
-    SINK_TYPES = [People]
+    SINK_TYPES = (People,)
     MAX_PARALLELISM = 1
     config_jsonschema = th.PropertiesList(
         th.Property("api_url", th.StringType, required=True),

@@ -1,0 +1,138 @@
+"""`--check`: a list of ticks, exit 0 or 1, and nothing written or sent."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.front_door import Plugin, Result, record, schema
+
+TARGETS = ("target-autoreach", "target-reisoftware", "target-emailmarketing", "target-actionapi")
+
+
+def check(plugin: Plugin, **config: object) -> Result:
+    return plugin.finish(plugin.start([], "--check", **config))
+
+
+def ticks(result: Result) -> dict[str, str]:
+    """What is checked → the line's mark and words."""
+    lines = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ")]
+    found = {}
+    for line in lines:
+        mark, _, rest = line.partition(" ")
+        name, _, words = rest.partition(": ")
+        found[name] = f"{mark} {words}"
+    return found
+
+
+def files(directory: Path) -> dict[Path, float]:
+    return {path: path.stat().st_mtime_ns for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_with_good_settings_everything_is_ticked(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    plugin = Plugin(name, sandbox, tmp_path)
+    result = check(plugin)
+    assert result.exit_code == 0, result.stderr
+    shown = ticks(result)
+    assert {"settings", "work_dir", "ledger", "address", "credentials"} <= set(shown)
+    assert all(line.startswith("✓") for line in shown.values())
+    assert shown["credentials"] == "✓ accepted"
+    assert result.stdout == ""
+    assert not plugin.work_dir.exists()
+
+
+def test_custom_fields_are_counted_and_named(people: Plugin) -> None:
+    people.sandbox.put_state("autoreach", {"custom_fields": [{"key": "shoe_size"}]})
+    assert ticks(check(people))["custom fields, people"] == "✓ 1 (shoe_size)"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_bad_credentials_are_told_from_a_bad_address(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    plugin = Plugin(name, sandbox, tmp_path)
+    secret = "client_secret" if "client_secret" in plugin.config else "api_key"
+    result = check(plugin, **{secret: "wrong-secret-value"})
+    assert result.exit_code == 1
+    assert ticks(result)["address"].startswith("✓")
+    assert ticks(result)["credentials"].startswith("✗")
+    assert "wrong-secret-value" not in result.stderr
+
+
+def test_nobody_at_the_address(people: Plugin) -> None:
+    result = check(people, api_url="http://127.0.0.1:9/api")
+    assert result.exit_code == 1
+    assert ticks(result)["address"].startswith("✗ No usable answer from 127.0.0.1")
+
+
+def test_a_missing_setting_is_one_line(people: Plugin) -> None:
+    result = check(people, client_id=None)
+    assert result.exit_code == 1
+    assert "client_id" in result.error
+
+
+def test_settings_that_do_not_go_together(people: Plugin) -> None:
+    result = check(people, mode="mirror")
+    assert result.exit_code == 1
+    assert "mirror_count" in ticks(result)["settings"]
+
+
+def test_a_work_dir_that_cannot_be_written(people: Plugin, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = check(people, work_dir=str(tmp_path / "file" / "inner"))
+    assert result.exit_code == 1
+    assert ticks(result)["work_dir"].startswith("✗")
+
+
+def test_nothing_is_written_beside_an_earlier_run(people: Plugin) -> None:
+    people.run([schema("people", ("id", "email")), record("people", id="1", email="a@b.org")])
+    before = files(people.work_dir)
+    result = check(people)
+    assert result.exit_code == 0
+    assert "1 records known" in ticks(result)["ledger"]
+    assert files(people.work_dir) == before
+    counts = people.sandbox.counts()["counts"]["autoreach"]
+    assert "PATCH" in str(counts)
+    assert str(counts).count("PATCH") == 1
+
+
+def test_a_ledger_that_is_none(people: Plugin) -> None:
+    people.work_dir.mkdir()
+    people.path("ledger.db").write_text("this is no database, whatever its name says " * 50)
+    result = check(people)
+    assert result.exit_code == 1
+    assert ticks(result)["ledger"].startswith("✗ cannot be read")
+
+
+def test_a_ledger_of_a_later_release(people: Plugin) -> None:
+    people.run([schema("people", ("id", "email")), record("people", id="1", email="a@b.org")])
+    with sqlite3.connect(people.path("ledger.db")) as database:
+        database.execute("UPDATE singer_http_meta SET value = '999' WHERE name = 'version'")
+    database.close()
+    result = check(people)
+    assert result.exit_code == 1
+    assert "later release" in ticks(result)["ledger"]
+
+
+def test_a_ledger_in_postgresql(people: Plugin, postgresql: str) -> None:
+    result = check(people, ledger_url=postgresql)
+    assert result.exit_code == 0, result.stderr
+    assert ticks(result)["ledger"].startswith("✓ PostgreSQL")
+
+
+def test_a_key_that_the_ledger_has_not_seen(sandbox: Sandbox, tmp_path: Path) -> None:
+    contacts = Plugin("target-reisoftware", sandbox, tmp_path)
+    contacts.run(
+        [schema("contacts", ("email",), ("email",)), record("contacts", email="a@example.org")]
+    )
+    sandbox.account("rei", "default", api_key="another-key")
+    result = check(contacts, api_key="another-key")
+    assert result.exit_code == 1
+    assert "set account" in ticks(result)["ledger"]
+    assert check(contacts, api_key="another-key", account="other").exit_code == 0

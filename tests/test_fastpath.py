@@ -1,0 +1,157 @@
+"""The fast path does what the SDK does, and notices when the SDK changes."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import io
+import json
+import logging
+import threading
+import time
+from contextlib import redirect_stdout
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from singer_sdk.helpers._catalog import pop_deselected_record_properties
+from singer_sdk.helpers._typing import conform_record_data_types
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib import MetadataMapping, RecordMessage, StateMessage
+
+from singer_http.ahead import Ahead
+from singer_http.fastpath import PRIVATE
+from singer_http.messages import PageWriter, encode
+from singer_http.shapes import Shape
+
+SDK = "2f51bbafbba4322a"
+"""What the private parts of the SDK looked like when `fastpath.py` was written (0.54.9)."""
+
+
+def test_the_sdk_has_not_changed_under_the_fast_path() -> None:
+    source = "".join(inspect.getsource(part) for part in PRIVATE)
+    now = hashlib.sha256(source.encode()).hexdigest()[:16]
+    assert now == SDK, "read what changed in the SDK's parts that fastpath.py replaces"
+
+
+names = st.sampled_from("abc")
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=2),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)
+schemas = st.recursive(
+    st.just({"type": ["string", "null"]}),
+    lambda inner: (
+        st.builds(
+            lambda properties, more: {
+                "type": ["object", "null"],
+                "properties": properties,
+                **({"additionalProperties": True} if more else {}),
+            },
+            st.dictionaries(names, inner, min_size=1, max_size=3),
+            st.booleans(),
+        )
+        | st.builds(lambda items: {"type": ["array", "null"], "items": items}, inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    properties=st.dictionaries(names, schemas, max_size=3),
+    more=st.booleans(),
+    record=st.dictionaries(names, values, max_size=3),
+    deselected=st.sets(st.integers(0, 9), max_size=3),
+)
+def test_a_record_is_cut_as_the_sdk_cuts_it(
+    properties: dict[str, Any], more: bool, record: dict[str, Any], deselected: set[int]
+) -> None:
+    schema = {"type": "object", "properties": properties, "additionalProperties": more}
+    metadata = MetadataMapping.get_standard_metadata(schema=schema, key_properties=[])
+    for number, item in enumerate(metadata.values()):
+        item.selected = number not in deselected
+    metadata.root.selected = True
+    mask = metadata.resolve_selection()
+    expected = copy.deepcopy(record)
+    pop_deselected_record_properties(expected, schema, mask)
+    expected = conform_record_data_types(
+        "x", expected, schema, TypeConformanceLevel.RECURSIVE, logging.getLogger()
+    )
+    before = copy.deepcopy(record)
+    assert Shape(schema, mask).cut(record) == expected
+    assert record == before
+
+
+def test_records_are_written_late_and_everything_else_at_once() -> None:
+    writer, out = PageWriter(), io.StringIO()
+    with redirect_stdout(out):
+        writer.write_message(RecordMessage(stream="x", record={"a": 1}))
+        assert out.getvalue() == ""
+        writer.write_message(StateMessage(value={"b": 2}))
+        lines = out.getvalue().splitlines()
+        writer.write(b"c\n" * 40_000)
+        assert len(out.getvalue()) > 80_000
+    assert [json.loads(line)["type"] for line in lines] == ["RECORD", "STATE"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("1.50"), "1.5"),
+        (Decimal(3), "3"),
+        (2**70, str(2**70)),
+        ("😀", '"😀"'),
+        (b"x", "\"b'x'\""),
+    ],
+)
+def test_what_json_lacks_is_written_all_the_same(value: Any, text: str) -> None:
+    assert encode({"v": value}).decode() == f'{{"v":{text}}}'
+
+
+def test_half_an_emoji_loses_no_neighbour() -> None:
+    assert json.loads(encode({"v": "\ud83d", "w": 1}))["w"] == 1
+
+
+def test_calls_run_side_by_side_and_come_back_in_order() -> None:
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def call(number: int) -> int:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        time.sleep(0.02 / (number + 1))
+        with lock:
+            busy -= 1
+        return number
+
+    assert list(Ahead(3).map(call, range(30))) == list(range(30))
+    assert most == 3
+
+
+def test_no_more_is_asked_for_than_is_taken() -> None:
+    asked: list[int] = []
+
+    def call(number: int) -> int:
+        asked.append(number)
+        return number
+
+    results = Ahead(3).map(call, range(1000))
+    assert [next(results), next(results)] == [0, 1]
+    time.sleep(0.1)
+    assert len(asked) <= 6
+    del results
+
+
+def test_the_first_error_ends_it() -> None:
+    def call(number: int) -> float:
+        return 1 / (5 - number)
+
+    results = Ahead(3).map(call, range(1000))
+    with pytest.raises(ZeroDivisionError):
+        list(results)

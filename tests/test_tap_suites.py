@@ -1,0 +1,50 @@
+"""The SDK's own suite for taps, against the sandbox."""
+
+from __future__ import annotations
+
+import tempfile
+
+import pytest
+from singer_sdk.testing import get_tap_test_class
+
+from singer_sandbox import Sandbox
+from tap_autoreach.tap import TapAutoReach
+from tap_emailmarketing.tap import TapEmailMarketing
+from tap_reisoftware.tap import TapReiSoftware
+
+# Discovery runs when tests are collected, so the sandbox has to be there by then. It ends with
+# this process.
+SANDBOX = Sandbox(seed=True)
+SANDBOX.start()
+WORK_DIR = tempfile.TemporaryDirectory()
+
+
+def settings(name: str) -> dict[str, str]:
+    return {**SANDBOX.settings(name), "rate_limit": "", "work_dir": WORK_DIR.name}
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Fields in transformed catalog")
+
+AutoReachSuite = get_tap_test_class(
+    TapAutoReach, config=settings("tap-autoreach"), parse_env_config=False
+)
+ReiSoftwareSuite = get_tap_test_class(
+    TapReiSoftware, config=settings("tap-reisoftware"), parse_env_config=False
+)
+EmailMarketingSuite = get_tap_test_class(
+    TapEmailMarketing,
+    config=settings("tap-emailmarketing"),
+    parse_env_config=False,
+)
+
+
+class TestAutoReach(AutoReachSuite):  # type: ignore[misc, valid-type]
+    """tap-autoreach."""
+
+
+class TestReiSoftware(ReiSoftwareSuite):  # type: ignore[misc, valid-type]
+    """tap-reisoftware."""
+
+
+class TestEmailMarketing(EmailMarketingSuite):  # type: ignore[misc, valid-type]
+    """tap-emailmarketing."""
