@@ -11,7 +11,7 @@ MELTANO := .tools/meltano/bin/meltano
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test check build bench sandbox env meltano plugins coverage clean
+.PHONY: help demo test check build release reference bench sandbox env meltano plugins coverage clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -38,6 +38,15 @@ build: $(UV) ## wheels and sdists of all packages, in dist/
 	@rm -rf dist
 	@$(UV) build --quiet --all-packages --out-dir dist
 	@ls dist
+
+release: env ## one version everywhere, and the CHANGELOG: make release VERSION=0.2.0
+	@$(PYTHON) -m scripts.release $(VERSION)
+	@$(UV) lock --quiet
+	@$(UV) sync --quiet --all-packages
+	@$(PYTHON) -m scripts.reference
+
+reference: env ## settings tables of the READMEs, and plugins/, out of the plugins themselves
+	@$(PYTHON) -m scripts.reference
 
 bench: env ## measure ours beside the peers (takes long; writes benchmarks/RESULTS.md)
 	@$(PYTHON) -m benchmarks $(ARGS)

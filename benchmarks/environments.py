@@ -20,14 +20,21 @@ def uv() -> str:
 
 
 def _uv(*arguments: str | Path, **environment: str) -> None:
-    subprocess.run(
+    """Run uv.
+
+    Raises:
+        RuntimeError: it failed; with what it said.
+    """
+    done = subprocess.run(
         [uv(), *map(str, arguments), "--quiet"],
         cwd=ROOT,
-        check=True,
+        check=False,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
     )
+    if done.returncode:
+        raise RuntimeError(f"uv {arguments[0]}: {done.stderr.strip()[-500:]}")
 
 
 def install_ours() -> None:
@@ -64,8 +71,8 @@ def install() -> dict[str, str]:
         if (folder / "requirements.txt").exists():
             try:
                 install_peer(folder.name)
-            except subprocess.CalledProcessError as error:
-                missing[folder.name] = f"cannot be installed: {error.stderr.strip()[-300:]}"
+            except RuntimeError as error:
+                missing[folder.name] = f"cannot be installed: {error}"
     return missing
 
 

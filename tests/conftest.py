@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import Plugin
 
 

@@ -1,4 +1,4 @@
-"""Runs a target that kills itself (SIGKILL) at a step of a batch: `dying.py STEP NTH TARGET ARGS...`.
+"""Runs a target that kills itself (SIGKILL) at a step: `dying.py STEP NTH TARGET ARGS...`.
 
 Steps: before_pending, after_pending, after_answer, before_acknowledged, after_acknowledged. The
 steps in between (the request has left, the vendor has done the work) are the sandbox's to hold.

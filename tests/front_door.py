@@ -1,4 +1,4 @@
-"""Running a plugin as a user does: console script, Singer lines in; exit code, files, messages out."""
+"""Running a plugin as a user does: console script, Singer lines in; exit code and files out."""
 
 from __future__ import annotations
 
@@ -131,7 +131,11 @@ class Plugin:
         )
 
     def run(
-        self, messages: Iterable[JSON | str] | Path, *args: str, sync: str = "default", **config: Any
+        self,
+        messages: Iterable[JSON | str] | Path,
+        *args: str,
+        sync: str = "default",
+        **config: Any,
     ) -> Result:
         """Run it to its end."""
         if sync != "default":

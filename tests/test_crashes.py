@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, record, schema, state
 
 STEPS = [
@@ -108,18 +108,24 @@ def test_what_a_dead_run_left_is_finished_without_the_source(
 
 
 def test_something_newer_wins_over_what_a_dead_run_left(people: Plugin, sandbox: Sandbox) -> None:
-    people.dying("after_pending", 1).run([PEOPLE[0], record("people", id="a", email="old@example.com")])
+    people.dying("after_pending", 1).run(
+        [PEOPLE[0], record("people", id="a", email="old@example.com")]
+    )
     people.run([PEOPLE[0], record("people", id="a", email="new@example.com")])
     assert sandbox.state("autoreach")["people"]["a"]["email"] == "new@example.com"
     assert sent(sandbox, "PATCH") == 1
 
 
-@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 500}, {"cut": True}, {"cut_json": True}])
+@pytest.mark.parametrize(
+    "fault", [{"drop": True}, {"status": 500}, {"cut": True}, {"cut_json": True}]
+)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_create_whose_answer_is_lost_is_made_once(
     people: Plugin, lists: Sandbox, fault: JSON, when: str
 ) -> None:
-    lists.fault(vendor="autoreach", method="POST", path="members", after=2, times=2, when=when, **fault)
+    lists.fault(
+        vendor="autoreach", method="POST", path="members", after=2, times=2, when=when, **fault
+    )
     result = people.run(MEMBERS)
     assert result.exit_code == 0, result.stderr
     emails = [member["email"] for member in members(lists)]

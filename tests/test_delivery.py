@@ -7,8 +7,8 @@ import stat
 from typing import Any
 
 import pytest
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, adds_up, record, schema, state
 
 COLUMNS = ("id", "email", "first_name", "last_name", "phone")
@@ -53,7 +53,9 @@ def test_number_form_and_key_order_are_no_change(people: Plugin, sandbox: Sandbo
     numbers = schema("people", {"id": {"type": "string"}, "score": {"type": "number"}})
     config = {"unknown_fields": "send"}
     sandbox.put_state("autoreach", {"custom_fields": [{"key": "score", "name": "Score"}]})
-    people.run([numbers, '{"type":"RECORD","stream":"people","record":{"id":"a","score":1.0}}\n'], **config)
+    people.run(
+        [numbers, '{"type":"RECORD","stream":"people","record":{"id":"a","score":1.0}}\n'], **config
+    )
     result = people.run(
         [numbers, '{"record":{"score":1,"id":"a"},"stream":"people","type":"RECORD"}\n'], **config
     )
@@ -243,7 +245,10 @@ def test_emails_and_records_do_not_stay_in_the_ledger(people: Plugin) -> None:
 
 
 def test_a_stream_behind_a_prefix_is_known(people: Plugin, sandbox: Sandbox) -> None:
-    messages = [schema("public-people", COLUMNS), record("public-people", id="a", email="a@example.com")]
+    messages = [
+        schema("public-people", COLUMNS),
+        record("public-people", id="a", email="a@example.com"),
+    ]
     assert people.run(messages).exit_code == 0
     assert "a" in people_at(sandbox)
 
@@ -306,11 +311,13 @@ def test_bad_messages_get_one_clear_line(people: Plugin, messages: list[Any], wo
 def test_a_bad_record_is_rejected_and_its_neighbours_are_not(
     people: Plugin, sandbox: Sandbox, fields: JSON, words: str
 ) -> None:
-    columns: JSON = dict.fromkeys(COLUMNS, {"type": ["string", "null"]})
+    columns: JSON = {name: {"type": ["string", "null"]} for name in COLUMNS}
     columns["seen"] = {"type": ["string", "null"], "format": "date-time"}
     columns["count"] = {"type": ["integer", "null"]}
     sandbox.put_state("autoreach", {"custom_fields": [{"key": "seen"}, {"key": "count"}]})
-    result = people.run([schema("people", columns), person(1), record("people", **fields), person(2)])
+    result = people.run(
+        [schema("people", columns), person(1), record("people", **fields), person(2)]
+    )
     assert result.exit_code == 0, result.stderr
     assert set(people_at(sandbox)) == {"p1", "p2"}
     assert result.rejects[0]["record"] == fields

@@ -29,7 +29,7 @@ def test_updates_are_shown_as_old_and_new_where_the_vendor_can_be_read(
 ) -> None:
     sandbox.put_state(
         "autoreach",
-        {"members": [{"id": "7", "email": "ann@example.org", "first_name": "Ann", "list_id": "1"}]},
+        {"members": [{"email": "ann@example.org", "first_name": "Ann", "list_id": "1"}]},
     )
     members = Plugin("target-autoreach", sandbox, tmp_path, dry_run=True)
     columns = ("email", "first_name", "list_id")
@@ -45,13 +45,13 @@ def test_updates_are_shown_as_old_and_new_where_the_vendor_can_be_read(
     assert examples(result.report, "members", "updated") == [
         {
             "operation": "updated",
-            "id": "7",
+            "id": "1",
             "fields": {"first_name": {"old": "'Ann'", "new": "'Anna'"}},
         }
     ]
     (created,) = examples(result.report, "members", "created")
     assert created["fields"]["first_name"] == {"new": "'Bob'"}
-    assert "would be updated: id 7, first_name: 'Ann' → 'Anna'" in result.stderr
+    assert "would be updated: id 1, first_name: 'Ann' → 'Anna'" in result.stderr
     assert "bob@example.org" not in result.stderr
     assert writes(sandbox, "autoreach") == []
 

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from singer_http.client import Client
 from singer_http.errors import VendorDown
 from singer_sandbox import Sandbox
 from target_autoreach.target import TargetAutoReach
-
 from tests.front_door import JSON, record, schema
 
 KEYS = st.integers(0, 7)
@@ -53,7 +53,13 @@ FAULTS = st.lists(
             "times": st.integers(1, 2),
             "when": st.sampled_from(["before", "after"]),
             "kind": st.sampled_from(
-                [{"drop": True}, {"status": 500}, {"status": 429}, {"cut_json": True}, {"cut": True}]
+                [
+                    {"drop": True},
+                    {"status": 500},
+                    {"status": 429},
+                    {"cut_json": True},
+                    {"cut": True},
+                ]
             ),
         }
     ),

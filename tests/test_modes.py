@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, adds_up, record, schema
 
 MEMBERS = schema("members", ("owner", "email", "phone", "first_name", "list_id"), ("owner",))

@@ -13,9 +13,9 @@ import os
 import subprocess
 
 import pytest
-from singer_sandbox import Sandbox
 
-from tests.front_door import SCRIPTS, JSON, Plugin, record, schema, state
+from singer_sandbox import Sandbox
+from tests.front_door import JSON, SCRIPTS, Plugin, record, schema, state
 
 SCHEMA = schema("people", ("id", "email", "first_name"))
 TARGETS = ("target-autoreach", "target-reisoftware", "target-emailmarketing", "target-actionapi")

@@ -124,8 +124,9 @@ def test_what_is_missing_ends_the_run_and_names_the_settings(
     sandbox: Sandbox, tap: Tap, options: dict[str, Any], said: str
 ) -> None:
     sandbox.fill("autoreach", members=250)
+    catalog = only(tap.discover(), "members")
     sandbox.options("autoreach", **options)
-    done = tap.run()
+    done = tap.run(catalog=catalog)
     assert f"members: {said}" in done.error
     assert "look at page_param, page_size_param, page_size" in done.error
 

@@ -330,6 +330,21 @@ def test_stream_maps_leave_appointments_side_by_side(
     assert sum(message["type"] == "SCHEMA" for message in done.messages) == 2
 
 
+def test_batch_files_of_contacts_leave_appointments_as_records(
+    sandbox: Sandbox, tap: Tap, both: JSON, tmp_path: Path
+) -> None:
+    sandbox.seed()
+    (tmp_path / "files").mkdir()
+    batch = {
+        "encoding": {"format": "jsonl", "compression": "none"},
+        "storage": {"root": f"file://{tmp_path}/files"},
+    }
+    done = tap.read(catalog=both, batch_config=batch)
+    assert len(done.records("appointments")) == 12
+    assert [m["stream"] for m in done.messages if m["type"] == "BATCH"] == ["contacts"]
+    assert done.state["bookmarks"]["contacts"]["replication_key"] == "dateUpdated"
+
+
 def test_test_mode_reads_one_of_each(sandbox: Sandbox, tap: Tap) -> None:
     sandbox.seed()
     done = tap.read("--test")

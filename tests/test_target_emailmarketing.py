@@ -105,7 +105,7 @@ def test_results_are_matched_by_email_and_never_by_position(
         "bad.two": ("refused", "Invalid email"),
     }
     assert len(contacts_at(sandbox)) == 9
-    assert kasplo.run([SCHEMA, *rows]).counts("contacts") == {"received": 9, "unchanged": 9}
+    assert kasplo.run([SCHEMA, *rows]).counts("contacts")["unchanged"] == 9
 
 
 def test_the_same_email_in_valid_and_invalid_is_accepted(kasplo: Plugin, sandbox: Sandbox) -> None:

@@ -142,7 +142,7 @@ class Check:
         target = self._target
         target.client.on_request = self._count
         try:
-            self._sinks = [sink(target, {}, ()) for sink in target.sinks]
+            self._sinks = [_sink(target, kind) for kind in target.sinks]
             target.probe(self._sinks)
         except BadCredentials as error:
             self._refusal = error
@@ -157,8 +157,14 @@ class Check:
         self._asked += first
 
 
+def _sink(target: HTTPTarget, kind: type[HTTPSink]) -> HTTPSink:
+    return kind(target, {name: {} for name in kind.supposed}, ())
+
+
 def _fields(sink: HTTPSink) -> str:
-    names = [field.names[-1] for field in sink.account_fields().fields]
+    # A field's last name is the one for people, but where it is a number.
+    words = [[n for n in f.names if not n.isdecimal()] for f in sink.account_fields().fields]
+    names = [some[-1] if some else "?" for some in words]
     shown = ", ".join(names[:8])
     return f"{len(names)} ({shown}{', ...' if len(names) > 8 else ''})" if names else "none"
 

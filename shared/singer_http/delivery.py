@@ -1,8 +1,8 @@
 """The life of a record: taken, checked against the ledger, marked as pending, sent, settled.
 
-    take ──> buffer ──check──> waiting ──start──> (find) ──decide──> ready ──dispatch──> settle
-              last copy          lanes free         asks the          ledger: pending     ledger:
-              of a key wins                         vendor            then a worker       acknowledged
+    take ─> buffer ─check─> waiting ─start─> (find) ─decide─> ready ─dispatch─> settle
+            last copy       lanes free     asks the        ledger: pending   ledger:
+            of a key wins                  vendor          then a worker     acknowledged
 
 All of it runs on the main thread except `find` and `send` of the sink, which workers carry out.
 An operation holds its lanes (its key, its vendor identities) from start to settlement: no two that
@@ -121,10 +121,7 @@ class Delivery:
                 self._merge(old, op)
             self.buffer[op.key] = op
             self.buffer_bytes += len(line)
-        if (
-            len(self.buffer) + self.invalid >= self.window_rows
-            or self.buffer_bytes >= BUFFER_BYTES
-        ):
+        if len(self.buffer) + self.invalid >= self.window_rows or self.buffer_bytes >= BUFFER_BYTES:
             self.check()
 
     def take_invalid(self, record: JSON, line: bytes, rejection: Rejection) -> None:
@@ -410,15 +407,15 @@ class Delivery:
             self.allowance = min(self.most, self.allowance * GROWTH)
 
     def _match_anew(self, op: Operation, kind: Kind) -> None:
-        """Ask the vendor for the record: its id is gone or another, or a create may have arrived."""
+        """Ask the vendor for it: the id is gone or another, or a create may have arrived."""
         op.gone, op.handle = op.handle, None
         if kind is Kind.LOST:
             op.lost += 1
             self.report.counts.retries += 1
         if op.lost > self.run.config["max_retries"]:
             raise VendorDown(
-                f"{self.sink.stream}: {op.lost} creates of one record got no answer: run again when "
-                "the vendor is back, nothing is sent twice (`max_retries`)."
+                f"{self.sink.stream}: {op.lost} creates of one record got no answer: run again "
+                "when the vendor is back, nothing is sent twice (`max_retries`)."
             )
         self.sink.refresh(op)
         self._locate(op)

@@ -112,6 +112,7 @@ class PageStream(Stream):
 
     def _open(self, stack: ExitStack, *, announce: bool) -> None:
         """Make ready to write this stream and its children."""
+        self._output = None
         if self.selected:
             if announce:
                 self._announce()
@@ -157,6 +158,9 @@ class PageStream(Stream):
                 self.state_manager.is_flushed = False
                 if self._output.state_is_due:
                     self._write_state_message()
+        self._write_children(records, wanted)
+
+    def _write_children(self, records: list[Record], wanted: list[Record]) -> None:
         for child in self._children():
             parents = records if child.of_all_parents else wanted
             for children in child.pages_of(self._unfiltered(parents)):
@@ -185,12 +189,14 @@ class PageStream(Stream):
 
     def _batched(self, page: list[Record]) -> Iterator[Record]:
         """The records of a page for a BATCH file; children are written as records."""
-        wanted = self.wanted(self._processed(page))
+        records = self._processed(page)
+        wanted = self.wanted(records)
         if self._output:
             for record in self._output.cut(wanted):
                 self._output.took(1)
                 yield record
             self.bookmark(wanted)
+        self._write_children(records, wanted)
 
 
 def _is_identity(way: StreamMap) -> bool:

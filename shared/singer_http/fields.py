@@ -1,4 +1,4 @@
-"""Columns of a flat table -> the vendor's fields: resolved once for a stream, applied to each record."""
+"""Columns of a flat table -> the vendor's fields: resolved once, applied to each record."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def parse_date_time(value: Any) -> datetime.datetime | None:
 
 def phone(name: str, region: str) -> Convert:
     """Turn a phone number into E.164; a national one is of the region (ISO country)."""
-    import phonenumbers  # a second's tenth that only those pay who ask for it
+    import phonenumbers  # noqa: PLC0415 - a tenth of a second, for those who ask for it
 
     def convert(value: Any) -> str:
         try:

@@ -39,12 +39,15 @@ class Intake:
         self.salt = salt
         self._validate = validate
         # `_sdc_*` columns come with any stream, declared or not.
-        tolerant = {**schema, "patternProperties": {"^_sdc_": {}, **schema.get("patternProperties", {})}}
+        tolerant = {
+            **schema,
+            "patternProperties": {"^_sdc_": {}, **schema.get("patternProperties", {})},
+        }
         try:
             self._validator = jsonschema_rs.validator_for(tolerant, validate_formats=False)
         except (ValueError, jsonschema_rs.ValidationError) as error:
             raise ConfigError(
-                f"The SCHEMA of {sink.stream} is not valid JSON Schema: {str(error).splitlines()[0]}"
+                f"The SCHEMA of {sink.stream} is not JSON Schema: {str(error).splitlines()[0]}"
             ) from None
 
     def operation(self, record: JSON, line: bytes, seq: int) -> tuple[Operation, Rejection | None]:

@@ -22,6 +22,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from singer_http.errors import ConfigError, StopRun
@@ -42,6 +43,7 @@ from singer_http.ledger_schema import (
 from singer_http.operations import DELETED, SAME, Effect, Row
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
+
 
 class Ledger:
     """The ledger of one plugin; see the module's text.
@@ -108,9 +110,7 @@ class Ledger:
 
     def _prepare(self) -> None:
         metadata.create_all(self._connection)
-        values: dict[str, str] = {
-            name: value for name, value in self._execute(sa.select(meta))
-        }
+        values: dict[str, str] = dict(self._execute(sa.select(meta))
         if not values:
             values = {"version": str(VERSION), "salt": secrets.token_hex(16)}
             self._execute(
@@ -129,21 +129,15 @@ class Ledger:
         for step in range(version, VERSION):
             for statement in MIGRATIONS[step]:
                 self._connection.exec_driver_sql(statement)
-            self._execute(
-                meta.update().where(meta.c.name == "version").values(value=str(step + 1))
-            )
+            self._execute(meta.update().where(meta.c.name == "version").values(value=str(step + 1)))
 
     def _compile(self) -> None:
         """Write the statements that are run for each window once, as the database takes them."""
         if self._sqlite:
-            from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-            upsert: Any = sqlite_insert(delivered)
+            upsert: Any = sqlite.insert(delivered)
             some: Any = sa.text("SELECT value FROM json_each(:some)")
         else:
-            from sqlalchemy.dialects.postgresql import insert as postgres_insert
-
-            upsert = postgres_insert(delivered)
+            upsert = postgresql.insert(delivered)
             some = sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
         changed = ("digest", "handle", "identity", "uncertain", "at")
         upsert = upsert.on_conflict_do_update(
@@ -201,7 +195,9 @@ class Ledger:
         """The scope of a stream, `None` if this pipeline never wrote it."""
         found = self._execute(
             sa.select(scopes).where(
-                (scopes.c.account == account) & (scopes.c.sync == sync) & (scopes.c.stream == stream)
+                (scopes.c.account == account)
+                & (scopes.c.sync == sync)
+                & (scopes.c.stream == stream)
             )
         ).one_or_none()
         if found is None:
@@ -237,7 +233,11 @@ class Ledger:
         schema_message: bytes,
     ) -> Scope:
         """Make the scope of a stream, or bring it up to date."""
-        values = {"source": source, "keys": json.dumps(list(keys)), "schema_message": schema_message}
+        values = {
+            "source": source,
+            "keys": json.dumps(list(keys)),
+            "schema_message": schema_message,
+        }
         known = self.scope(account, sync, stream)
         if known is None:
             self._execute(
@@ -247,7 +247,8 @@ class Ledger:
             self._execute(scopes.update().where(scopes.c.id == known.id).values(**values))
         self._write()
         scope = self.scope(account, sync, stream)
-        assert scope is not None
+        if scope is None:
+            raise StopRun("The ledger lost what was just written: is something else emptying it?")
         return scope
 
     # --- rows -------------------------------------------------------------------------------
@@ -279,7 +280,9 @@ class Ledger:
         """The row that holds a (hashed) identity, or a vendor's id."""
         self._apply()
         column, value = (
-            (delivered.c.identity, identity) if identity is not None else (delivered.c.handle, handle)
+            (delivered.c.identity, identity)
+            if identity is not None
+            else (delivered.c.handle, handle)
         )
         found = self._execute(
             sa.select(*ROW).where((delivered.c.scope == scope) & (column == value)).limit(1)
@@ -289,9 +292,7 @@ class Ledger:
     def owners(self, scope: int, identities: Sequence[str]) -> dict[str, str]:
         """Which of these (hashed) identities have a row: identity -> its key."""
         self._apply()
-        found = self._execute(
-            self._by_identity, {"scope": scope, "some": _json(identities)}
-        )
+        found = self._execute(self._by_identity, {"scope": scope, "some": _json(identities)})
         return {row[0]: row[1] for row in found}
 
     def find(self, account: str, stream: str, *, identity: str) -> str | None:
@@ -368,9 +369,8 @@ class Ledger:
             inserted = self._execute(
                 _INSERT_PENDING,
                 {"scope": scope, "effect": effect, "at": now, "records": records},
-            ).inserted_primary_key
-            assert inserted is not None
-            ids.append(int(inserted[0]))
+            )
+            ids.append(int(inserted.inserted_primary_key[0]))
         self.commit()
         return ids
 

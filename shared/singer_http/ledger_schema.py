@@ -1,11 +1,11 @@
 """The ledger's tables.
 
-    meta        the schema's version, the salt of the hashes
-    accounts    which keys were used for which account
-    scopes      (account, sync, stream): whose rows these are, their source, their key columns
-    delivered   scope, key -> digest, handle, identity, uncertain, at
-    pending     one entry for each request that is about to leave: its effect and its records as
-                they came; gone when the answer is in
+meta        the schema's version, the salt of the hashes
+accounts    which keys were used for which account
+scopes      (account, sync, stream): whose rows these are, their source, their key columns
+delivered   scope, key -> digest, handle, identity, uncertain, at
+pending     one entry for each request that is about to leave: its effect and its records as
+            they came; gone when the answer is in
 """
 
 from __future__ import annotations

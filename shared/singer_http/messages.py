@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import sys
-import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
@@ -39,14 +40,17 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
 
     The SDK has no hook for a writer's end. What is collected goes out when a page's reader ends
     (`HTTPStream`), with the next STATE, and at the process' end, however that comes about.
+
+    Used by the main thread alone, whose signal handler writes too: `guard` gives a context manager
+    that keeps it out meanwhile.
     """
 
     def __init__(self) -> None:
         """Have the rest written when the process ends."""
         super().__init__()
+        self.guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
         self._pieces: list[bytes] = []
         self._size = 0
-        self._lock = threading.Lock()
         atexit.register(self._at_exit)
 
     @override
@@ -62,10 +66,11 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
 
     def write(self, lines: bytes) -> None:
         """Write whole lines, each with its line break."""
-        self._pieces.append(lines)
-        self._size += len(lines)
-        if self._size >= PIECE:
-            self.flush()
+        with self.guard():
+            self._pieces.append(lines)
+            self._size += len(lines)
+            if self._size >= PIECE:
+                self.flush()
 
     def flush(self) -> None:
         """Have everything written so far read by whoever reads.
@@ -73,18 +78,18 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
         Raises:
             BrokenPipeError: nobody reads any more.
         """
-        with self._lock:
+        with self.guard():
             data = b"".join(self._pieces)
             self._pieces.clear()
             self._size = 0
-        if data:
-            # A test's stdout may be text only.
-            out = getattr(sys.stdout, "buffer", None)
-            if out is None:
-                sys.stdout.write(data.decode())
-            else:
-                out.write(data)
-        sys.stdout.flush()
+            if data:
+                # A test's stdout may be text only.
+                out = getattr(sys.stdout, "buffer", None)
+                if out is None:
+                    sys.stdout.write(data.decode())
+                else:
+                    out.write(data)
+            sys.stdout.flush()
 
     def _at_exit(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # closed: nobody to tell

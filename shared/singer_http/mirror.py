@@ -50,7 +50,7 @@ class Mirror:
         self._rows[source] = self._rows.get(source, 0) + 1
         stated = self._stated.setdefault(source, set())
         value = record.get(self.column)
-        if len(stated) < 2:  # noqa: PLR2004 - a second value is one too many already
+        if len(stated) < 2:
             stated.add(value if isinstance(value, int | float) else str(value))
 
     def saw(self, stream: str, stored: str) -> None:
@@ -90,9 +90,9 @@ class Mirror:
         limit = parse_share(self.max_deletes)
         if not limit.allows(missing, total, at_least=ALWAYS_ALLOWED):
             raise StopRun(
-                f"{delivery.sink.stream}: the mirror would remove {missing:,} of {total:,} records, "
-                f"more than max_deletes ({self.max_deletes}) allows: nothing was removed. Look at "
-                "the source, or raise max_deletes."
+                f"{delivery.sink.stream}: the mirror would remove {missing:,} of {total:,} "
+                f"records, more than max_deletes ({self.max_deletes}) allows: nothing was removed. "
+                "Look at the source, or raise max_deletes."
             )
         if missing:
             for page in delivery.ledger.walk(delivery.scope.id):

@@ -59,7 +59,7 @@ class Reason(enum.StrEnum):
 
 
 @dataclass(slots=True)
-class Rejection(Exception):  # noqa: N818 - raised while a record is prepared, kept as a value after
+class Rejection(Exception):
     """Why a record was not delivered; goes into the rejects file as it stands."""
 
     kind: Reason
@@ -190,9 +190,9 @@ class Outcome:
     """The vendor's id of what was written, kept in the ledger."""
     rejection: Rejection | None = None
     hangs_on: str | None = None
-    """The vendor's id of the record that it hangs on; kept (hashed) as the ledger row's identity."""
+    """The vendor's id of what it hangs on; kept (hashed) as the ledger row's identity."""
     undoes: str | None = None
-    """The vendor's id of a record: what other keys hung on it is gone, and the ledger forgets it."""
+    """The vendor's id of a record: what other keys hung on it is gone; the ledger forgets it."""
 
     @classmethod
     def rejected(

@@ -57,7 +57,8 @@ class HTTPPlugin(PluginBase):
         self.append_builtin_config(schema)
         given = _read(config)
         if parse_env_config:
-            given |= validation.from_environment(schema, self._env_var_prefix)
+            prefix = f"{self.name.upper().replace('-', '_')}_"
+            given |= validation.from_environment(schema, prefix)
         # Before anything can be logged about them.
         for name, definition in schema["properties"].items():
             if validation.is_secret(definition) and given.get(name) is not None:

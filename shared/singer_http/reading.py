@@ -1,4 +1,4 @@
-"""Singer messages from a stream of bytes: one clear line for what is not one, never the line itself."""
+"""Singer messages from bytes: one clear line for what is not one, never the line itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class LineReader(GenericSingerReader[bytes]):
                 "writing to the tap's standard output?"
             ) from None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            raise StopRun(f"Line {self.number} of the input is not a Singer message: it has no type.")
+            raise StopRun(
+                f"Line {self.number} of the input is not a Singer message: it has no type."
+            )
         return message
 
     @override
@@ -67,8 +69,8 @@ class LineReader(GenericSingerReader[bytes]):
             callback = callbacks.get(kind)
             if callback is None:
                 raise StopRun(
-                    f"Line {self.number} of the input is of the unknown type {kind!r}: Singer knows "
-                    f"{', '.join(callbacks)}."
+                    f"Line {self.number} of the input is of the unknown type {kind!r}: Singer "
+                    f"knows {', '.join(callbacks)}."
                 )
             callback(message)
             counts[kind] = counts.get(kind, 0) + 1

@@ -214,9 +214,7 @@ class Rejects:
             msgspec.json.encode(message),
         )  # fmt: skip
 
-    def put_pending(
-        self, *, source: str, stream: str, key: str, line: bytes, at: float
-    ) -> None:
+    def put_pending(self, *, source: str, stream: str, key: str, line: bytes, at: float) -> None:
         """Take in a record that a dead run left pending, unless a reject is newer."""
         self._insert(source, stream, key, 0, PENDING, at, line)
 

@@ -55,7 +55,7 @@ def render(report: Report, summary: Summary, rate_limit: str) -> str:
         _streams(report),
         _examples(report),
         _rate(report, rate_limit),
-        _rejects(summary),
+        _rejects(summary, would="would be " if report.dry_run else ""),
         _again(report, summary),
     ]
     return Template(template).substitute(
@@ -129,7 +129,7 @@ def _examples(report: Report) -> str:
             if example["id"]:
                 title += f" (id {example['id']})"
             table = f'<table class="words">{_row("th", head)}{rows}</table>' if rows else ""
-            parts.append(f"<details><summary>{text(title)}</summary>{table}</details>")
+            parts.append(f"<details open><summary>{text(title)}</summary>{table}</details>")
     return "<h2>Examples of what would go out</h2>" + "".join(parts) if parts else ""
 
 
@@ -151,10 +151,10 @@ def _rate(report: Report, rate_limit: str) -> str:
     return f'<h2>{title}</h2>{pictures.rate(report.timeline, shortest)}<p class="soft">{words}</p>'
 
 
-def _rejects(summary: Summary) -> str:
+def _rejects(summary: Summary, *, would: str) -> str:
     if not summary.total:
-        return "<h2>Rejects</h2><p>Nothing is outstanding.</p>"
-    parts = [f"<h2>Rejects: {summary.total:,} outstanding, by reason</h2>"]
+        return f"<h2>Rejects</h2><p>Nothing {would or 'is '}outstanding.</p>"
+    parts = [f"<h2>Rejects: {summary.total:,} {would}outstanding, by reason</h2>"]
     parts.append(
         '<p class="soft">Values are masked: a letter stands as a, a digit as 9. The line is that '
         "of the rejects file, which holds the records as they came.</p>"

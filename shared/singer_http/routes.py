@@ -124,7 +124,9 @@ class Routes:
             source, schema = message["stream"], message["schema"]
             properties = schema["properties"]
         except (KeyError, TypeError):
-            raise StopRun("A SCHEMA message needs a stream, and a schema with properties.") from None
+            raise StopRun(
+                "A SCHEMA message needs a stream, and a schema with properties."
+            ) from None
         keys = message.get("key_properties") or []
         if not earlier:
             self._came.add(source)
@@ -157,15 +159,17 @@ class Routes:
             )
         if sink_class.once and not target.run.has_ledger:
             raise ConfigError(
-                f"{sink_class.stream} are sent once and only once, which needs a ledger: ledger_url "
-                "must not be 'none'."
+                f"{sink_class.stream} are sent once and only once, which needs a ledger: "
+                "ledger_url must not be 'none'."
             )
         schema = mapping.transformed_schema
         properties: Mapping[str, Any] = schema["properties"]
         keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
         scope = self._scope(sink_class, source, keys)
         sink = sink_class(target, properties, keys)
-        intake = Intake(sink, schema, self._salt(sink), validate=config.get("validate_records", True))
+        intake = Intake(
+            sink, schema, self._salt(sink), validate=config.get("validate_records", True)
+        )
         delivery = Delivery(target.run, intake, source, scope)
         hangs = set(sink_class.after) & {sink.stream for sink in target.sinks}
         spool = tempfile.TemporaryFile(dir=target.work_dir) if hangs else None  # noqa: SIM115
@@ -219,14 +223,14 @@ class Routes:
         known = ledger.scope(*place)
         if known and known.source != source and config.get("source") != source:
             raise ConfigError(
-                f"{sink.stream}: sync {config['sync']!r} was fed by the stream {known.source!r} until "
-                f"now, not by {source!r}: give this pipeline a name of its own with the setting "
-                f"sync, or set source to {source!r} if the stream was renamed."
+                f"{sink.stream}: sync {config['sync']!r} was fed by the stream {known.source!r} "
+                f"until now, not by {source!r}: give this pipeline a name of its own with the "
+                f"setting sync, or set source to {source!r} if the stream was renamed."
             )
         if known and known.known and known.keys != keys:
             raise ConfigError(
-                f"{sink.stream}: its records were known by {', '.join(known.keys)} until now, not by "
-                f"{', '.join(keys)}: set keys to the old columns, or a new name for sync."
+                f"{sink.stream}: its records were known by {', '.join(known.keys)} until now, not "
+                f"by {', '.join(keys)}: set keys to the old columns, or a new name for sync."
             )
         return ledger.open_scope(
             *place, source=source, keys=keys, schema_message=target.message_reader.line.rstrip()
@@ -353,8 +357,7 @@ class Routes:
 
     def _remove_missing(self, delivery: Delivery) -> None:
         mirror = self.target.run.mirror
-        assert mirror is not None
-        if delivery.source not in self._came:
+        if mirror is None or delivery.source not in self._came:
             return
         doubt = mirror.doubt(delivery.source, delivery.sink.stream)
         if doubt:
@@ -376,5 +379,3 @@ def _without_rejection(line: bytes) -> bytes:
     message = msgspec.json.decode(line)
     message.pop("rejection", None)
     return bytes(msgspec.json.encode(message))
-
-

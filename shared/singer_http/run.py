@@ -250,5 +250,3 @@ def busy(sync: str, held: object) -> ConfigError:
         f"Another run of sync {sync!r} is under way (it holds {held}): wait for it to end, or give "
         "this pipeline a name of its own with the setting sync."
     )
-
-

@@ -13,6 +13,7 @@ Its methods `deliver`, `find`, `create`, ... are called from several threads at 
 from __future__ import annotations
 
 import abc
+import contextlib
 import datetime
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -71,10 +72,14 @@ class HTTPSink(abc.ABC):
     """Operations on one found record go in one call, in order."""
     examples: ClassVar[int] = 3
     """What a dry run prints of each kind of operation, at most."""
+    supposed: ClassVar[tuple[str, ...]] = ()
+    """Columns that records need and `--check`, which sees none, supposes that they have."""
     revision: ClassVar[str] = "1"
     """Goes into the digest: raise it when the same body comes to mean something else."""
 
-    def __init__(self, target: HTTPTarget, properties: Mapping[str, Any], keys: Sequence[str]) -> None:
+    def __init__(
+        self, target: HTTPTarget, properties: Mapping[str, Any], keys: Sequence[str]
+    ) -> None:
         """Resolve the columns.
 
         Args:
@@ -121,8 +126,8 @@ class HTTPSink(abc.ABC):
         treatment = self.config["unknown_fields"]
         if treatment == "error":
             raise ConfigError(
-                f"{self.stream}: the columns {names} are no field of the vendor, no custom field of "
-                "the account and no key: drop them, or set `unknown_fields` to warn or send."
+                f"{self.stream}: the columns {names} are no field of the vendor, no custom field "
+                "of the account and no key: drop them, or set `unknown_fields` to warn or send."
             )
         if treatment == "warn":
             self.logger.warning(
@@ -292,8 +297,11 @@ class HTTPSink(abc.ABC):
 
     def describe(self, op: Operation) -> str:
         """What would be sent, for a dry run: long texts and what is personal cut short."""
-        shown = {n: f.masked(v) if n in self.personal else f.shortened(v) for n, v in op.body.items()}
-        return ", ".join([*([f"id {op.handle}"] if op.handle else []), *map("=".join, shown.items())])
+        shown = [
+            f"{name}={f.masked(value) if name in self.personal else f.shortened(value)}"
+            for name, value in op.body.items()
+        ]
+        return ", ".join([*([f"id {op.handle}"] if op.handle else []), *shown])
 
     def current(self, op: Operation) -> JSON | None:
         """The vendor's record under `op.handle`, in the form of `op.body`; for a dry run.
@@ -304,7 +312,7 @@ class HTTPSink(abc.ABC):
         return None
 
     def undo(self, op: Operation) -> None:  # noqa: B027 - only some need it
-        """Prepare the removal of what a ledger row stands for (`mirror`): body, from `op.handle`."""
+        """Prepare the removal of what a ledger row stands for (`mirror`), from `op.handle`."""
 
     def refresh(self, op: Operation) -> None:  # noqa: B027 - only some keep something
         """What was read from the vendor may have changed: `find` must ask again."""
@@ -346,10 +354,8 @@ class RecordSink(HTTPSink):
         """Create, update or delete one record."""
         (op,) = ops
         if op.delete:
-            try:
+            with contextlib.suppress(NotFound):
                 self.delete(op)
-            except NotFound:
-                pass
             return [Outcome(Kind.DELETED)]
         if op.handle is None:
             return [Outcome(Kind.CREATED, self.create(op))]

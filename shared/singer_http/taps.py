@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -33,7 +34,16 @@ class HTTPTap(HTTPPlugin, Tap):
     """The streams, each made once."""
 
     _signal: int | None = None
-    _busy = False
+    _busy = 0
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Keep signals out of the writer.
+
+        Raises:
+            ConfigError: a setting is missing or wrong.
+        """
+        super().__init__(**kwargs)
+        self.message_writer.guard = self.uninterrupted  # type: ignore[attr-defined]
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
@@ -55,12 +65,12 @@ class HTTPTap(HTTPPlugin, Tap):
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
         """Let a signal wait until records and bookmarks fit together."""
-        self._busy = True
+        self._busy += 1
         try:
             yield
         finally:
-            self._busy = False
-        if self._signal is not None:
+            self._busy -= 1
+        if self._signal is not None and not self._busy:
             self._end(self._signal)
 
     @override
@@ -74,8 +84,10 @@ class HTTPTap(HTTPPlugin, Tap):
     def _end(self, signum: int) -> None:
         """Write where things stand, and end."""
         if "client" in self.__dict__:
-            self.client.stop()
-        if not self._busy and getattr(self, "_state_writer", None) and self.state:
+            # In a thread: the main one may hold the very lock that this takes.
+            threading.Thread(target=self.client.stop, daemon=True).start()
+        self._signal = None
+        if not self._busy and hasattr(self, "state_writer") and self.state:
             self.state_writer.write_state(self.state)
         raise Interrupted(signum)
 

@@ -1,4 +1,4 @@
-"""The target: Singer messages in; streams find their sinks, records their delivery, runs their end."""
+"""The target: Singer messages in; streams find their sinks, and a run its end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class HTTPTarget(HTTPPlugin, Target):
     sinks: ClassVar[tuple[type[HTTPSink], ...]]
     """One for each stream, in the order in which they are delivered."""
     account_by_key: ClassVar[bool] = False
-    """The account's default is made of the key: a key that the ledger has not seen stops the run."""
+    """The account's default is made of the key: one that the ledger has not seen stops the run."""
 
     message_reader_class = LineReader
     message_reader: LineReader
@@ -114,8 +114,8 @@ class HTTPTarget(HTTPPlugin, Target):
             run.close()
             raise ConfigError(
                 "The ledger has not seen this key, but another one: set account to "
-                f"{' or '.join(others)} if the key was renewed, or to a new name if this is another "
-                "account. Nothing was sent."
+                f"{' or '.join(others)} if the key was renewed, or to a new name if this is "
+                "another account. Nothing was sent."
             )
         run.ledger.confirm_account(self.name, credential, self.account)
 
@@ -280,7 +280,7 @@ class HTTPTarget(HTTPPlugin, Target):
             run.rejects.write(self.routes.schemas)
             run.ledger.commit()
         except StopRun as error:
-            self.logger.error("%s", error)  # noqa: TRY400 - one line
+            self.logger.error("%s", error)
         finally:
             if self.report.streams:
                 self._write_page(run)
@@ -343,12 +343,10 @@ def read_batch(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for path in message.get("manifest", ()):
         head, tail = StorageTarget.split_url(path)
         try:
-            with StorageTarget.from_url(head).open(tail, mode="rb") as raw:
-                opened = gzip.open(raw) if encoding.get("compression") == "gzip" else raw
-                for line in opened:
-                    if line.strip():
-                        yield msgspec.json.decode(line)
+            with (
+                StorageTarget.from_url(head).open(tail, mode="rb") as raw,
+                gzip.open(raw) if encoding.get("compression") == "gzip" else raw as lines,
+            ):
+                yield from (msgspec.json.decode(line) for line in lines if line.strip())
         except (OSError, msgspec.DecodeError) as error:
             raise StopRun(f"The BATCH file {path} cannot be read: {error}") from None
-
-

@@ -27,6 +27,7 @@ from urllib3.exceptions import (
 from urllib3.exceptions import ProxyError as PoolProxyError
 from urllib3.exceptions import SSLError as PoolSSLError
 
+from singer_http import redaction
 from singer_http.addresses import is_loopback, require_safe_url
 from singer_http.errors import ConfigError, Misdirected, SingerHTTPError, one_line
 
@@ -229,6 +230,8 @@ class Transport:
         if verify is not True and not Path(verify).exists():
             message = f"The CA bundle {verify!r} of the environment does not exist"
             raise ConfigError(message)
+        for proxy in found["proxies"].values():
+            redaction.add(urlsplit(proxy).password)
         loopback = is_loopback(urlsplit(url).hostname or "")
         return {"proxies": {} if loopback else dict(found["proxies"]), "verify": verify}
 

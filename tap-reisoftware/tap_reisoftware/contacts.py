@@ -97,7 +97,8 @@ class Contacts(HTTPStream):
     @override
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
         children = cast("list[Appointments]", self.child_streams)
-        readers = [stream for stream in (self, *children) if stream.selected]
+        both: list[Contacts | Appointments] = [self, *children]
+        readers = [stream for stream in both if stream.selected]
         needs = [reader.since for reader in readers]
         since = None if None in needs else min(need for need in needs if need is not None)
         self._newest = 0

@@ -41,7 +41,7 @@ _NEGATIVE = re.compile(
 _BAD_KEY = re.compile(
     r"\b(invalid|wrong|bad|incorrect|unknown|missing|expired|revoked|no)\W+(\w+\W+){0,2}"
     r"(key|token|credentials?)\b(?! *[\"'\w])"
-    r"|\b(api|secret)[ _-]?key\W+(\w+\W+){0,2}"
+    r"|(\b(api|secret)[ _-]?|^\W*(error\W+)?(the )?)key\W+(\w+\W+){0,2}"
     r"(invalid|wrong|incorrect|unknown|missing|expired|revoked|required|not)\b"
     r"|^\W*(error\W+)?(un-?authori[sz]ed|not authori[sz]ed|forbidden|access denied)"
     r"(\W+(access|request))?\W*$",
@@ -81,7 +81,8 @@ def says_no(data: Any) -> bool:
     statuses = [_word(members[name]) for name in STATUS_NAMES if name in members]
     if statuses:
         return any(word in NO or re.fullmatch(r"[45]\d\d", word) for word in statuses)
-    return not any(name in members for name in ID_NAMES) and says_no(members.get("message", 0) or 0)
+    words = members.get("message")
+    return isinstance(words, str) and identifier(data) is None and says_no(words)
 
 
 def says_yes(data: Any) -> bool:

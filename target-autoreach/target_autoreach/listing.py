@@ -1,4 +1,4 @@
-"""Reading AutoReach's lists, whose paging is not documented: `meta.total` says when all is there."""
+"""Reading AutoReach's lists, whose paging is not documented: `meta.total` says when to end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
 from singer_http.errors import StopRun
 from singer_http.operations import JSON, invalid
 

@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import orjson
+from typing_extensions import override
+
 from singer_http import fields as f
 from singer_http.addresses import segment
 from singer_http.errors import Refused, reason_of
 from singer_http.operations import JSON, Effect, Kind, Operation, Outcome, invalid
 from singer_http.sinks import MIRROR, UPSERT, BatchSink, HTTPSink, RecordSink
-from typing_extensions import override
-
 from target_autoreach.listing import MemberIndex, first_page, read_all
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from singer_http.auth import ClientCredentials
-from singer_http.settings import target_settings
-from singer_http.target import HTTPTarget
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from singer_http.auth import ClientCredentials
+from singer_http.settings import target_settings
+from singer_http.target import HTTPTarget
 from target_autoreach.sinks import Members, People
 
 
@@ -51,8 +51,8 @@ class TargetAutoReach(HTTPTarget):
             default="object",
             allowed_values=["object", "list", "flat"],
             description=(
-                'How custom fields are sent, which AutoReach does not document: object {"key": value}, '
-                'list [{"key", "value"}], or flat beside the other fields.'
+                "How custom fields are sent, which AutoReach does not document: object "
+                '{"key": value}, list [{"key", "value"}], or flat beside the other fields.'
             ),
         ),
         th.Property(

@@ -30,6 +30,7 @@ class Contacts(BatchSink):
     """Contacts of a list, known by their email; they cannot be read back."""
 
     stream = "contacts"
+    supposed = ("list_id",)
     modes = (UPSERT, CREATE)
     fields = ("email", "first_name", "last_name")
     identities = (("email",),)

@@ -1,0 +1,1 @@
+"""What `make` carries out on the project itself."""
