@@ -110,7 +110,7 @@ class Ledger:
 
     def _prepare(self) -> None:
         metadata.create_all(self._connection)
-        values: dict[str, str] = dict(self._execute(sa.select(meta))
+        values: dict[str, str] = dict(self._execute(sa.select(meta)).all())
         if not values:
             values = {"version": str(VERSION), "salt": secrets.token_hex(16)}
             self._execute(
