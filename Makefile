@@ -8,6 +8,10 @@ UNIMPORTED := --per-rule-ignores 'DEP002=httptools|uvloop'
 PYTHON := .venv/bin/python
 MELTANO := .tools/meltano/bin/meltano
 
+# Hundreds of processes start in a run of the tests: what they import is compiled once.
+export UV_COMPILE_BYTECODE := 1
+export PYTHONDONTWRITEBYTECODE :=
+
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 

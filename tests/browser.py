@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 NAMES = (
     "chromium",
@@ -70,6 +71,7 @@ def note_taker() -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
     class Note(socketserver.StreamRequestHandler):
+        @override
         def handle(self) -> None:
             line = self.rfile.readline().decode(errors="replace").strip()
             if line and not OWN.search(line):

@@ -61,7 +61,7 @@ schemas = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 @given(
     properties=st.dictionaries(names, schemas, max_size=3),
     more=st.booleans(),

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -45,7 +44,12 @@ def test_an_empty_meltano_project_takes_them_and_runs_one(sandbox: Sandbox, tmp_
     subprocess.run(["make", "--silent", "meltano"], cwd=ROOT, check=True)
     project = tmp_path / "project"
     project.mkdir()
-    (project / "meltano.yml").write_text("version: 1\nproject_id: empty\n")
+    (project / "meltano.yml").write_text("project_id: empty\n")
+
+    settings = {
+        f"TARGET_AUTOREACH_{setting.upper()}": str(value)
+        for setting, value in sandbox.settings("target-autoreach").items()
+    }
 
     def meltano(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -56,6 +60,7 @@ def test_an_empty_meltano_project_takes_them_and_runs_one(sandbox: Sandbox, tmp_
                 "SINGER_PLUGINS": str(ROOT),
                 "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "MELTANO_PROJECT_ROOT": str(project),
+                **settings,
             },
             input=stdin,
             capture_output=True,
@@ -73,17 +78,11 @@ def test_an_empty_meltano_project_takes_them_and_runs_one(sandbox: Sandbox, tmp_
     assert added == set(reference.plugins())
 
     meltano("install", "target-autoreach")
-    for setting, value in sandbox.settings("target-autoreach").items():
-        meltano("config", "set", "target-autoreach", setting, _text(value))
     messages = [schema("people", ("id", "email")), record("people", id="1", email="a@b.org")]
     lines = "".join(json.dumps(message) + "\n" for message in messages)
     meltano("invoke", "target-autoreach", stdin=lines)
     assert len(sandbox.state("autoreach")["people"]) == 1
     assert (project / ".singer-http" / "target-autoreach.report.html").exists()
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 @pytest.fixture

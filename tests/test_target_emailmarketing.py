@@ -59,6 +59,10 @@ def posts(sandbox: Sandbox) -> list[JSON]:
     return [r for r in sandbox.requests("kasplo") if r["method"] == "POST"]
 
 
+def answered(sandbox: Sandbox, answer: JSON) -> None:
+    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
+
+
 def reasons(rejects: list[JSON]) -> dict[str, tuple[str, str]]:
     """Email -> kind and reason."""
     return {
@@ -111,8 +115,7 @@ def test_results_are_matched_by_email_and_never_by_position(
 def test_the_same_email_in_valid_and_invalid_is_accepted(kasplo: Plugin, sandbox: Sandbox) -> None:
     twin = {"email": "A@example.com", "string": "Contact already exists in request, not unique"}
     data = {"valid_contacts": [{"email": "a@example.com"}], "invalid_contacts": [twin]}
-    answer = {"status": 202, "data": data}
-    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
+    answered(sandbox, {"status": 202, "data": data})
     result = kasplo.run([SCHEMA, contact("a@example.com")])
     assert result.counts("contacts") == {"received": 1, "upserted": 1}
 
@@ -120,8 +123,7 @@ def test_the_same_email_in_valid_and_invalid_is_accepted(kasplo: Plugin, sandbox
 def test_the_reason_may_stand_under_several_names(kasplo: Plugin, sandbox: Sandbox) -> None:
     names = ("string", "reason", "message", "error")
     invalid = [{"email": f"{name}@x.yz", name: f"Too odd: {name}"} for name in names]
-    answer = {"data": {"invalid_contacts": invalid}}
-    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
+    answered(sandbox, {"data": {"invalid_contacts": invalid}})
     result = kasplo.run([SCHEMA, *(contact(f"{name}@x.yz") for name in names)])
     assert reasons(result.rejects) == {
         f"{name}@x.yz": ("refused", f"Too odd: {name}") for name in names
@@ -131,8 +133,7 @@ def test_the_reason_may_stand_under_several_names(kasplo: Plugin, sandbox: Sandb
 def test_a_contact_that_the_answer_does_not_mention_is_no_success(
     kasplo: Plugin, sandbox: Sandbox
 ) -> None:
-    answer = {"status": 202, "data": {"valid_contacts": [], "invalid_contacts": []}}
-    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
+    answered(sandbox, {"status": 202, "data": {"valid_contacts": [], "invalid_contacts": []}})
     result = kasplo.run([SCHEMA, contact("a@example.com")])
     assert "neither" in reasons(result.rejects)["a@example.com"][1]
     result = kasplo.run([SCHEMA, contact("a@example.com")])

@@ -287,7 +287,7 @@ class Delivery:
 
     def _conflict(self, op: Operation) -> Rejection | None:
         """Another key of this sync that has the same vendor identity."""
-        owner = self.ledger.owner(self.scope.id, identity=self.settlement.identity(op))
+        owner = self.ledger.owner_of_identity(self.scope.id, self.ledger.hashed(op.identities[0]))
         return self._belongs(op, owner, "has the same identity at the vendor")
 
     def _belongs(self, op: Operation, owner: Row | None, why: str) -> Rejection | None:
@@ -312,7 +312,7 @@ class Delivery:
             self._finish(op, Outcome.rejected(Reason.REFUSED, reason))
             return
         if op.handle is not None and self.sink.may_create:
-            owner = self.ledger.owner(self.scope.id, handle=op.handle)
+            owner = self.ledger.owner_of_handle(self.scope.id, op.handle)
             if rejection := self._belongs(op, owner, f"is already {op.handle} at the vendor"):
                 self._finish(op, Outcome(Kind.REJECTED, rejection=rejection))
                 return

@@ -185,6 +185,8 @@ def parse_date_time(value: Any) -> datetime.datetime | None:
     if not isinstance(value, str):
         return None
     try:
+        if value.endswith("Z"):
+            return datetime.datetime.fromisoformat(value)
         try:
             moment = datetime.datetime.fromisoformat(value)
         except ValueError:

@@ -274,18 +274,20 @@ class Ledger:
         found = self._execute(self._by_key, {"scope": scope, "some": _json(keys)})
         return {row[0]: Row(*row) for row in found}
 
-    def owner(self, scope: int, *, identity: str | None = None, handle: str | None = None) -> (
-        Row | None
-    ):  # fmt: skip
-        """The row that holds a (hashed) identity, or a vendor's id."""
+    def owner_of_identity(self, scope: int, identity: str) -> Row | None:
+        """The row that holds a (hashed) identity."""
+        return self._one(scope, delivered.c.identity == identity)
+
+    def owner_of_handle(self, scope: int, handle: str) -> Row | None:
+        """The row that stands for what the vendor calls by this id."""
+        # The second condition is the index's own, in the words that let it be used.
+        found = self._one(scope, (delivered.c.handle == handle) & sa.text("handle <> '='"))
+        return found or self._one(scope, (delivered.c.key == handle) & (delivered.c.handle == SAME))
+
+    def _one(self, scope: int, condition: sa.ColumnElement[bool]) -> Row | None:
         self._apply()
-        column, value = (
-            (delivered.c.identity, identity)
-            if identity is not None
-            else (delivered.c.handle, handle)
-        )
         found = self._execute(
-            sa.select(*ROW).where((delivered.c.scope == scope) & (column == value)).limit(1)
+            sa.select(*ROW).where((delivered.c.scope == scope) & condition).limit(1)
         ).first()
         return Row(*found) if found else None
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from singer_http.operations import Effect
+from singer_http.operations import SAME, Effect
 
 VERSION = 1
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
@@ -76,8 +76,8 @@ by_handle = sa.Index(
     "singer_http_by_handle",
     delivered.c.scope,
     delivered.c.handle,
-    sqlite_where=delivered.c.handle.is_not(None),
-    postgresql_where=delivered.c.handle.is_not(None),
+    sqlite_where=delivered.c.handle != SAME,
+    postgresql_where=delivered.c.handle != SAME,
 )
 
 pending = sa.Table(

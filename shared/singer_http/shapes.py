@@ -39,19 +39,19 @@ class Shape:
         self._open = bool(schema.get("additionalProperties"))
         self._keep: set[str] = set()
         self._deselected: set[str] = set()
-        self._nested: dict[str, Shape] = {}
+        self._nested: dict[tuple[str, type], Shape] = {}
         for name, definition in schema.get("properties", {}).items():
             crumb = (*breadcrumb, "properties", name)
             if not mask[crumb]:
                 self._deselected.add(name)
                 continue
             self._keep.add(name)
-            items = definition.get("items")
-            inner = items if isinstance(items, dict) else definition
-            if inner.get("properties"):
-                shape = Shape(inner, mask, crumb, self.unknown, f"{path}{name}.")
-                if not shape.keeps_all:
-                    self._nested[name] = shape
+            # As in the SDK, a value of another kind than the schema's is left alone.
+            for kind, inner in ((dict, definition), (list, definition.get("items"))):
+                if isinstance(inner, dict) and inner.get("properties"):
+                    shape = Shape(inner, mask, crumb, self.unknown, f"{path}{name}.")
+                    if not shape.keeps_all:
+                        self._nested[name, kind] = shape
 
     @property
     def keeps_all(self) -> bool:
@@ -65,8 +65,8 @@ class Shape:
         out: dict[str, Any] = {}
         for name, value in record.items():
             if name in self._keep:
-                shape = self._nested.get(name)
-                out[name] = shape._cut_value(value) if shape and value else value
+                shape = self._nested.get((name, type(value)))
+                out[name] = shape._cut_value(value) if shape else value
             elif name not in self._deselected:
                 if self._open:
                     out[name] = value
@@ -75,8 +75,6 @@ class Shape:
         return out
 
     def _cut_value(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return self.cut(value)
         if isinstance(value, list):
             return [self.cut(item) if isinstance(item, dict) else item for item in value]
-        return value
+        return self.cut(value)

@@ -73,7 +73,7 @@ class HTTPSink(abc.ABC):
     examples: ClassVar[int] = 3
     """What a dry run prints of each kind of operation, at most."""
     supposed: ClassVar[tuple[str, ...]] = ()
-    """Columns that records need and `--check`, which sees none, supposes that they have."""
+    """Columns that `--check`, which sees no record, supposes that they have."""
     revision: ClassVar[str] = "1"
     """Goes into the digest: raise it when the same body comes to mean something else."""
 
@@ -304,11 +304,7 @@ class HTTPSink(abc.ABC):
         return ", ".join([*([f"id {op.handle}"] if op.handle else []), *shown])
 
     def current(self, op: Operation) -> JSON | None:
-        """The vendor's record under `op.handle`, in the form of `op.body`; for a dry run.
-
-        Returns:
-            `None` if it cannot be read.
-        """
+        """The vendor's record `op.handle` in the form of `op.body`; `None` if it cannot be read."""
         return None
 
     def undo(self, op: Operation) -> None:  # noqa: B027 - only some need it
