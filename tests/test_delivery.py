@@ -376,6 +376,13 @@ def test_another_key_stops_the_run(people: Plugin) -> None:
     assert "keys" in result.error
 
 
+def test_the_report_says_why_a_run_stopped_before_its_first_record(people: Plugin) -> None:
+    result = people.run([schema("nobody", COLUMNS)])
+    assert result.exit_code == 1
+    assert result.report["outcome"] == "stopped"
+    assert "nobody" in result.report["error"]
+
+
 def test_two_syncs_share_nothing(people: Plugin) -> None:
     people.run([SCHEMA, person(1)])
     result = people.run([SCHEMA, person(1)], sync="second")

@@ -200,6 +200,69 @@ def test_what_changes_while_the_changes_are_read_is_read_too(
     assert set(numbers(done.records("contacts"))) == {*range(1, 251), 777, 1000}
 
 
+@pytest.mark.parametrize("same_ms", [1, 7, 900, 3000])
+def test_a_long_list_is_read_from_both_ends(
+    sandbox: Sandbox, tap: Tap, contacts: JSON, same_ms: int
+) -> None:
+    sandbox.fill("rei", contacts=3000, same_ms=same_ms)
+    change(sandbox, *range(1, 3000, 17))
+    done = tap.read(catalog=contacts)
+    assert sorted(numbers(done.records("contacts"))) == list(range(1, 3001))
+    assert "not certain" not in done.stderr
+    assert sandbox.counts()["max_in_flight"]["rei"] == 2
+    assert pages(sandbox) <= 34 or same_ms == 3000
+    again = tap.read(catalog=contacts, state=done.state)
+    assert len(again.records("contacts")) == 1
+
+
+@pytest.mark.parametrize("quirk", ["unsorted", "stuck"])
+def test_both_ends_are_not_trusted_blindly(
+    sandbox: Sandbox, tap: Tap, contacts: JSON, quirk: str
+) -> None:
+    sandbox.fill("rei", contacts=3000)
+    change(sandbox, 1500)
+    sandbox.options("rei", date_updated_cursor=quirk)
+    done = tap.read(catalog=contacts)
+    assert set(numbers(done.records("contacts"))) == set(range(1, 3001))
+    assert "not certain" in done.stderr
+
+
+def test_what_changes_while_both_ends_are_read_is_not_missed(
+    sandbox: Sandbox, tap: Tap, contacts: JSON
+) -> None:
+    sandbox.fill("rei", contacts=3000)
+    sandbox.fault(vendor="rei", path="contacts/$", hold="page", after=9)
+    process = tap.start(catalog=contacts)
+    sandbox.wait_held("page")
+    change(sandbox, 3, 1500, 2990, at=time.time_ns() // 1_000_000, city="Moved")
+    sandbox.put_state("rei", {"contacts": [{"id": contact(3001), "email": "new@example.com"}]})
+    sandbox.remove("rei", "contacts", contact(1400))
+    sandbox.release("page")
+    done = tap.finish(process)
+    assert "not certain" not in done.stderr
+    assert {*range(1, 3002)} - set(numbers(done.records("contacts"))) <= {1400}
+    moved = numbers([row for row in done.records("contacts") if row["city"] == "Moved"])
+    assert set(moved) == {3, 1500, 2990}
+
+
+def test_an_interrupted_run_from_both_ends_goes_on(
+    sandbox: Sandbox, tap: Tap, contacts: JSON
+) -> None:
+    sandbox.fill("rei", contacts=3000)
+    change(sandbox, 1, 2)
+    sandbox.fault(vendor="rei", path="contacts/$", hold="page", after=11, times=None)
+    process = tap.start(catalog=contacts)
+    sandbox.wait_held("page", 2)
+    time.sleep(0.3)
+    process.terminate()
+    done = tap.finish(process)
+    sandbox.clear_faults()
+    rest = tap.read(catalog=contacts, state=done.state)
+    both = set(numbers(done.records("contacts"))) | set(numbers(rest.records("contacts")))
+    assert both == set(range(1, 3001))
+    assert len(rest.records("contacts")) < 2700
+
+
 def test_an_interrupted_run_goes_on_where_it_was(
     sandbox: Sandbox, tap: Tap, contacts: JSON
 ) -> None:

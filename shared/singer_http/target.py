@@ -257,9 +257,12 @@ class HTTPTarget(HTTPPlugin, Target):
         run = self.__dict__.get("run")
         if run is not None:
             self._settle_and_close(run)
-        if self.report.streams and "work_dir" in self.__dict__:
-            self.report.write(self.work_dir / f"{self._stem}.report.json")
-            print(self.report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
+            try:
+                self.report.write(self.work_dir / f"{self._stem}.report.json")
+            except OSError as problem:
+                self.logger.warning("The report could not be written: %s", problem.strerror)
+            if self.report.streams:
+                print(self.report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
 
     def _write_page(self, run: Run) -> None:
         from singer_http import report_page  # noqa: PLC0415 - `--about` starts without it

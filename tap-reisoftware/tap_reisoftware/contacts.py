@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SETTLED = 30_000
 """Milliseconds after which a change is certain to be in the list. Later ones are read again."""
 
+LONG = 20
+"""Pages from which on a list is read from both its ends."""
+
 CLOCKS_APART = 600_000
 """Milliseconds that our clock may be ahead, where the vendor does not tell the time."""
 
@@ -46,6 +49,8 @@ class Contacts(HTTPStream):
 
     _settled: int | None = None
     _resumable = False
+    _newest = 0
+    _late = 0
 
     @property
     def page_size(self) -> int:
@@ -105,7 +110,7 @@ class Contacts(HTTPStream):
         if since is not None:
             good = yield from self._newest_first(since)
         elif self.since is None:
-            good = yield from self._oldest_first()
+            good = yield from self._all()
         else:
             good = False  # all are needed for their appointments
         if not good:
@@ -113,22 +118,51 @@ class Contacts(HTTPStream):
         for reader in readers:
             reader.remember(self._newest)
 
-    def _oldest_first(self) -> Generator[list[Record], None, bool]:
-        """Everything; each page takes the bookmark along."""
-        walk = Walk(self, "date_updated", "asc")
-        self._resumable = True
-        yield from self._walk(walk)
-        self._resumable = False
-        return self._trusted(walk.good and walk.complete)
+    def _all(self) -> Generator[list[Record], None, bool]:
+        """Everything, from the oldest change on; the bookmark comes along.
 
-    def _newest_first(self, since: int) -> Generator[list[Record], None, bool]:
+        A long list is read from its newest end too until the two walks meet: with a cursor, pages
+        of one walk cannot be fetched side by side.
+        """
+        up, down = (Walk(self, "date_updated", order) for order in ("asc", "desc"))
+        climbing, falling = up.pages(), down.pages()
+        got = 0
+        for rows in climbing:
+            fresh = [row for row in rows if not down.met(row)]
+            got += len(fresh)
+            self._resumable = True
+            yield fresh
+            self._resumable = False
+            if down.pages_read and (not fresh or up.edge > down.edge):
+                break  # they have met
+            if (up.total or 0) >= LONG * self.page_size and self.config["concurrency"] > 1:
+                fresh = [row for row in next(falling, []) if not up.met(row)]
+                got += len(fresh)
+                yield fresh
+                if not fresh or not down.good:
+                    break
+        self._newest = max(up.newest, down.newest)
+        if not down.pages_read:
+            return self._trusted(up.good and up.complete)
+        if not (up.good and down.good):
+            return self._trusted(False)
+        # Contacts that changed meanwhile have gone to the end that was read first.
+        self._late = 0
+        yield from self._newest_first(down.newest + 1, proved=True)
+        return self._trusted(got + self._late >= min(up.least, down.least))
+
+    def _newest_first(
+        self, since: int, *, proved: bool = False
+    ) -> Generator[list[Record], None, bool]:
         """What changed since the bookmark, and then what changed while that was read."""
-        proved = False
         while True:
             walk = Walk(self, "date_updated", "desc", until=since)
-            for rows in self._walk(walk):
-                yield changed(rows, since)
-            proved = walk.good and (proved or walk.complete or walk.proved())
+            for rows in walk.pages():
+                fresh = changed(rows, since)
+                self._late += len(fresh)
+                yield fresh
+            self._newest = max(self._newest, walk.newest)
+            proved = walk.good and (walk.complete or (walk.reached and (proved or walk.proved())))
             if not proved or walk.pages_read <= 1:  # one answer is one moment
                 return self._trusted(proved)
             since = walk.newest + 1
@@ -136,17 +170,14 @@ class Contacts(HTTPStream):
     def _as_added(self) -> Iterator[list[Record]]:
         """Everything, in an order that does not change during the read."""
         walk = Walk(self, "date_added", "asc")
-        yield from self._walk(walk)
+        yield from walk.pages()
+        self._newest = max(self._newest, walk.newest)
         if not walk.complete:
             message = (
                 f"{self.name}: got {walk.got} of {walk.total}: the cursor does not lead on; "
                 "look at page_size and api_url"
             )
             raise Incomplete(message)
-
-    def _walk(self, walk: Walk) -> Iterator[list[Record]]:
-        yield from walk.pages()
-        self._newest = max(self._newest, walk.newest)
 
     def _trusted(self, good: bool) -> bool:
         if not good:

@@ -12,7 +12,7 @@ What is known of the list, and how it is met (vendors' facts in docs/):
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -60,14 +60,22 @@ class Walk:
     """Epoch milliseconds of the latest dateUpdated that was met."""
     got: int = 0
     total: int | None = None
+    least: float = 0
+    """The smallest total that was stated: contacts can be deleted during the walk."""
     in_order: bool = True
     """The values of the sort field have been in order so far."""
     repeated: bool = False
     """The cursor did not move: the same page came again."""
     ended: bool = False
     """The end of the list was reached."""
+    reached: bool = False
+    """What is older than `until` was reached."""
     proof: bool = False
     """The rows stand in another order than that of dateAdded, or a cursor is a dateUpdated."""
+    edge: int = 0
+    """Epoch milliseconds of the dateUpdated that the walk has come to, and"""
+    edge_ids: set[Any] = field(default_factory=set)
+    """the contacts that it has met there."""
     _last: Record | None = None
     _cursor: tuple[Any, Any] = (None, None)
     _telling: int | None = None
@@ -106,6 +114,14 @@ class Walk:
             self.proof = _cursor_is_updated(self.stream.rows(answer), _meta(answer))
         return self.proof
 
+    def met(self, row: Record) -> bool:
+        """Whether the walk has come past a contact, as it is now."""
+        at = milliseconds(row.get("dateUpdated"))
+        if at is None or not self.pages_read or at > self.newest:
+            return False  # newer than all that was met: it changed since
+        past = at > self.edge if self.order == "desc" else at < self.edge
+        return past or (at == self.edge and row.get("id") in self.edge_ids)
+
     def _query(self) -> dict[str, Any]:
         return {"limit": self.stream.page_size, "sortBy": self.sort, "order": self.order}
 
@@ -114,6 +130,7 @@ class Walk:
         rows = self.stream.rows(answer)
         meta = _meta(answer)
         if isinstance(meta.get("total"), int):
+            self.least = meta["total"] if self.total is None else min(self.least, meta["total"])
             self.total = meta["total"]
         if not rows:
             self.ended = True
@@ -131,8 +148,8 @@ class Walk:
         self.proof = self.proof or _cursor_is_updated(rows, meta)
         self.ended = meta.get("nextPage") == ""
         last = milliseconds(rows[-1].get(FIELDS[self.sort]))
-        past = self.until is not None and last is not None and last < self.until
-        if self.ended or past or not self.in_order:
+        self.reached = self.until is not None and last is not None and last < self.until
+        if self.ended or self.reached or not self.in_order:
             return None
         return self._query() | {"startAfter": cursor[0], "startAfterId": cursor[1]}
 
@@ -143,6 +160,11 @@ class Walk:
         added = [milliseconds(row.get("dateAdded")) for row in known]
         self.newest = max(self.newest, *(value or 0 for value in updated))
         if self.sort == "date_updated":
+            if (edge := milliseconds(rows[-1].get("dateUpdated")) or 0) != self.edge:
+                self.edge, self.edge_ids = edge, set()
+            self.edge_ids |= {
+                row.get("id") for row in rows if milliseconds(row.get("dateUpdated")) == edge
+            }
             self.in_order = self.in_order and self._ordered(updated)
             self.proof = self.proof or not self._ordered(added)
             if self.pages_read == 1:
