@@ -63,3 +63,95 @@ select
 from warehouse.owners
 where list_id is not null
 order by updated_at;
+
+
+-- Those who go to the other vendors: the owners of one list, each as of the newest row.
+create view warehouse.chosen as
+select distinct on (owner_id) *
+from warehouse.owners
+where list_id = 1 and deleted_at is null
+order by owner_id, updated_at desc;
+
+create schema to_reisoftware;
+
+create view to_reisoftware.contacts as
+select
+    owner_id,                         -- the key; not sent
+    first_name        as "firstName",
+    last_name         as "lastName",
+    email,
+    phone,
+    property_address  as address1,
+    city,
+    state,
+    'US'              as country,
+    'warehouse'       as source,
+    -- custom fields, by their keys
+    parcel_id,
+    estimated_value,
+    last_sale_date,
+    notes
+from warehouse.chosen;
+
+create view to_reisoftware.contact_tags as
+select
+    email,
+    array_remove(array['owner', case when absentee then 'absentee' end], null) as tags
+from warehouse.chosen
+where email like '%@%';
+
+create view to_reisoftware.contact_campaigns as
+select email, 'Y2I9XM7aO1hncuSOlc9L' as "campaignId"
+from warehouse.chosen
+where email like '%@%' and equity_percent > 70;
+
+create view to_reisoftware.contact_workflows as
+select email, '78559bb3-b920-461e-b010-7b2a2816d2a9' as "workflowId"
+from warehouse.chosen
+where email like '%@%' and absentee;
+
+create schema to_emailmarketing;
+
+create view to_emailmarketing.contacts as
+select
+    email,
+    first_name,
+    last_name,
+    -- custom fields, by their names
+    city,
+    absentee,
+    last_sale_date as last_sale
+from warehouse.chosen
+where email is not null;
+
+create schema to_actionapi;
+
+create view to_actionapi.contacts as
+select
+    owner_id,  -- the key; not sent
+    first_name as "Fname",
+    last_name  as "Lname",
+    email      as "Email",
+    phone      as "Number"
+from warehouse.chosen;
+
+create view to_actionapi.automations as
+select owner_id, 10 as "idAuto", email as "Email"
+from warehouse.chosen
+where email like '%@%';
+
+create view to_actionapi.calls as
+select
+    'call ' || owner_id                                          as message_id,
+    phone                                                        as number,
+    'Hello, this is about the house at ' || property_address || '.' as text
+from warehouse.chosen
+where phone is not null and estimated_value > 1800000;
+
+create view to_actionapi.sms as
+select
+    'sms ' || owner_id                                           as message_id,
+    phone                                                        as number,
+    'Thank you for your call about ' || property_address || '.'  as text
+from warehouse.chosen
+where phone is not null and absentee;

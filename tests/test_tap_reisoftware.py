@@ -206,6 +206,7 @@ def test_a_long_list_is_read_from_both_ends(
 ) -> None:
     sandbox.fill("rei", contacts=3000, same_ms=same_ms)
     change(sandbox, *range(1, 3000, 17))
+    sandbox.options("rei", latency_ms=20)
     done = tap.read(catalog=contacts)
     assert sorted(numbers(done.records("contacts"))) == list(range(1, 3001))
     assert "not certain" not in done.stderr
