@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import Plugin, record, schema, state
 
 NUMBERS = [f"+1555010{number:04}" for number in range(14)]

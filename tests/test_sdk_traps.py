@@ -78,7 +78,8 @@ def test_flattening_works(people: Plugin, sandbox: Sandbox) -> None:
         "first": {"type": "object", "properties": {"name": {"type": "string"}}},
     })  # fmt: skip
     row = record("people", id="p1", first={"name": "Ada"})
-    config = {"flattening_enabled": True, "flattening_max_depth": 1, "flattening_separator": "_"}
+    config: JSON = {"flattening_enabled": True, "flattening_max_depth": 1}
+    config["flattening_separator"] = "_"
     result = people.run([nested, row], **config)
     assert result.exit_code == 0, result.stderr
     assert sandbox.state("autoreach")["people"]["p1"]["first_name"] == "Ada"

@@ -210,7 +210,7 @@ def test_a_long_list_is_read_from_both_ends(
     done = tap.read(catalog=contacts)
     assert sorted(numbers(done.records("contacts"))) == list(range(1, 3001))
     assert "not certain" not in done.stderr
-    assert sandbox.counts()["max_in_flight"]["rei"] == 2
+    assert sandbox.counts()["max_in_flight"]["rei"] in (2, 3)  # 3: they meet, two were on their way
     assert pages(sandbox) <= 34 or same_ms == 3000
     again = tap.read(catalog=contacts, state=done.state)
     assert len(again.records("contacts")) == 1

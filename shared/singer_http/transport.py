@@ -206,7 +206,7 @@ class Transport:
             content = reply.raw.read(decode_content=True)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._failure(error, parts.hostname or "") from error
-        data, whole = parse(content, reply.headers.get("Content-Type") or "")
+        data, whole = parse(content)
         if not whole and reply.status_code < 300:
             message = f"the answer's JSON is cut off or damaged (HTTP {reply.status_code})"
             raise Lost(message)
@@ -273,10 +273,14 @@ def _last_part(error: BaseException) -> str:
     return one_line(str(error).rsplit(": ", 1)[-1])
 
 
-def parse(content: bytes, content_type: str) -> tuple[Any, bool]:
+_WORDS = (b"true", b"false", b"null")
+
+
+def parse(content: bytes) -> tuple[Any, bool]:
     """A body as JSON (None if empty) or text, and whether it is whole.
 
-    Not whole is what says that it is JSON, or begins like it, and does not parse.
+    Not whole is what begins like JSON and does not parse. Words are words, whatever the answer
+    calls itself: they may be all that the vendor says.
     """
     text = content.removeprefix(b"\xef\xbb\xbf").strip()
     if not text:
@@ -290,7 +294,7 @@ def parse(content: bytes, content_type: str) -> tuple[Any, bool]:
         loose = json.loads(text.decode("utf-8", "replace"), parse_constant=lambda _: None)
         return orjson.loads(json.dumps(loose, ensure_ascii=False).encode("utf-8", "replace")), True
     except ValueError:
-        damaged = "json" in content_type.lower() or text[:1] in b'{["'
+        damaged = text[:1] in b'{["' or any(word.startswith(text) for word in _WORDS)
         return text.decode("utf-8", "replace"), not damaged
     except RecursionError:
         return text.decode("utf-8", "replace"), False
