@@ -123,6 +123,7 @@ LOST = [
     pytest.param(Reply(503), id="503"),
     pytest.param(Reply(body=b'{"data": [{"id": 1'), id="cut JSON"),
     pytest.param(Reply(body=b'{"da', length=500), id="cut body"),
+    pytest.param(Reply(body=b"<html>We are back soon</html>"), id="web page"),
     pytest.param(Reply(body=b"<html>", headers=dict(JSON)), id="JSON that is none"),
 ]
 

@@ -206,9 +206,13 @@ class Transport:
             content = reply.raw.read(decode_content=True)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._failure(error, parts.hostname or "") from error
-        data, whole = parse(content)
+        data, whole = parse(content, reply.headers.get("Content-Type") or "")
         if not whole and reply.status_code < 300:
             message = f"the answer's JSON is cut off or damaged (HTTP {reply.status_code})"
+            raise Lost(message)
+        if isinstance(data, str) and data.startswith("<") and reply.status_code < 300:
+            # A proxy's, a log-in's, a maintenance page: the API itself has not answered.
+            message = f"the answer is a web page (HTTP {reply.status_code})"
             raise Lost(message)
         return Answer(reply.status_code, reply.headers, data)
 
@@ -273,14 +277,10 @@ def _last_part(error: BaseException) -> str:
     return one_line(str(error).rsplit(": ", 1)[-1])
 
 
-_WORDS = (b"true", b"false", b"null")
-
-
-def parse(content: bytes) -> tuple[Any, bool]:
+def parse(content: bytes, content_type: str) -> tuple[Any, bool]:
     """A body as JSON (None if empty) or text, and whether it is whole.
 
-    Not whole is what begins like JSON and does not parse. Words are words, whatever the answer
-    calls itself: they may be all that the vendor says.
+    Not whole is what says that it is JSON, or begins like it, and does not parse.
     """
     text = content.removeprefix(b"\xef\xbb\xbf").strip()
     if not text:
@@ -294,7 +294,7 @@ def parse(content: bytes) -> tuple[Any, bool]:
         loose = json.loads(text.decode("utf-8", "replace"), parse_constant=lambda _: None)
         return orjson.loads(json.dumps(loose, ensure_ascii=False).encode("utf-8", "replace")), True
     except ValueError:
-        damaged = text[:1] in b'{["' or any(word.startswith(text) for word in _WORDS)
+        damaged = "json" in content_type.lower() or text[:1] in b'{["'
         return text.decode("utf-8", "replace"), not damaged
     except RecursionError:
         return text.decode("utf-8", "replace"), False
