@@ -1,4 +1,7 @@
-"""`make demo`: a warehouse into AutoReach, again after 50 changes, and AutoReach into DuckDB."""
+"""`make demo`: a warehouse into AutoReach, again after 50 changes, and AutoReach into DuckDB.
+
+Then a few hundred of its owners into the other vendors, and from one vendor into the next.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,23 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
-from demo import show, warehouse
+from demo import legs, show, warehouse
 from demo.meltano import ROOT, Meltano, MeltanoError
 from demo.postgres import database, postgres
+from demo.stage import Stage
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
 
 FOLDER = ROOT / "output" / "demo"
 DATABASE = "singer_demo"
+OURS = (
+    "tap-autoreach", "tap-reisoftware",
+    "target-autoreach", "target-reisoftware", "target-emailmarketing", "target-actionapi",
+)  # fmt: skip
+PLUGINS = ("tap-postgres", "target-duckdb", *OURS)
 SERVER = os.environ.get("DEMO_POSTGRES_URL")
 """A PostgreSQL to use instead of an embedded one; the demo makes and drops a database there."""
 
@@ -38,7 +46,7 @@ def main() -> int:
             url = stack.enter_context(database(server, DATABASE))
             sandbox = stack.enter_context(Sandbox(seed=True))
             stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # no Ctrl-C while ending
-            print(f"  AutoReach, as far as anybody here knows: {sandbox.url} (open it and watch)")
+            print(f"  The vendors, as far as anybody here knows: {sandbox.url} (open it and watch)")
             run(url, sandbox)
     except MeltanoError as error:
         print(f"\n{error}\nThe whole log: {FOLDER / 'meltano.log'}", file=sys.stderr)
@@ -58,16 +66,16 @@ def run(url: str, sandbox: Sandbox) -> None:
         {
             **environment(sandbox.url),
             "WAREHOUSE_URL": url,
-            "TAP_AUTOREACH_WORK_DIR": str(work_dir),
-            "TARGET_AUTOREACH_WORK_DIR": str(work_dir),
+            **{f"{plugin.replace('-', '_').upper()}_WORK_DIR": str(work_dir) for plugin in OURS},
             "TARGET_DUCKDB_FILEPATH": str(duck),
-            # A number, not a share: the second run has so little to send that what is refused
-            # again is half of it.
+            # Nobody was called, texted or put into a workflow yet: the targets want to be told.
+            "TARGET_REISOFTWARE_FIRST_RUN": "true",
+            "TARGET_ACTIONAPI_FIRST_RUN": "true",
         },
     )
     show.heading("Installing the plugins (the first time takes a minute)")
-    plugins = ("tap-postgres", "target-autoreach", "tap-autoreach", "target-duckdb")
-    print(f"  {meltano('install', *plugins):.0f} s")
+    print(f"  {meltano('install', *PLUGINS):.0f} s")
+    stage = Stage(meltano, sandbox, url, work_dir, duck)
 
     began = time.monotonic()
     rows = warehouse.owners()
@@ -82,13 +90,13 @@ def run(url: str, sandbox: Sandbox) -> None:
 
     report = work_dir / "target-autoreach.report.json"
     first, second = FOLDER / "first.report.json", FOLDER / "second.report.json"
-    _step(meltano, sandbox, "warehouse-to-autoreach")
+    stage.step("warehouse-to-autoreach", "autoreach")
     shutil.copy(report, first)
     show.heading(f"A day later: {warehouse.change(url)} owners have changed; the same again")
-    _step(meltano, sandbox, "warehouse-to-autoreach")
+    stage.step("warehouse-to-autoreach", "autoreach")
     shutil.copy(report, second)
     show.heading("And back: what AutoReach lets anybody read, into DuckDB")
-    _step(meltano, sandbox, "autoreach-to-duckdb")
+    stage.step("autoreach-to-duckdb", "autoreach")
 
     show.heading("The first run: everything is sent")
     show.report(first)
@@ -111,31 +119,11 @@ def run(url: str, sandbox: Sandbox) -> None:
     print(f"  (the first number, less the rejects, and {only_there} whom only AutoReach had)")
     people = sandbox.sizes("autoreach")["sizes"]["people"]
     print(f"  And {people:,} people, says the sandbox: AutoReach lets nobody read them.")
+
+    legs.reisoftware(stage)
+    legs.emailmarketing(stage)
+    legs.actionapi(stage)
     print(f"\n  {time.monotonic() - began:.0f} s without the installs")
-
-
-def _step(meltano: Meltano, sandbox: Sandbox, job: str) -> None:
-    print(f"  $ meltano run {job}", flush=True)
-    with _ticker(sandbox) as tick:
-        seconds = meltano("run", job, tick=tick)
-    print(f"    {seconds:.0f} s, all well")
-
-
-@contextlib.contextmanager
-def _ticker(sandbox: Sandbox) -> Iterator[Callable[[], None]]:
-    """Show on a terminal what AutoReach holds while records move."""
-    if not sys.stdout.isatty():
-        yield lambda: None
-        return
-
-    def tick() -> None:
-        with contextlib.suppress(OSError):  # Ctrl-C may reach the sandbox first
-            sizes = sandbox.sizes("autoreach")["sizes"]
-            line = f"AutoReach holds {sizes['people']:,} people and {sizes['members']:,} members"
-            print(f"\r    {line}", end="", flush=True)
-
-    yield tick
-    print("\r\033[K", end="")
 
 
 def _leave(signum: int, frame: FrameType | None) -> NoReturn:

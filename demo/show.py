@@ -28,9 +28,10 @@ def report(path: Path) -> None:
     content: dict[str, Any] = json.loads(path.read_text())
     streams = content["streams"]
     used = [name for name in COUNTS if any(stream.get(name) for stream in streams.values())]
-    print("  " + "".join(f"{name:>10}" for name in ("stream", *used)))
+    width = max([10, *map(len, streams)])
+    print(f"  {'stream':>{width}}" + "".join(f"{name:>10}" for name in used))
     for stream, counts in streams.items():
-        print("  " + f"{stream:>10}" + "".join(_cell(counts.get(name, 0)) for name in used))
+        print(f"  {stream:>{width}}" + "".join(_cell(counts.get(name, 0)) for name in used))
     for stream, counts in streams.items():
         if again := counts.get("retried"):
             delivered = again["received"] - again["rejected"]
@@ -46,15 +47,24 @@ def _cell(value: float) -> str:
 
 def rejects(path: Path) -> None:
     """Print how many records are kept in a rejects file, why, and a few of them."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    kept = [line for line in lines if line["type"] == "RECORD"]
+    kept = _kept(path)
     print(f"  {len(kept)} records are kept in {path}")
-    reasons = Counter((line["stream"], line["rejection"]["kind"]) for line in kept)
-    for (stream, kind), count in reasons.most_common():
-        print(f"  {count:>6}  {stream}: {kind}")
+    reasons(path)
     for line in kept[:EXAMPLES]:
         key = next(iter(line["record"].values()))
         print(f"          e.g. {key}: {line['rejection']['reason'][:90]}")
+
+
+def reasons(path: Path) -> None:
+    """Print how many records of which stream a rejects file has, and of which kind."""
+    kinds = Counter((line["stream"], line["rejection"]["kind"]) for line in _kept(path))
+    for (stream, kind), count in kinds.most_common():
+        print(f"  {count:>6}  {stream}: {kind}")
+
+
+def _kept(path: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [line for line in lines if line["type"] == "RECORD"]
 
 
 def in_postgres(url: str, statement: str) -> None:

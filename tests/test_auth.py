@@ -185,7 +185,7 @@ def test_the_token_endpoint_can_ask_for_a_pause(web: Web) -> None:
 
 
 def test_an_answer_without_a_token_names_the_setting(web: Web) -> None:
-    web.post(TOKENS, text="<html>login</html>")
+    web.post(TOKENS, json={"hello": "world"})
     with pytest.raises(BadCredentials, match="auth_url"):
         get(credentials())
 

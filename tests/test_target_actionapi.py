@@ -144,7 +144,7 @@ def test_the_key_stands_in_the_body_and_in_no_log(
     monkeypatch.setenv("TARGET_ACTIONAPI_LOGLEVEL", "DEBUG")
     echo = {"status": "error", "message": f'bad row [{{"key": "{KEY}"}}, ...]'}
     sandbox.fault(vendor="merlin", body="NEW", status=200, answer=echo)
-    result = merlin.run([SCHEMA, contact("a"), contact("b")])
+    result = merlin.run([SCHEMA, contact("a"), contact("b")], concurrency=1)
     assert KEY not in result.stderr
     assert "b@example.com" not in result.stderr
     assert "bad row" in result.rejects[0]["rejection"]["reason"]
