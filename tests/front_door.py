@@ -99,13 +99,14 @@ class Plugin:
     ) -> subprocess.Popen[bytes]:
         """Start it; `messages` become its input, none leaves the input open."""
         settings = {**self.config, **config}
-        path = self.directory / "config.json"
+        sync = settings.get("sync", "default")
+        path = self.directory / f"config.{sync}.json"
         path.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
         stdin: Any = subprocess.PIPE
         if isinstance(messages, Path):
             stdin = messages.open("rb")
         elif messages is not None:
-            lines = self.directory / "input.jsonl"
+            lines = self.directory / f"input.{sync}.jsonl"
             lines.write_text(
                 "".join(m if isinstance(m, str) else json.dumps(m) + "\n" for m in messages)
             )

@@ -15,6 +15,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from demo import warehouse
+from demo.__main__ import OURS, PLUGINS
 from demo.meltano import ROOT, Meltano
 from demo.postgres import database, postgres
 from singer_sandbox.client import Sandbox
@@ -40,20 +41,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("meltano")
 
 
-@pytest.fixture(scope="module")
-def meltano(sandbox: Sandbox, url: str, folder: Path) -> Meltano:
-    subprocess.run(["make", "--silent", "meltano"], cwd=ROOT, check=True)
-    run = Meltano(
+def project(sandbox: Sandbox, url: str, folder: Path) -> Meltano:
+    work_dirs = {f"{plugin.replace('-', '_').upper()}_WORK_DIR" for plugin in OURS}
+    return Meltano(
         folder,
         {
             **environment(sandbox.url),
             "WAREHOUSE_URL": url,
-            "TAP_AUTOREACH_WORK_DIR": str(folder / "work"),
-            "TARGET_AUTOREACH_WORK_DIR": str(folder / "work"),
+            **dict.fromkeys(work_dirs, str(folder / "work")),
             "TARGET_DUCKDB_FILEPATH": str(folder / "warehouse.duckdb"),
         },
     )
-    run("install", "tap-postgres", "target-autoreach", "tap-autoreach", "target-duckdb")
+
+
+@pytest.fixture(scope="module")
+def meltano(sandbox: Sandbox, url: str, folder: Path) -> Meltano:
+    subprocess.run(["make", "--silent", "meltano"], cwd=ROOT, check=True)
+    run = project(sandbox, url, folder)
+    run("install", *PLUGINS)
     return run
 
 
@@ -136,3 +141,33 @@ def test_a_warehouse_goes_to_autoreach_twice_and_autoreach_to_duckdb(
         found = connection.execute("select id, email, phone from autoreach.members").fetchall()
     theirs = sandbox.state("autoreach")["members"].values()
     assert sorted(found) == sorted((m["id"], m["email"], m["phone"]) for m in theirs)
+
+
+@pytest.mark.usefixtures("meltano")  # installs the plugins
+def test_contacts_of_reisoftware_go_to_other_vendors_and_to_duckdb(
+    url: str, tmp_path: Path
+) -> None:
+    with Sandbox(seed=True) as sandbox:
+        # Into the accounts that a target's variables name, also for the target that inherits it.
+        project(sandbox, url, tmp_path)(
+            "run",
+            "reisoftware-to-autoreach",
+            "reisoftware-to-emailmarketing",
+            "reisoftware-to-duckdb",
+        )
+        rei, autoreach, kasplo = (sandbox.state(v) for v in ("rei", "autoreach", "kasplo"))
+
+    contacts = rei["contacts"].values()
+    assert {p["external_id"] for p in autoreach["people"].values()} == {c["id"] for c in contacts}
+    assert {c["email"] for c in kasplo["contacts"].values()} == {c["email"] for c in contacts}
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        for table in (
+            "contacts",
+            "appointments",
+            "custom_fields",
+            "tags",
+            "campaigns",
+            "workflows",
+        ):
+            found = connection.execute(f"select count(*) from reisoftware.{table}").fetchone()
+            assert found == (len(rei[table]),), table

@@ -51,8 +51,8 @@ class Ahead:
             The first error ends it, and the calls that have not begun.
         """
         futures = (self.submit(partial(call, argument)) for argument in arguments)
-        # One more than there are threads: none has to wait for the reader.
-        waiting = deque(islice(futures, self._most + 1))
+        # More than there are threads: a slow call does not keep the others waiting at once.
+        waiting = deque(islice(futures, 2 * self._most))
         return self._results(waiting, futures)
 
     @staticmethod

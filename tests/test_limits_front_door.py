@@ -1,0 +1,111 @@
+"""Limits as the vendor sees them, refusals that are about the request, credentials and addresses."""
+
+from __future__ import annotations
+
+import pytest
+from singer_sandbox import Sandbox
+
+from tests.front_door import JSON, Plugin, record, schema
+
+SCHEMA = schema("people", ("id", "email"))
+
+
+def rows(number: int, prefix: str = "p") -> list[JSON]:
+    return [
+        record("people", id=f"{prefix}{i}", email=f"{prefix}{i}@example.com") for i in range(number)
+    ]
+
+
+def most_in_a_window(sandbox: Sandbox, seconds: float) -> int:
+    """API requests that arrived in the busiest window; a token is bought elsewhere."""
+    times = sorted(r["at"] for r in sandbox.requests("autoreach") if "/api/" in r["path"])
+    return max(sum(begin <= t < begin + seconds for t in times) for begin in times)
+
+
+def test_the_limit_holds_for_two_processes_together(people: Plugin, sandbox: Sandbox) -> None:
+    config = {"rate_limit": "15/s", "batch_size_rows": 1, "concurrency": 4}
+    first = people.start([SCHEMA, *rows(40)], sync="one", **config)
+    second = people.start([SCHEMA, *rows(40, "q")], sync="two", **config)
+    assert people.finish(first, "one").exit_code == 0
+    assert people.finish(second, "two").exit_code == 0
+    assert len(sandbox.state("autoreach")["people"]) == 80
+    assert most_in_a_window(sandbox, 1.0) <= 15
+
+
+def test_a_longer_window_outlives_the_run(people: Plugin, sandbox: Sandbox) -> None:
+    config = {"rate_limit": "8/6s", "batch_size_rows": 1}
+    people.run([SCHEMA, *rows(6)], **config)
+    people.run([SCHEMA, *rows(6, "q")], **config)
+    assert most_in_a_window(sandbox, 6.0) <= 8
+
+
+@pytest.mark.parametrize("form", [{"retry_after": 1}, {"retry_after_date": 2}, {"reset": 2}])
+def test_what_the_vendor_asks_for_is_waited_for(
+    people: Plugin, sandbox: Sandbox, form: JSON
+) -> None:
+    sandbox.fault(vendor="autoreach", method="PATCH", status=429, times=1, **form)
+    result = people.run([SCHEMA, *rows(3)])
+    assert result.exit_code == 0, result.stderr
+    patches = [r["at"] for r in sandbox.requests("autoreach") if r["method"] == "PATCH"]
+    assert patches[1] - patches[0] >= 0.9
+
+
+def test_a_pause_beyond_max_wait_stops_the_run_and_says_until_when(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    sandbox.fault(vendor="autoreach", method="PATCH", status=429, times=None, retry_after=3600)
+    result = people.run([SCHEMA, *rows(3)], max_wait=5)
+    assert result.exit_code == 1
+    assert "max_wait" in result.error
+    assert "after 20" in result.error
+
+
+def test_a_forbidden_request_stops_the_run_with_the_vendors_words(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    answer = {"errors": [{"status": 403, "title": "Forbidden", "detail": "no Enterprise License"}]}
+    sandbox.fault(vendor="autoreach", method="PATCH", status=403, times=None, answer=answer)
+    result = people.run([SCHEMA, *rows(300)])
+    assert result.exit_code == 1
+    assert "no Enterprise License" in result.error
+    assert sum(r["method"] == "PATCH" for r in sandbox.requests("autoreach")) <= 2
+
+
+def test_a_wrong_address_stops_the_run(people: Plugin, sandbox: Sandbox) -> None:
+    result = people.run([SCHEMA, *rows(30)], api_url=f"{sandbox.url}/autoreach/api/v9")
+    assert result.exit_code == 1
+    assert "api_url" in result.error
+    assert result.rejects == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/api/v1",
+        "ftp://127.0.0.1/api",
+        "https://user:word@example.com/api",
+        "nonsense",
+    ],
+)
+def test_credentials_go_nowhere_else(people: Plugin, url: str) -> None:
+    result = people.run([SCHEMA, *rows(1)], api_url=url)
+    assert result.exit_code == 1
+    assert "api_url" in result.error
+    assert "word" not in result.error.replace("password", "")
+    assert "Traceback" not in result.stderr
+
+
+def test_errors_in_a_success_are_a_refusal(people: Plugin, sandbox: Sandbox) -> None:
+    sandbox.options("autoreach", errors_in_200=True)
+    result = people.run([SCHEMA, *rows(1)])
+    assert [r["rejection"]["kind"] for r in result.rejects] == ["refused"]
+    assert sandbox.state("autoreach")["people"] == {}
+
+
+def test_a_delete_that_answers_with_a_body_has_failed(people: Plugin, sandbox: Sandbox) -> None:
+    people.run([SCHEMA, *rows(1)])
+    sandbox.options("autoreach", delete_fails_with_body=True)
+    gone = record("people", id="p0", _sdc_deleted_at="2026-01-01")
+    result = people.run([SCHEMA, gone])
+    assert result.rejects[0]["rejection"]["operation"] == "delete"
+    assert "p0" in sandbox.state("autoreach")["people"]
