@@ -189,7 +189,7 @@ def test_the_timeline_stays_small_and_keeps_every_request() -> None:
 
 def on_terminal(plugin: Plugin, messages: list[JSON], **config: object) -> str:
     """Run with stderr on a terminal; what stands there."""
-    settings, lines = plugin.directory / "config.default.json", plugin.directory / "input.default.jsonl"
+    settings, lines = plugin.directory / "config.json", plugin.directory / "input.jsonl"
     settings.write_text(json.dumps({**plugin.config, **config}))
     lines.write_text("".join(json.dumps(message) + "\n" for message in messages))
     mine, theirs = pty.openpty()
