@@ -6,6 +6,7 @@ import contextlib
 import gc
 import gzip
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -231,7 +232,9 @@ class HTTPTarget(HTTPPlugin, Target):
         if "run" not in self.__dict__ or self.message_reader.waiting:
             raise Interrupted(signum)
         self.run.signal = signum
-        self.client.stop()
+        if "client" in self.__dict__:
+            # Not from here: the handler may have come upon the very lock that `stop` takes.
+            threading.Thread(target=self.client.stop, daemon=True).start()
 
     def deliver(self, file_input: IO[bytes] | None = None) -> None:
         """Read messages to their end, and leave everything explained whatever happens."""
