@@ -1,10 +1,10 @@
-"""Limits as the vendor sees them, refusals that are about the request, credentials and addresses."""
+"""Limits as the vendor sees them, refusals that are about the request, credentials, addresses."""
 
 from __future__ import annotations
 
 import pytest
-from singer_sandbox import Sandbox
 
+from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, record, schema
 
 SCHEMA = schema("people", ("id", "email"))
