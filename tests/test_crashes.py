@@ -141,7 +141,8 @@ def test_an_idempotent_request_is_sent_again(
     sandbox.fault(vendor="autoreach", method="PATCH", times=2, when=when, **fault)
     result = people.run(PEOPLE)
     assert result.exit_code == 0, result.stderr
-    assert len(sandbox.state("autoreach")["people"]) == 300
+    there = len(sandbox.state("autoreach")["people"])
+    assert there == 300, f"{there} {result.report} {sandbox.requests()}"
     assert result.report["streams"]["people"]["retries"] >= 2
 
 

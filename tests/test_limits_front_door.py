@@ -18,12 +18,14 @@ def rows(number: int, prefix: str = "p") -> list[JSON]:
 
 def most_in_a_window(sandbox: Sandbox, seconds: float) -> int:
     """API requests that arrived in the busiest window; a token is bought elsewhere."""
-    times = sorted(r["at"] for r in sandbox.requests("autoreach") if "/api/" in r["path"])
-    return max(sum(begin <= t < begin + seconds for t in times) for begin in times)
+    times: list[float] = sorted(
+        r["at"] for r in sandbox.requests("autoreach") if "/api/" in r["path"]
+    )
+    return max(len([t for t in times if begin <= t < begin + seconds]) for begin in times)
 
 
 def test_the_limit_holds_for_two_processes_together(people: Plugin, sandbox: Sandbox) -> None:
-    config = {"rate_limit": "15/s", "batch_size_rows": 1, "concurrency": 4}
+    config: JSON = {"rate_limit": "15/s", "batch_size_rows": 1, "concurrency": 4}
     first = people.start([SCHEMA, *rows(40)], sync="one", **config)
     second = people.start([SCHEMA, *rows(40, "q")], sync="two", **config)
     assert people.finish(first, "one").exit_code == 0
@@ -33,7 +35,7 @@ def test_the_limit_holds_for_two_processes_together(people: Plugin, sandbox: San
 
 
 def test_a_longer_window_outlives_the_run(people: Plugin, sandbox: Sandbox) -> None:
-    config = {"rate_limit": "8/6s", "batch_size_rows": 1}
+    config: JSON = {"rate_limit": "8/6s", "batch_size_rows": 1}
     people.run([SCHEMA, *rows(6)], **config)
     people.run([SCHEMA, *rows(6, "q")], **config)
     assert most_in_a_window(sandbox, 6.0) <= 8

@@ -9,36 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
-import sqlite3
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 
-from singer_http.errors import ConfigError, StopRun
+from singer_http.database import Database
+from singer_http.errors import StopRun
 from singer_http.ledger_schema import (
-    MIGRATIONS,
     ROW,
-    VERSION,
     LeftBehind,
     Scope,
     accounts,
     delivered,
-    meta,
-    metadata,
     pending,
     scopes,
-    set_up_sqlite,
 )
 from singer_http.operations import DELETED, SAME, Effect, Row
 
@@ -59,81 +48,17 @@ class Ledger:
             url: any SQLAlchemy URL of SQLite or PostgreSQL.
             discard: leave no trace (`dry_run`): SQLite is copied, PostgreSQL never commits.
         """
-        self._discard = discard
-        self._copy: Path | None = None
+        self._database = Database(url, discard=discard)
+        self._execute = self._database.execute
+        self._write = self._database.commit
         self._acknowledged: list[tuple[Any, ...]] = []
         self._settled: list[int] = []
-        try:
-            self._engine = self._open(url)
-            self._sqlite = self._engine.dialect.name == "sqlite"
-            self._connection = self._engine.connect()
-            self._prepare()
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"ledger_url needs the package {error.name}: install it beside the plugin "
-                "(pip install 'psycopg[binary]')."
-            ) from None
-        except (SQLAlchemyError, OSError, sqlite3.Error) as error:
-            raise ConfigError(
-                f"The ledger cannot be opened ({_words(error)}): check `ledger_url` and that "
-                "`work_dir` can be written; nothing was sent."
-            ) from None
+        self.claim = self._database.claim
         self._compile()
-
-    def _open(self, url: str) -> sa.Engine:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() == "sqlite" and self._discard:
-            descriptor, name = tempfile.mkstemp(suffix=".ledger")
-            os.close(descriptor)
-            self._copy = Path(name)
-            original = parsed.database
-            if original and Path(original).exists():
-                with (
-                    sqlite3.connect(f"file:{original}?mode=ro", uri=True) as source,
-                    sqlite3.connect(name) as copy,
-                ):
-                    source.backup(copy)
-            parsed = sa.make_url(f"sqlite:///{name}")
-        elif parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).touch(mode=0o600)
-        elif parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(parsed)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", set_up_sqlite)
-        elif engine.dialect.name != "postgresql":
-            raise ConfigError(
-                f"`ledger_url` is for {engine.dialect.name}: the ledger keeps to SQLite and "
-                "PostgreSQL."
-            )
-        return engine
-
-    def _prepare(self) -> None:
-        metadata.create_all(self._connection)
-        values: dict[str, str] = dict(self._execute(sa.select(meta)).all())
-        if not values:
-            values = {"version": str(VERSION), "salt": secrets.token_hex(16)}
-            self._execute(
-                meta.insert(), [{"name": name, "value": value} for name, value in values.items()]
-            )
-        self._migrate(int(values["version"]))
-        self._salt = bytes.fromhex(values["salt"])
-        self._write()
-
-    def _migrate(self, version: int) -> None:
-        if version > VERSION:
-            raise ConfigError(
-                f"The ledger was written by a later release (version {version}, this one knows "
-                f"{VERSION}): upgrade this plugin, or set another `ledger_url`."
-            )
-        for step in range(version, VERSION):
-            for statement in MIGRATIONS[step]:
-                self._connection.exec_driver_sql(statement)
-            self._execute(meta.update().where(meta.c.name == "version").values(value=str(step + 1)))
 
     def _compile(self) -> None:
         """Write the statements that are run for each window once, as the database takes them."""
-        if self._sqlite:
+        if self._database.sqlite:
             upsert: Any = sqlite.insert(delivered)
             some: Any = sa.text("SELECT value FROM json_each(:some)")
         else:
@@ -144,25 +69,14 @@ class Ledger:
             index_elements=["scope", "key"],
             set_={name: upsert.excluded[name] for name in changed},
         )
-        compiled = upsert.compile(dialect=self._engine.dialect)
-        self._upsert = str(compiled)
-        self._columns = None if self._sqlite else tuple(column.name for column in delivered.columns)
+        self._upsert = str(upsert.compile(dialect=self._database.dialect))
+        names = tuple(column.name for column in delivered.columns)
+        self._columns = None if self._database.sqlite else names
         scope = delivered.c.scope == sa.bindparam("scope")
         self._by_key = sa.select(*ROW).where(scope & delivered.c.key.in_(some))
         self._by_identity = sa.select(delivered.c.identity, delivered.c.key).where(
             scope & delivered.c.identity.in_(some)
         )
-
-    def claim(self, name: str) -> bool:
-        """Hold a name in the database until `close`; `False` if another process holds it.
-
-        SQLite lies in a `work_dir`, where a file is locked; PostgreSQL may serve several machines.
-        """
-        if self._sqlite or self._discard:
-            return True
-        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
-        held = self._execute(sa.select(sa.func.pg_try_advisory_lock(number)))
-        return bool(held.scalar_one())
 
     # --- whose rows -------------------------------------------------------------------------
 
@@ -255,7 +169,7 @@ class Ledger:
 
     def hashed(self, text: str) -> str:
         """Salted hash of an identity: `#` and 32 hex digits."""
-        digest = hashlib.blake2b(text.encode(), digest_size=16, key=self._salt)
+        digest = hashlib.blake2b(text.encode(), digest_size=16, key=self._database.salt)
         return "#" + digest.hexdigest()
 
     def stored_key(self, key: str, *, personal: bool) -> str:
@@ -316,17 +230,6 @@ class Ledger:
             return None
         return str(found.key if found.handle == SAME else found.handle)
 
-    def count(self, scope: int) -> int:
-        """The number of rows that stand for something at the vendor (not deleted ones)."""
-        self._apply()
-        return int(
-            self._execute(
-                sa.select(sa.func.count()).where(
-                    (delivered.c.scope == scope) & (delivered.c.digest != DELETED)
-                )
-            ).scalar_one()
-        )
-
     def walk(self, scope: int, size: int = 1000) -> Iterator[list[Row]]:
         """All rows that stand for something, in the order of their keys, `size` at a time."""
         after = ""
@@ -352,10 +255,8 @@ class Ledger:
 
     def require_durable(self) -> None:
         """Commits reach the disk from now on: for what must not be repeated after a power cut."""
-        if self._sqlite:
-            self.commit()
-            self._connection.exec_driver_sql("PRAGMA synchronous=FULL")
-            self._write()
+        self.commit()
+        self._database.require_durable()
 
     # --- write-ahead --------------------------------------------------------------------------
 
@@ -386,13 +287,6 @@ class Ledger:
         """What was sent under a (stored) key may have arrived."""
         self._put(scope, key, digest, None, identity, uncertain=True)
 
-    def forget(self, scope: int, key: str) -> None:
-        """An uncertain one did not arrive."""
-        self._apply()
-        self._execute(
-            delivered.delete().where((delivered.c.scope == scope) & (delivered.c.key == key))
-        )
-
     def forget_others(self, scope: int, key: str, hung_on: str) -> None:
         """What was acknowledged under a (stored) key undid all that hung on a record.
 
@@ -409,6 +303,7 @@ class Ledger:
                 & (delivered.c.identity == self.hashed(hung_on))
             )
         )
+        self._write()
 
     def _put(
         self,
@@ -446,32 +341,15 @@ class Ledger:
         if not (self._acknowledged or self._settled):
             return
         rows, ids, names = self._acknowledged, self._settled, self._columns
-        with self._guarded():
-            if rows:
-                self._connection.exec_driver_sql(
-                    self._upsert,
-                    rows if names is None else [dict(zip(names, r, strict=True)) for r in rows],
-                )
-            if ids:
-                self._connection.execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
-            self._write()
+        if rows:
+            self._database.execute_raw(
+                self._upsert,
+                rows if names is None else [dict(zip(names, r, strict=True)) for r in rows],
+            )
+        if ids:
+            self._execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
+        self._write()
         self._acknowledged, self._settled = [], []
-
-    def _execute(self, statement: Any, parameters: Any = None) -> Any:
-        with self._guarded():
-            return self._connection.execute(statement, parameters)
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Say in one line what the database refuses, a full disk above all."""
-        try:
-            yield
-        except SQLAlchemyError as error:
-            self._connection.rollback()
-            raise StopRun(
-                f"The ledger cannot be used ({_words(error)}): free some space or check "
-                "`ledger_url`; what was sent stays marked as pending, and the next run settles it."
-            ) from None
 
     def commit(self) -> None:
         """Commit what was acknowledged so far.
@@ -480,24 +358,14 @@ class Ledger:
             StopRun: the disk is full, or the database is gone.
         """
         self._apply()
-        with self._guarded():
-            self._write()
-
-    def _write(self) -> None:
-        if self._discard and not self._sqlite:
-            return
-        self._connection.commit()
+        self._write()
 
     def close(self) -> None:
         """Commit and close."""
         try:
             self.commit()
         finally:
-            self._connection.close()
-            self._engine.dispose()
-            if self._copy:
-                for suffix in ("", "-wal", "-shm"):
-                    Path(f"{self._copy}{suffix}").unlink(missing_ok=True)
+            self._database.close()
 
 
 _INSERT_PENDING = pending.insert()
@@ -506,7 +374,3 @@ _DELETE_PENDING = pending.delete().where(pending.c.id == sa.bindparam("entry"))
 
 def _json(texts: Iterable[str]) -> str:
     return orjson.dumps(list(texts)).decode()
-
-
-def _words(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
