@@ -19,7 +19,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from singer_http.errors import ConfigError, StopRun
 from singer_http.ledger_schema import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
 
-
 TRIES = 5
 """Times that the tables are looked for, a fifth of a second apart."""
 
