@@ -20,7 +20,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bi
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
 
-demo: env meltano ## watch records move both ways: PostgreSQL, AutoReach (the sandbox), DuckDB
+demo: env meltano ## watch records move: a warehouse, the four vendors (in the sandbox), DuckDB
 	@$(PYTHON) -m demo
 
 test: env meltano ## all tests
