@@ -1,8 +1,9 @@
-"""Fixtures of the front-door suite: a sandbox, and plugins run as a user would run them."""
+"""Fixtures: a sandbox, plugins run as a user would run them, a client with a server of its own."""
 
 from __future__ import annotations
 
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from singer_http.client import Client
 from singer_sandbox import Sandbox
+from tests.answering import Server
 from tests.front_door import Plugin
 
 
@@ -56,3 +59,20 @@ def ledger_url(request: pytest.FixtureRequest) -> str | None:
 def people(sandbox: Sandbox, tmp_path: Path) -> Plugin:
     """target-autoreach, pointed at the sandbox."""
     return Plugin("target-autoreach", sandbox, tmp_path)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that answers as a test tells it to."""
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """A client of that server."""
+    client = Client(server.url, max_retries=2, timeout=5, concurrency=1)
+    yield client
+    client.close()

@@ -1,0 +1,93 @@
+"""A server that answers as a test tells it to."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+from typing_extensions import override
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass
+class Reply:
+    """What the server does with a request."""
+
+    status: int = 200
+    body: bytes = b'{"ok": true}'
+    headers: dict[str, str] = field(default_factory=lambda: dict(JSON))
+    length: int | None = None
+    """Content-Length, where it is not the body's."""
+    drop: bool = False
+    """Close the connection without an answer."""
+    delay: float = 0.0
+    close_after: bool = False
+    """Close the connection after the answer, without having said so."""
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with the replies that are given to it, then with 200."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        """Listen on any port of this machine."""
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.replies: queue.Queue[Reply] = queue.Queue()
+        self.seen: list[SimpleNamespace] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def will(self, *replies: Reply) -> None:
+        for reply in replies:
+            self.replies.put(reply)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        seen = SimpleNamespace(
+            method=self.command,
+            path=self.path,
+            headers=self.headers,
+            body=body,
+            at=time.monotonic(),
+            port=self.client_address[1],
+        )
+        self.server.seen.append(seen)
+        try:
+            reply = self.server.replies.get_nowait()
+        except queue.Empty:
+            reply = Reply()
+        time.sleep(reply.delay)
+        if reply.drop:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.send_response_only(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header(
+            "Content-Length", str(len(reply.body) if reply.length is None else reply.length)
+        )
+        self.end_headers()
+        self.wfile.write(reply.body)
+        if reply.close_after or reply.length is not None:
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+    @override
+    def log_message(self, *args: Any) -> None:
+        """Keep quiet."""
