@@ -1,0 +1,94 @@
+"""What a target takes in: messages good and bad, BATCH files, schema changes, stream_maps."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.front_door import Plugin, adds_up, record, schema
+from tests.people import COLUMNS, SCHEMA, people_at, person
+
+
+def test_a_stream_behind_a_prefix_is_known(people: Plugin, sandbox: Sandbox) -> None:
+    messages = [
+        schema("public-people", COLUMNS),
+        record("public-people", id="a", email="a@example.com"),
+    ]
+    assert people.run(messages).exit_code == 0
+    assert "a" in people_at(sandbox)
+
+
+def test_batch_messages_are_read(people: Plugin, sandbox: Sandbox) -> None:
+    path = people.directory / "batch.jsonl"
+    path.write_text("".join(json.dumps(person(i)["record"]) + "\n" for i in range(30)))
+    batch = {
+        "type": "BATCH",
+        "stream": "people",
+        "encoding": {"format": "jsonl", "compression": "none"},
+        "manifest": [f"file://{path}"],
+    }
+    result = people.run([SCHEMA, batch])
+    assert result.exit_code == 0, result.stderr
+    assert len(people_at(sandbox)) == 30
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"),
+    [
+        (["not json\n"], "not JSON"),
+        (['["a"]\n'], "not a Singer message"),
+        (['{"type": "NONSENSE"}\n'], "NONSENSE"),
+        ([person(1)], "before its SCHEMA"),
+        ([schema("persons", COLUMNS)], "people"),
+        ([schema("people", COLUMNS, ())], "keys"),
+        (['{"type": "SCHEMA", "stream": "people"}\n'], "SCHEMA"),
+        ([SCHEMA, '{"type": "RECORD", "stream": "people"}\n'], "record"),
+        ([SCHEMA, '{"type": "RECORD", "stream": "people", "record": 5}\n'], "not an object"),
+        ([SCHEMA, '{"type": "STATE"}\n'], "STATE"),
+    ],
+)  # fmt: skip
+def test_bad_messages_get_one_clear_line(people: Plugin, messages: list[Any], words: str) -> None:
+    columns = [m if isinstance(m, str) else dict(m) for m in messages]
+    if words == "keys":
+        columns = [schema("people", ("email",), ())]
+    result = people.run(columns)
+    assert result.exit_code == 1
+    assert words in result.error
+    assert "Traceback" not in result.stderr
+
+
+def test_emoji_and_a_large_record_pass(people: Plugin, sandbox: Sandbox) -> None:
+    sandbox.put_state("autoreach", {"custom_fields": [{"key": "notes"}]})
+    big = "🏡é" * 1_700_000
+    columns = schema("people", (*COLUMNS, "notes"))
+    smiling = person(1, first_name="🏡", last_name="Ärger 🚧", notes="🎉")
+    result = people.run([columns, smiling, person(2, notes=big), person(3)])
+    assert result.exit_code == 0, result.stderr
+    assert people_at(sandbox)["p2"]["custom_fields"]["notes"] == big
+    assert people_at(sandbox)["p1"]["last_name"] == "Ärger 🚧"
+    assert "p3" in people_at(sandbox)
+
+
+def test_a_schema_change_does_not_reorder(people: Plugin, sandbox: Sandbox) -> None:
+    wider = schema("people", (*COLUMNS, "external_id"))
+    result = people.run(
+        [SCHEMA, person(1, first_name="old"), wider, person(1, first_name="new", external_id="e")]
+    )
+    assert result.exit_code == 0, result.stderr
+    assert people_at(sandbox)["p1"]["first_name"] == "new"
+
+
+def test_stream_maps_rename_and_filter(people: Plugin, sandbox: Sandbox) -> None:
+    maps = {"owners": {"__alias__": "people", "__filter__": "record['last_name'] != 'No'"}}
+    rows = [
+        record("owners", id="a", last_name="No", email="a@example.com"),
+        record("owners", id="b", last_name="Yes", email="b@example.com"),
+    ]
+    result = people.run([schema("owners", COLUMNS), *rows], stream_maps=maps)
+    assert result.exit_code == 0, result.stderr
+    assert set(people_at(sandbox)) == {"b"}
+    assert result.report["streams"]["people"]["filtered"] == 1
+    assert adds_up(result.report)
