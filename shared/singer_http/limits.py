@@ -14,7 +14,6 @@ every window, and processes with different limits: each looks at its own.
 
 from __future__ import annotations
 
-import bisect
 import fcntl
 import hashlib
 import logging
@@ -40,7 +39,7 @@ from singer_http.errors import Cancelled, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Limit", "Limiter", "RateSnapshot", "parse_limits"]
+__all__ = ["Limit", "Limiter", "parse_limits"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +52,6 @@ _GRACE: Final = 1.0  # seconds that a dead process' last request may still be on
 _POLL: Final = 0.05  # seconds between looks while other processes hold every permit
 _NAP: Final = 30.0  # longest sleep in seconds, so that a changed clock is noticed
 _NOTICE: Final = 10.0  # seconds of waiting that are worth a line in the log
-_BLINK: Final = 0.001  # seconds that are no waiting
 
 _SLOTS: Final = 64  # processes (limiters) of one account at once
 _MAGIC: Final = b"singrl01"
@@ -97,17 +95,6 @@ def _parse_limit(text: str, spec: str) -> Limit:
         "such as '10/s' or '100/10s,200000/day' (units s, min, hour, day), or nothing for no limit"
     )
     raise ValueError(msg)
-
-
-@dataclass(frozen=True)
-class RateSnapshot:
-    """How much of the limits is used now, for progress and the report."""
-
-    windows: tuple[tuple[Limit, int], ...]
-    """Each limit with the requests that count against it now, those of other processes too."""
-
-    waited: float
-    """Seconds that all threads of this limiter together have waited for a permit."""
 
 
 @dataclass
@@ -167,14 +154,6 @@ class _Ring:
         with self._locked() as head:
             head.flights[self._slot] = max(0, head.flights[self._slot] - 1)
             self._append(head, head.now)
-
-    def used(self, limit: Limit) -> int:
-        """Return how many requests count against a limit."""
-        with self._locked() as head:
-            known = range(max(0, head.answered - head.capacity), head.answered)
-            expired = head.now - limit.seconds * _SLACK
-            free = bisect.bisect_right(known, expired, key=lambda k: self._at(head, k))
-            return len(known) - free + sum(head.flights)
 
     def _delay(self, head: _Head, limits: tuple[Limit, ...]) -> float:
         flying, delay = sum(head.flights), 0.0
@@ -293,7 +272,6 @@ class Limiter:
         self._turn = threading.Lock()  # one thread at a time watches the clock, the others queue
         self._changed = threading.Condition()
         self._stopped = False
-        self._waited = 0.0
         self._ring = self._make_ring(account, directory) if self.limits else None
 
     def _make_ring(self, account: str, directory: Path | None) -> _Ring:
@@ -329,13 +307,11 @@ class Limiter:
     def _take(self) -> None:
         if self._ring is None and not self._stopped:
             return
-        began, noticed = time.monotonic(), False
+        noticed = False
         with self._turn, self._changed:
             while self._ring and not self._stopped:
                 delay = self._ring.take(self.limits)
                 if not delay:
-                    waited = time.monotonic() - began
-                    self._waited += waited if waited > _BLINK else 0.0
                     return
                 if delay > _NOTICE and not noticed:
                     noticed = True
@@ -354,10 +330,3 @@ class Limiter:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-
-    def snapshot(self) -> RateSnapshot:
-        """Return what is used of each limit now, and the time spent waiting."""
-        with self._changed:
-            ring = self._ring
-            used = tuple((limit, ring.used(limit)) for limit in self.limits) if ring else ()
-            return RateSnapshot(used, self._waited)
