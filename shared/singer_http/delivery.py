@@ -1,8 +1,8 @@
 """The life of a record: taken, checked against the ledger, marked as pending, sent, settled.
 
-    take ─> buffer ─check─> waiting ─start─> (find) ─decide─> ready ─dispatch─> settle
-            last copy       lanes free     asks the        ledger: pending   ledger:
-            of a key wins                  vendor          then a worker     acknowledged
+    take ─> came ─check─> waiting ─start─> (find) ─decide─> ready ─dispatch─> settle
+            last copy     lanes free     asks the        ledger: pending   ledger:
+            of a key wins                vendor          then a worker     acknowledged
 
 All of it runs on the main thread except `find` and `send` of the sink, which workers carry out.
 An operation holds its lanes (its key, its vendor identities) from start to settlement: no two that
@@ -14,10 +14,11 @@ from __future__ import annotations
 import functools
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from singer_http.errors import Refused, StopRun, VendorDown
+from singer_http.errors import StopRun
+from singer_http.matching import Matching
 from singer_http.operations import (
     DELETED,
     JSON,
@@ -30,12 +31,11 @@ from singer_http.operations import (
     Rejection,
     Row,
     Window,
-    invalid,
 )
 from singer_http.rejects import text_key
 from singer_http.sending import attempt, batches, gathered
 from singer_http.settlement import Settlement
-from singer_http.standing import Standing
+from singer_http.standing import Came, Known, Standing
 
 if TYPE_CHECKING:
     from singer_http.intake import Intake
@@ -68,10 +68,9 @@ class Delivery:
         self.rejects = run.rejects
         self.workers = run.workers
         self.settlement = Settlement(run, sink, source, scope)
-        self.standing = Standing(run, sink, self.settlement, scope)
+        self.standing = Standing(run, intake, self.settlement, scope)
+        self.matching = Matching(run, sink, scope)
         self.report = self.settlement.report
-        self.mode: str = run.config["mode"]
-        self.personal = bool(set(sink.keys) & set(sink.personal))
         self.batch = min(sink.batch_limit, run.config.get("batch_size_rows") or sink.batch_limit)
         number = self.workers.number
         self.most = number if sink.once else max(2 * number * self.batch, 2 * COMMIT_AT)
@@ -83,8 +82,8 @@ class Delivery:
         self.finding = 0
         self.still_refused = self.healed = 0
         """Of the records that were refused before: while most still are, each goes alone."""
-        self.buffer: dict[str, Operation] = {}
-        self.buffer_bytes = 0
+        self.came: list[Came] = []
+        self.came_bytes = 0
         self.invalid = 0
         """Records rejected before sending, since the last check."""
         self.waiting: deque[Operation] = deque()
@@ -101,7 +100,7 @@ class Delivery:
     def take(
         self, record: JSON, line: bytes, *, retried: bool = False, resend: bool = False
     ) -> None:
-        """Take in a record; it is rejected, or waits for its window to fill.
+        """Take in a record; it waits for its window to fill.
 
         Args:
             record: after `stream_maps`.
@@ -109,19 +108,12 @@ class Delivery:
             retried: it is an earlier run's.
             resend: a person said that it did not arrive.
         """
-        op, rejection = self.intake.operation(record, line, self.run.next_seq())
-        if retried:
-            op.retried, op.resend = True, resend
-        self.settlement.counts(op).received += 1
-        if rejection is not None:
-            self.reject(op, rejection)
-        else:
-            old = self.buffer.pop(op.key, None)
-            if old is not None:
-                self._merge(old, op)
-            self.buffer[op.key] = op
-            self.buffer_bytes += len(line)
-        if len(self.buffer) + self.invalid >= self.window_rows or self.buffer_bytes >= BUFFER_BYTES:
+        intake = self.intake
+        self.came.append(
+            (intake.key_or_empty(record), intake.source(record), record, line, retried, resend)
+        )
+        self.came_bytes += len(line)
+        if len(self.came) + self.invalid >= self.window_rows or self.came_bytes >= BUFFER_BYTES:
             self.check()
 
     def take_invalid(self, record: JSON, line: bytes, rejection: Rejection) -> None:
@@ -163,31 +155,57 @@ class Delivery:
     # --- check --------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Look the buffered records up in the ledger; what has to be sent goes on."""
-        window = Window(invalid=self.invalid)
-        self.invalid = 0
-        if self.buffer:
+        """Look at what came; what has to be sent goes on."""
+        window = Window()
+        if self.came:
             self.workers.collect(wait=False)
-            taken, self.buffer, self.buffer_bytes = self.buffer, {}, 0
-            # What is on its way for one of these keys must be there before it can be compared.
-            while not self.busy.isdisjoint(taken):
-                self.advance(wait=True, flush=True)
-            self._compare(taken, window)
+            came, self.came, self.came_bytes = self.came, [], 0
+            if self.standing.tells_unchanged:
+                self._see_through({one[0] for one in came})
+                came, known = self.standing.sift(came, {op.key for op in self.waiting})
+                taken = self._read(came)
+            else:
+                taken = self._read(came)
+                self._see_through(taken)
+                known = self.standing.known(taken)
+            self._compare(taken, known, window)
+        window.invalid += self.invalid
+        self.invalid = 0
         self._close(window)
         self.advance(wait=False)
         while len(self.waiting) > self.window_rows:
             self.advance(wait=True)
 
-    def _compare(self, taken: dict[str, Operation], window: Window) -> None:
-        ledger = self.ledger
-        for key, op in taken.items():
-            op.stored = ledger.stored_key(key, personal=self.personal)
-        rows = ledger.rows(self.scope.id, [op.stored for op in taken.values()])
-        rejected = self.rejects.known(self.sink.stream, list(taken))
+    def _see_through(self, keys: Collection[str]) -> None:
+        """What is on its way for these keys must be there before they can be compared."""
+        while not self.busy.isdisjoint(keys):
+            self.advance(wait=True, flush=True)
+
+    def _read(self, came: Iterable[Came]) -> dict[str, Operation]:
+        """The operations that are asked for, by key; the last copy of a key wins."""
+        taken: dict[str, Operation] = {}
+        for key, source, record, line, retried, resend in came:
+            op, rejection = self.intake.operation(record, line, self.run.next_seq(), key=key)
+            if retried:
+                op.retried, op.resend = True, resend
+            self.settlement.counts(op).received += 1
+            if rejection is not None:
+                self.reject(op, rejection)
+                continue
+            op.source = source
+            old = taken.pop(op.key, None)
+            if old is not None:
+                self._merge(old, op)
+            taken[op.key] = op
+        return taken
+
+    def _compare(self, taken: dict[str, Operation], known: Known, window: Window) -> None:
         waiting = {op.key: op for op in self.waiting}
+        mirrors = self.run.mirrors
         going = []
         for key, op in taken.items():
-            if self.run.mirrors:
+            op.stored = stored = known.stored[key]
+            if mirrors:
                 self.run.saw(self, op)
             op.window = window
             window.open += 1
@@ -196,8 +214,9 @@ class Delivery:
                 self.waiting.remove(waiting[key])
                 self._merge(waiting[key], op)
                 self._leave_window(waiting[key])
-            op.alone = rejected.get(key) == Reason.REFUSED
-            outcome = self.standing.of(op, rows.get(op.stored), rejected.get(key))
+            rejected = known.rejected.get(key)
+            op.alone = rejected == Reason.REFUSED
+            outcome = self.standing.of(op, known.rows.get(stored), rejected)
             if outcome is None:
                 self.sink.recall(op)
                 going.append(op)
@@ -270,8 +289,8 @@ class Delivery:
     def _locate(self, op: Operation) -> None:
         """Have the record's id found if it is not known, then decide."""
         sink = self.sink
-        if op.contested and op.identities and (rejection := self._conflict(op)):
-            self._finish(op, Outcome(Kind.REJECTED, rejection=rejection))
+        if op.contested and op.identities and (outcome := self.matching.conflict(op)):
+            self._finish(op, outcome)
         elif op.handle is not None or not sink.locates:
             self._decide(op)
         elif sink.can_find(op):
@@ -285,70 +304,27 @@ class Delivery:
         else:
             self._decide(op)
 
-    def _conflict(self, op: Operation) -> Rejection | None:
-        """Another key of this sync that has the same vendor identity."""
-        owner = self.ledger.owner_of_identity(self.scope.id, self.ledger.hashed(op.identities[0]))
-        return self._belongs(op, owner, "has the same identity at the vendor")
-
-    def _belongs(self, op: Operation, owner: Row | None, why: str) -> Rejection | None:
-        if owner is None or owner.key == op.stored or owner.digest == DELETED:
-            return None
-        return invalid(f"the record with the key {self.run.name_of(owner.key)} {why}")
-
     def _found(self, op: Operation, task: Task) -> None:
         self.finding -= 1
-        error = task.error
-        if isinstance(error, Rejection):
-            self._finish(op, Outcome(Kind.REJECTED, rejection=error))
-            return
-        if isinstance(error, Refused):
-            self._finish(op, Outcome.rejected(Reason.REFUSED, error.reason, status=error.status))
-            return
-        if error is not None:
-            raise error
-        op.handle = task.result
-        if op.handle is not None and op.handle == op.gone:
-            reason = f"the vendor finds it as {op.handle}, and then does not know that id"
-            self._finish(op, Outcome.rejected(Reason.REFUSED, reason))
-            return
-        if op.handle is not None and self.sink.may_create:
-            owner = self.ledger.owner_of_handle(self.scope.id, op.handle)
-            if rejection := self._belongs(op, owner, f"is already {op.handle} at the vendor"):
-                self._finish(op, Outcome(Kind.REJECTED, rejection=rejection))
-                return
-        self._decide(op)
+        if task.error is not None:
+            outcome: Outcome | None = self.matching.not_found(task.error)
+        else:
+            outcome = self.matching.found(op, task.result)
+        if outcome is not None:
+            self._finish(op, outcome)
+        else:
+            self._decide(op)
 
     def _decide(self, op: Operation) -> None:
-        """The one place where the mode is looked at, and the effect is settled."""
-        sink = self.sink
-        exists = op.handle is not None if sink.may_create else op.row is not None
-        if op.lost and op.handle is not None:
-            self._finish(op, Outcome(Kind.CREATED, op.handle))  # it arrived after all
-        elif (self.mode == "create" and exists) or (
-            self.mode == "update" and not exists and not op.delete
-        ):
-            self._finish(op, Outcome(Kind.SKIPPED))
-        elif op.delete and sink.locates and op.handle is None:
-            self._finish(op, Outcome(Kind.DELETED))
-        elif rejection := self.run.admit(self, op):
-            self._finish(op, Outcome(Kind.REJECTED, rejection=rejection))
+        outcome = self.matching.decide(op)
+        if outcome is not None:
+            self._finish(op, outcome)
+        elif self.run.dry_run:
+            self.run.show(self, op)
+            # Something for other streams to hang on, as there would be.
+            self._finish(op, Outcome(op.expect, op.handle or "new"))
         else:
-            op.expect, op.effect = self._expected(op)
-            if self.run.dry_run:
-                self.run.show(self, op)
-                # Something for other streams to hang on, as there would be.
-                self._finish(op, Outcome(op.expect, op.handle or "new"))
-            else:
-                self.ready.append(op)
-
-    def _expected(self, op: Operation) -> tuple[Kind, Effect]:
-        if op.delete:
-            return Kind.DELETED, Effect.IDEMPOTENT
-        if self.sink.once:
-            return Kind.CREATED, Effect.ONCE
-        if not self.sink.may_create:
-            return Kind.UPSERTED, Effect.IDEMPOTENT
-        return (Kind.UPDATED, Effect.IDEMPOTENT) if op.handle else (Kind.CREATED, Effect.CREATE)
+            self.ready.append(op)
 
     # --- send ---------------------------------------------------------------------------------
 
@@ -398,27 +374,16 @@ class Delivery:
         if self.sink.gathers:
             self.gathering.discard(ops[0].handle)
         for op, outcome in zip(ops, task.result, strict=True):
-            if outcome.kind is Kind.LOST or outcome.kind is Kind.GONE:
-                self._match_anew(op, outcome.kind)
+            kind = outcome.kind
+            if kind is Kind.LOST or kind is Kind.GONE:
+                self.report.counts.retries += kind is Kind.LOST
+                self.matching.anew(op, kind)
+                self._locate(op)
             else:
-                well = well and outcome.kind is not Kind.REJECTED
+                well = well and kind is not Kind.REJECTED
                 self._finish(op, outcome)
         if well:
             self.allowance = min(self.most, self.allowance * GROWTH)
-
-    def _match_anew(self, op: Operation, kind: Kind) -> None:
-        """Ask the vendor for it: the id is gone or another, or a create may have arrived."""
-        op.gone, op.handle = op.handle, None
-        if kind is Kind.LOST:
-            op.lost += 1
-            self.report.counts.retries += 1
-        if op.lost > self.run.config["max_retries"]:
-            raise VendorDown(
-                f"{self.sink.stream}: {op.lost} creates of one record got no answer: run again "
-                "when the vendor is back, nothing is sent twice (`max_retries`)."
-            )
-        self.sink.refresh(op)
-        self._locate(op)
 
     def _finish(self, op: Operation, outcome: Outcome) -> None:
         """An operation that had started is through: its lanes are free."""

@@ -22,7 +22,13 @@ class Intake:
     """Makes the operations of one stream."""
 
     def __init__(
-        self, sink: HTTPSink, schema: Mapping[str, Any], salt: bytes, *, validate: bool = True
+        self,
+        sink: HTTPSink,
+        schema: Mapping[str, Any],
+        salt: bytes,
+        source_salt: bytes | None = None,
+        *,
+        validate: bool = True,
     ) -> None:
         """Compile the schema.
 
@@ -31,12 +37,18 @@ class Intake:
             schema: the SCHEMA message's, after `stream_maps`.
             validate: whether records are held to the schema (the SDK's `validate_records`).
             salt: up to 64 bytes, of everything beside the body that changes what the vendor gets.
+            source_salt: up to 64 bytes, of everything beside the record that decides what becomes
+                of it; `None` if that cannot be told.
 
         Raises:
             ConfigError: the schema is not JSON Schema.
         """
         self.sink = sink
-        self.salt = salt
+        # Copied for each record: that is faster than making one.
+        self._digest = hashlib.blake2b(digest_size=16, key=salt)
+        self._source = (
+            hashlib.blake2b(digest_size=16, key=source_salt) if source_salt is not None else None
+        )
         self._validate = validate
         # `_sdc_*` columns come with any stream, declared or not.
         tolerant = {
@@ -50,11 +62,31 @@ class Intake:
                 f"The SCHEMA of {sink.stream} is not JSON Schema: {str(error).splitlines()[0]}"
             ) from None
 
-    def operation(self, record: JSON, line: bytes, seq: int) -> tuple[Operation, Rejection | None]:
-        """The operation that a record asks for, and why it must not be carried out, if so."""
-        op = Operation(delete=record.get("_sdc_deleted_at") is not None, line=line, seq=seq)
+    @property
+    def tells_source(self) -> bool:
+        """Whether a record that is the same as before makes the same operation."""
+        return self._source is not None
+
+    def source(self, record: JSON) -> bytes:
+        """Digest of a record, whatever the order of its columns; empty if there is none."""
+        if self._source is None:
+            return b""
         try:
-            op.key = self.key_of(record)
+            text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+        except (TypeError, ValueError):
+            return b""
+        digest = self._source.copy()
+        digest.update(text)
+        return digest.digest()
+
+    def operation(
+        self, record: JSON, line: bytes, seq: int, *, key: str = ""
+    ) -> tuple[Operation, Rejection | None]:
+        """The operation that a record asks for, and why it must not be carried out, if so."""
+        delete = record.get("_sdc_deleted_at") is not None
+        op = Operation(key=key, delete=delete, line=line, seq=seq)
+        try:
+            op.key = key or self.key_of(record)
             self._prepare(record, op)
         except Rejection as rejection:
             if not op.key:
@@ -75,6 +107,13 @@ class Intake:
                 raise invalid(f"the key column {column!r} is missing, null or empty")
             parts.append(value if isinstance(value, str) else str(value))
         return parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
+
+    def key_or_empty(self, record: JSON) -> str:
+        """The canonical text of a record's key; empty if a key column is missing or null."""
+        try:
+            return self.key_of(record)
+        except Rejection:
+            return ""
 
     def _prepare(self, record: JSON, op: Operation) -> None:
         sink = self.sink
@@ -97,7 +136,8 @@ class Intake:
         if op.delete:
             op.digest = DELETED
             return
-        digest = hashlib.blake2b(payload, digest_size=16, key=self.salt)
+        digest = self._digest.copy()
+        digest.update(payload)
         if op.group is not None:
             digest.update(repr(op.group).encode())
         op.digest = digest.digest()

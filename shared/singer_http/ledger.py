@@ -64,14 +64,12 @@ class Ledger:
         else:
             upsert = postgresql.insert(delivered)
             some = sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
-        changed = ("digest", "handle", "identity", "uncertain", "at")
+        changed = ("digest", "source", "handle", "identity", "uncertain", "at")
         upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],
             set_={name: upsert.excluded[name] for name in changed},
         )
         self._upsert = str(upsert.compile(dialect=self._database.dialect))
-        names = tuple(column.name for column in delivered.columns)
-        self._columns = None if self._database.sqlite else names
         scope = delivered.c.scope == sa.bindparam("scope")
         self._by_key = sa.select(*ROW).where(scope & delivered.c.key.in_(some))
         self._by_identity = sa.select(delivered.c.identity, delivered.c.key).where(
@@ -186,7 +184,7 @@ class Ledger:
         """What is known of these (stored) keys."""
         self._apply()
         found = self._execute(self._by_key, {"scope": scope, "some": _json(keys)})
-        return {row[0]: Row(*row) for row in found}
+        return {row[0]: Row(*row) for row in found.all()}
 
     def owner_of_identity(self, scope: int, identity: str) -> Row | None:
         """The row that holds a (hashed) identity."""
@@ -278,14 +276,24 @@ class Ledger:
         return ids
 
     def acknowledge(
-        self, scope: int, key: str, digest: bytes, handle: str | None, identity: str | None
+        self,
+        scope: int,
+        key: str,
+        digest: bytes,
+        handle: str | None,
+        identity: str | None,
+        source: bytes = b"",
     ) -> None:
         """What was sent under a (stored) key arrived."""
-        self._put(scope, key, digest, handle, identity, uncertain=False)
+        if handle == key:
+            handle = SAME
+        self._acknowledged.append(
+            (scope, key, digest, source, handle, identity, False, int(time.time()))
+        )
 
     def mark_uncertain(self, scope: int, key: str, digest: bytes, identity: str | None) -> None:
         """What was sent under a (stored) key may have arrived."""
-        self._put(scope, key, digest, None, identity, uncertain=True)
+        self._acknowledged.append((scope, key, digest, b"", None, identity, True, int(time.time())))
 
     def forget_others(self, scope: int, key: str, hung_on: str) -> None:
         """What was acknowledged under a (stored) key undid all that hung on a record.
@@ -304,20 +312,6 @@ class Ledger:
             )
         )
         self._write()
-
-    def _put(
-        self,
-        scope: int,
-        key: str,
-        digest: bytes,
-        handle: str | None,
-        identity: str | None,
-        *,
-        uncertain: bool,
-    ) -> None:
-        self._acknowledged.append(
-            (scope, key, digest, handle, identity, uncertain, int(time.time()))
-        )
 
     def settle(self, entry: int) -> None:
         """The answer to a pending request is in; its records need not be kept."""
@@ -340,12 +334,9 @@ class Ledger:
         """
         if not (self._acknowledged or self._settled):
             return
-        rows, ids, names = self._acknowledged, self._settled, self._columns
+        rows, ids = self._acknowledged, self._settled
         if rows:
-            self._database.execute_raw(
-                self._upsert,
-                rows if names is None else [dict(zip(names, r, strict=True)) for r in rows],
-            )
+            self._database.insert_many(self._upsert, [c.name for c in delivered.columns], rows)
         if ids:
             self._execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
         self._write()

@@ -3,7 +3,7 @@
 meta        the schema's version, the salt of the hashes
 accounts    which keys were used for which account
 scopes      (account, sync, stream): whose rows these are, their source, their key columns
-delivered   scope, key -> digest, handle, identity, uncertain, at
+delivered   scope, key -> digest, source, handle, identity, uncertain, at
 pending     one entry for each request that is about to leave: its effect and its records as
             they came; gone when the answer is in
 """
@@ -58,7 +58,8 @@ delivered = sa.Table(
     metadata,
     sa.Column("scope", sa.Integer, primary_key=True),
     sa.Column("key", sa.String, primary_key=True, comment="hashed if it may be personal"),
-    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, comment="of what was sent"),
+    sa.Column("source", sa.LargeBinary, nullable=False, comment="digest of the source's record"),
     sa.Column("handle", sa.String, comment="the vendor's id"),
     sa.Column("identity", sa.String, comment="hashed email or number"),
     sa.Column("uncertain", sa.Boolean, nullable=False),
@@ -112,8 +113,8 @@ class LeftBehind(NamedTuple):
 
 
 ROW: tuple[sa.Column[Any], ...] = (
-    delivered.c.key, delivered.c.digest, delivered.c.handle, delivered.c.identity,
-    delivered.c.uncertain, delivered.c.at,
+    delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.handle,
+    delivered.c.identity, delivered.c.uncertain, delivered.c.at,
 )  # fmt: skip
 """Columns of a `Row`, in its order."""
 

@@ -84,6 +84,8 @@ class Row:
     key: str
     digest: bytes
     """16 bytes: of what was sent, or `DELETED`."""
+    source: bytes
+    """16 bytes: of the record that it was made from (see `HTTPSink.pure`); else empty."""
     handle: str | None
     """What the vendor calls it, enough to update or delete it (an id)."""
     identity: str | None
@@ -111,6 +113,8 @@ class Operation:
     payload: bytes = b""
     """`body` as JSON with sorted keys."""
     digest: bytes = b""
+    source: bytes = b""
+    """Digest of the record that it was made from, if that decides all of it."""
     handle: str | None = None
     """The vendor's id, once known: from the record, the ledger or a match."""
     own_handle: bool = False

@@ -40,7 +40,8 @@ class Counts:
 
     def add(self, kind: Kind, number: int = 1) -> None:
         """Count an outcome."""
-        setattr(self, kind, getattr(self, kind) + number)
+        name = kind._value_  # a plain string: what the enum itself is looks slower
+        setattr(self, name, getattr(self, name) + number)
 
     @property
     def delivered(self) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -167,8 +169,13 @@ class Routes:
         keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
         scope = self._scope(sink_class, source, keys)
         sink = sink_class(target, properties, keys)
+        salt = self._salt(sink)
         intake = Intake(
-            sink, schema, self._salt(sink), validate=config.get("validate_records", True)
+            sink,
+            schema,
+            salt,
+            self._source_salt(sink, schema, salt) if sink.pure else None,
+            validate=config.get("validate_records", True),
         )
         delivery = Delivery(target.run, intake, source, scope)
         hangs = set(sink_class.after) & {sink.stream for sink in target.sinks}
@@ -241,6 +248,19 @@ class Routes:
         text = orjson.dumps([sink.stream, sink.revision, self.target.api_url, sink.meaning()])
         return hashlib.blake2b(text, digest_size=16).digest()
 
+    def _source_salt(self, sink: HTTPSink, schema: Mapping[str, Any], salt: bytes) -> bytes:
+        """Of everything beside the record that decides what becomes of it.
+
+        Rather too much than too little: where it changes, all is looked at once more.
+        """
+        target = self.target
+        everything = [
+            *(salt.hex(), schema, sink.keys, sink.description, dict(target.config)),
+            *(target.plugin_version, version("singer-http")),
+        ]
+        text = json.dumps(everything, sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
     # --- earlier runs -------------------------------------------------------------------------
 
     def _take_over(self, source: str, route: Route) -> None:
@@ -283,7 +303,7 @@ class Routes:
                 source=delivery.source, stream=sink.stream, key=op.key, line=line, at=at
             )
             return
-        op.stored = delivery.ledger.stored_key(op.key, personal=delivery.personal)
+        op.stored = delivery.standing.stored_key(op.key)
         op.seq, op.retried = run.next_seq(), True
         delivery.report.retried.received += 1
         delivery.settlement.reject(op, Rejection(Reason.UNCERTAIN, DIED, attempts=1))

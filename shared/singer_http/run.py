@@ -20,7 +20,9 @@ from singer_http.workers import Task, Workers
 
 if TYPE_CHECKING:
     from singer_http.delivery import Delivery
+    from singer_http.ledger_schema import Scope
     from singer_http.report import Report
+    from singer_http.sinks import HTTPSink
 
 LOOKED_AT = 20
 """Delivered and rejected records from which a share of rejects is looked at."""
@@ -168,18 +170,17 @@ class Run:
         if op.key.startswith("\n"):
             self.mirror.saw_keyless(delivery.sink.stream)
             return
-        stored = op.stored or self.ledger.stored_key(op.key, personal=delivery.personal)
+        stored = op.stored or delivery.standing.stored_key(op.key)
         self.mirror.saw(delivery.sink.stream, stored)
 
-    def admit(self, delivery: Delivery, op: Operation) -> Rejection | None:
+    def admit(self, sink: HTTPSink, scope: Scope, op: Operation) -> Rejection | None:
         """A last look before an operation leaves: why it is kept back, if it is.
 
         Raises:
             StopRun: `once` records would go out with an empty ledger, or the sink says stop.
         """
-        sink = delivery.sink
         if sink.once and not op.delete and sink.stream not in self._once_allowed:
-            if not (delivery.scope.known or self.config["first_run"] or self.dry_run):
+            if not (scope.known or self.config["first_run"] or self.dry_run):
                 raise StopRun(
                     f"{sink.stream}: the ledger of sync {self.config['sync']!r} knows of none that "
                     "was sent. If this really is the first run set first_run: true; if not, the "

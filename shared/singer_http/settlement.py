@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from singer_http.operations import SAME, Kind, Operation, Outcome, Reason, Rejection
+from singer_http.operations import Kind, Operation, Outcome, Reason, Rejection, Row
 
 if TYPE_CHECKING:
     from singer_http.ledger_schema import Scope
@@ -49,7 +49,7 @@ class Settlement:
         if op.removal:
             self.report.counts.removed += 1
         else:
-            self.counts(op).add(kind)
+            (self.report.retried if op.retried else self.report.counts).add(kind)
         if kind is Kind.SKIPPED:
             if not (op.row and op.row.uncertain):
                 self.rejects.drop(self.sink.stream, op.key, op.seq, but=Reason.UNCERTAIN)
@@ -62,23 +62,21 @@ class Settlement:
 
     def _delivered(self, op: Operation, outcome: Outcome) -> None:
         handle = outcome.handle if op.delete else outcome.handle or op.handle
-        identity = None if op.delete else self.identity(op)
+        identity = None if op.delete or not op.identities else self.identity(op)
         if outcome.hangs_on is not None:
             identity = self.ledger.hashed(outcome.hangs_on)
-        self.acknowledge(op.stored, op.digest, handle, identity)
+        self.ledger.acknowledge(self.scope.id, op.stored, op.digest, handle, identity, op.source)
         if outcome.undoes is not None:
             self.ledger.forget_others(self.scope.id, op.stored, outcome.undoes)
         self.sink.settled(op, None if op.delete else handle)
         if not op.retried and not op.removal:
             self.run.limits.delivered()
 
-    def acknowledge(
-        self, stored: str, digest: bytes, handle: str | None, identity: str | None
-    ) -> None:
-        """What was sent under a (stored) key arrived."""
-        if handle == stored:
-            handle = SAME
-        self.ledger.acknowledge(self.scope.id, stored, digest, handle, identity)
+    def acknowledge(self, row: Row, source: bytes) -> None:
+        """What a ledger row stands for is there, whatever record it was made from."""
+        self.ledger.acknowledge(
+            self.scope.id, row.key, row.digest, row.handle, row.identity, source
+        )
 
     def reject(self, op: Operation, rejection: Rejection) -> Operation | None:
         """Keep a record that was not delivered; see `settle`."""

@@ -72,6 +72,10 @@ class HTTPSink(abc.ABC):
     """Operations on one found record go in one call, in order."""
     examples: ClassVar[int] = 3
     """What a dry run prints of each kind of operation, at most."""
+    pure: ClassVar[bool] = False
+    """What `prepare` makes of a record depends on it, the settings and `description` alone, and
+    `skip`, `stands` and `key_suffix` are not the sink's own: a record that is as it was when it
+    was delivered need not be looked at."""
     supposed: ClassVar[tuple[str, ...]] = ()
     """Columns that `--check`, which sees no record, supposes that they have."""
     revision: ClassVar[str] = "1"
@@ -149,6 +153,14 @@ class HTTPSink(abc.ABC):
     def extra_columns(self) -> Sequence[str]:
         """Columns that `prepare` reads itself."""
         return (self.container,) if self.container else ()
+
+    @property
+    def description(self) -> Any:
+        """What the columns are to the vendor, and the account's custom fields; JSON values."""
+        columns = [*self.columns.plain, *self.columns.custom]
+        known = [(column.name, column.field, repr(column.custom)) for column in columns]
+        inner = self.container in self.properties and self.has_custom_fields
+        return [known, repr(self.account_fields().fields) if inner else None]
 
     @property
     def has_custom_fields(self) -> bool:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from singer_http.operations import DELETED, Kind, Operation, Outcome, Reason, Row, invalid
+from singer_http.operations import DELETED, JSON, Kind, Operation, Outcome, Reason, Row, invalid
 
 if TYPE_CHECKING:
+    from singer_http.intake import Intake
     from singer_http.ledger_schema import Scope
     from singer_http.run import Run
     from singer_http.settlement import Settlement
-    from singer_http.sinks import HTTPSink
+
+Came = tuple[str, bytes, JSON, bytes, bool, bool]
+"""A record that came: its key (empty if it has none), digest of the record, the record, its line,
+whether it is an earlier run's, and one that a person said did not arrive."""
+
+
+class Known(NamedTuple):
+    """What earlier runs left of some keys."""
+
+    stored: dict[str, str]
+    """Key -> the form in which it stands in the ledger."""
+    rows: dict[str, Row]
+    """Of the ledger, by stored key."""
+    rejected: dict[str, str]
+    """Key -> kind of its outstanding reject."""
+
 
 OTHER_CONTENT = (
     "was sent before with other content, and is sent only once: give it a key of its own"
@@ -21,15 +38,57 @@ OTHER_CONTENT = (
 class Standing:
     """Compares the operations of one stream with what earlier ones left."""
 
-    def __init__(self, run: Run, sink: HTTPSink, settlement: Settlement, scope: Scope) -> None:
+    def __init__(self, run: Run, intake: Intake, settlement: Settlement, scope: Scope) -> None:
         """Look under a scope of the ledger."""
         self.run = run
-        self.sink = sink
+        self.sink = sink = intake.sink
         self.settlement = settlement
         self.scope = scope
         self.ledger = run.ledger
         self.uncertain: str = run.config["uncertain"]
         self.full_resync: bool = run.config["full_resync"]
+        self.personal = bool(set(sink.keys) & set(sink.personal))
+        self.tells_unchanged = intake.tells_source and not self.full_resync
+        """A record that is as it was when it was delivered need not be looked at."""
+
+    def stored_key(self, key: str) -> str:
+        """The form in which a key stands in the ledger."""
+        return self.ledger.stored_key(key, personal=self.personal)
+
+    def known(self, keys: Iterable[str]) -> Known:
+        """What earlier runs left of these keys."""
+        stored = {key: self.stored_key(key) for key in keys}
+        return Known(
+            stored,
+            self.ledger.rows(self.scope.id, list(stored.values())),
+            self.run.rejects.known(self.sink.stream, list(stored)),
+        )
+
+    def sift(self, came: Sequence[Came], waiting: Collection[str]) -> tuple[list[Came], Known]:
+        """Count what is as it was when it was delivered as unchanged; the rest has to be read.
+
+        Args:
+            came: nothing of it is on its way.
+            waiting: keys of which another copy has been looked at.
+        """
+        keys = [one[0] for one in came if one[0]]
+        known = self.known(keys)
+        apart = {*waiting, *known.rejected}
+        if len(known.stored) < len(keys):
+            apart.update(key for key, number in Counter(keys).items() if number > 1)
+        rest = []
+        mirror = self.run.mirror
+        for one in came:
+            key, source, *_ = one
+            row = known.rows.get(known.stored.get(key, ""))
+            if row is None or row.source != source or row.uncertain or not source or key in apart:
+                rest.append(one)
+            elif mirror is not None:
+                mirror.saw(self.sink.stream, row.key)
+        counts, unchanged = self.settlement.report.counts, len(came) - len(rest)
+        counts.received += unchanged
+        counts.unchanged += unchanged
+        return rest, known
 
     def of(self, op: Operation, row: Row | None, rejected: str | None) -> Outcome | None:
         """A settled outcome, or `None` if the operation has to go out.
@@ -50,6 +109,8 @@ class Standing:
             return None
         same = row.digest == op.digest and self.sink.stands(op)
         if same and (self.sink.once or op.delete or not self.full_resync):
+            if op.source != row.source:
+                self.settlement.acknowledge(row, op.source)
             return Outcome(Kind.UNCHANGED)
         if self.sink.once:
             return Outcome(Kind.REJECTED, rejection=invalid(OTHER_CONTENT))
@@ -70,9 +131,9 @@ class Standing:
             return Outcome(Kind.SKIPPED)
         if row is None:
             identity = self.settlement.identity(op)
-            self.settlement.acknowledge(op.stored, op.digest, op.handle, identity)
+            self.ledger.acknowledge(self.scope.id, op.stored, op.digest, op.handle, identity)
             return Outcome(Kind.UNCHANGED)
-        self.settlement.acknowledge(row.key, row.digest, row.handle, row.identity)
+        self.settlement.acknowledge(row, row.source)
         return None
 
     def set_lanes(self, ops: Sequence[Operation]) -> None:

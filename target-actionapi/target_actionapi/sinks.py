@@ -67,6 +67,7 @@ class Contacts(MerlinSink, RecordSink):
     personal = ("Email", "Number", "Fname", "Lname")
     phones = ("Number",)
     container = "Custom"
+    pure = True
 
     @override
     def read_custom_fields(self) -> Sequence[f.CustomField]:

@@ -37,6 +37,7 @@ class AutoReachSink(HTTPSink):
     personal = ("email", "phone")
     phones = ("phone",)
     container = "custom_fields"
+    pure = True
     render_date_time = render
     render_date = render
 

@@ -55,6 +55,7 @@ class Contacts(RecordSink):
     personal = ("email", "phone")
     phones = ("phone",)
     container = "customField"
+    pure = True
 
     @cached_property
     def api(self) -> Api:
