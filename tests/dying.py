@@ -45,8 +45,8 @@ PLACES: dict[str, tuple[type, str, bool]] = {
     "before_pending": (Ledger, "mark_pending", True),
     "after_pending": (Ledger, "mark_pending", False),
     "after_answer": (Delivery, "_answered", True),
-    "before_acknowledged": (Ledger, "commit", True),
-    "after_acknowledged": (Ledger, "commit", False),
+    "before_acknowledged": (Ledger, "_commit", True),
+    "after_acknowledged": (Ledger, "_commit", False),
 }
 
 

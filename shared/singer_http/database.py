@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
+import re
 import secrets
 import sqlite3
 import tempfile
@@ -156,13 +158,10 @@ class Database:
                 return
             # Many rows in one statement: for each statement, the interpreter is let go of, and
             # has to be waited for while other threads send.
-            marks = f"({', '.join('?' * len(names))})"
             for start in range(0, len(rows), ROWS):
                 some = rows[start : start + ROWS]
-                self._connection.exec_driver_sql(
-                    statement.replace(marks, ", ".join([marks] * len(some)), 1),
-                    tuple(itertools.chain.from_iterable(some)),
-                )
+                values = tuple(itertools.chain.from_iterable(some))
+                self._connection.exec_driver_sql(_of_rows(statement, len(some)), values)
 
     def commit(self) -> None:
         """Commit; errors as in `execute`."""
@@ -190,6 +189,13 @@ class Database:
         if self._copy:
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{self._copy}{suffix}").unlink(missing_ok=True)
+
+
+@functools.lru_cache(ROWS)
+def _of_rows(statement: str, number: int) -> str:
+    """An INSERT of one row, made for so many."""
+    before, marks, after = re.split(r"(\([?, ]+\))", statement, maxsplit=1)
+    return f"{before}{', '.join([marks] * number)}{after}"
 
 
 def _words(error: BaseException) -> str:

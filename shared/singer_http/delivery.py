@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ from singer_http.operations import (
     DELETED,
     JSON,
     Effect,
-    Entry,
     Kind,
     Operation,
     Outcome,
@@ -33,7 +32,7 @@ from singer_http.operations import (
     Window,
 )
 from singer_http.rejects import text_key
-from singer_http.sending import attempt, batches, gathered
+from singer_http.sending import COMMIT_AT, Outbox
 from singer_http.settlement import Settlement
 from singer_http.standing import Came, Known, Standing
 
@@ -49,8 +48,10 @@ GROWTH = 4
 """How much more may be out after each request that went well."""
 BUFFER_BYTES = 16 * 1024 * 1024
 """Records held back for a full window, at most."""
-COMMIT_AT = 64
-"""Operations that are marked as pending in one commit, where each is a request of its own."""
+
+MOMENT = 0.0005
+"""Seconds in which the workers may send undisturbed what they were handed: two threads that both
+want the interpreter cost more than they do."""
 
 
 class Delivery:
@@ -71,26 +72,21 @@ class Delivery:
         self.standing = Standing(run, intake, self.settlement, scope)
         self.matching = Matching(run, sink, scope)
         self.report = self.settlement.report
-        self.batch = min(sink.batch_limit, run.config.get("batch_size_rows") or sink.batch_limit)
-        number = self.workers.number
-        self.most = number if sink.once else max(2 * number * self.batch, 2 * COMMIT_AT)
+        self.outbox = Outbox(run, sink, scope, self._answered)
+        number, batch = self.workers.number, self.outbox.batch
+        self.most = number if sink.once else max(2 * number * batch, 2 * COMMIT_AT)
         """Rows that may be out at once."""
-        self.window_rows = max(number * self.batch, 500)
+        self.window_rows = max(number * batch, 500)
         self.allowance = min(FIRST, self.most)
         self.out = 0
         """Rows started and not settled."""
         self.finding = 0
-        self.still_refused = self.healed = 0
-        """Of the records that were refused before: while most still are, each goes alone."""
         self.came: list[Came] = []
         self.came_bytes = 0
         self.invalid = 0
         """Records rejected before sending, since the last check."""
         self.waiting: deque[Operation] = deque()
-        self.ready: list[Operation] = []
         self.busy: set[str] = set()
-        self.gathering: set[str | None] = set()
-        """Records for which a call is under way, where what hangs on one goes in one call."""
         self.began = time.monotonic()
         if sink.may_create or sink.once:
             self.ledger.require_durable()
@@ -109,9 +105,11 @@ class Delivery:
             resend: a person said that it did not arrive.
         """
         intake = self.intake
-        self.came.append(
-            (intake.key_or_empty(record), intake.source(record), record, line, retried, resend)
-        )
+        try:
+            key = intake.key_of(record)
+        except Rejection:
+            key = ""  # it is rejected when it is read
+        self.came.append((key, intake.digests.of_source(record), record, line, retried, resend))
         self.came_bytes += len(line)
         if len(self.came) + self.invalid >= self.window_rows or self.came_bytes >= BUFFER_BYTES:
             self.check()
@@ -184,45 +182,50 @@ class Delivery:
     def _read(self, came: Iterable[Came]) -> dict[str, Operation]:
         """The operations that are asked for, by key; the last copy of a key wins."""
         taken: dict[str, Operation] = {}
+        read, next_seq, counts = self.intake.operation, self.run.next_seq, self.report.counts
         for key, source, record, line, retried, resend in came:
-            op, rejection = self.intake.operation(record, line, self.run.next_seq(), key=key)
+            op, rejection = read(record, line, next_seq(), key=key)
             if retried:
                 op.retried, op.resend = True, resend
-            self.settlement.counts(op).received += 1
+                self.report.retried.received += 1
+            else:
+                counts.received += 1
             if rejection is not None:
                 self.reject(op, rejection)
                 continue
             op.source = source
-            old = taken.pop(op.key, None)
-            if old is not None:
-                self._merge(old, op)
+            if op.key in taken:
+                self._merge(taken.pop(op.key), op)
             taken[op.key] = op
         return taken
 
     def _compare(self, taken: dict[str, Operation], known: Known, window: Window) -> None:
         waiting = {op.key: op for op in self.waiting}
-        mirrors = self.run.mirrors
-        going = []
+        mirrors, judge = self.run.mirrors, self.standing.of
+        window.open = len(taken)
+        going, settled = [], []
         for key, op in taken.items():
             op.stored = stored = known.stored[key]
             if mirrors:
                 self.run.saw(self, op)
             op.window = window
-            window.open += 1
-            if key in waiting:
+            if waiting and (earlier := waiting.get(key)):
                 # An earlier copy was checked and has not started: this one takes its place.
-                self.waiting.remove(waiting[key])
-                self._merge(waiting[key], op)
-                self._leave_window(waiting[key])
+                self.waiting.remove(earlier)
+                self._merge(earlier, op)
+                self._leave_windows([earlier])
+                earlier.window = None
             rejected = known.rejected.get(key)
-            op.alone = rejected == Reason.REFUSED
-            outcome = self.standing.of(op, known.rows.get(stored), rejected)
+            if rejected == Reason.REFUSED:
+                op.alone = True
+            outcome = judge(op, known.rows.get(stored), rejected)
             if outcome is None:
                 self.sink.recall(op)
                 going.append(op)
             else:
                 self._settle(op, outcome)
-                self._leave_window(op)
+                settled.append(op)
+        self._leave_windows(settled)
         self.standing.set_lanes(going)
         self.waiting.extend(going)
 
@@ -232,11 +235,11 @@ class Delivery:
             number, window.invalid = window.invalid, 0
             self.run.limits.rejected(number)
 
-    def _leave_window(self, op: Operation) -> None:
-        if op.window is not None:
-            window, op.window = op.window, None
-            window.open -= 1
-            self._close(window)
+    def _leave_windows(self, ops: Iterable[Operation]) -> None:
+        for window, number in Counter([op.window for op in ops]).items():
+            if window is not None:
+                window.open -= number
+                self._close(window)
 
     # --- start --------------------------------------------------------------------------------
 
@@ -260,26 +263,37 @@ class Delivery:
         except StopRun:
             self._send_admitted()
             raise
-        if self.ready and self._time_to_dispatch(flush=flush):
-            self._dispatch()
-        self.workers.collect(wait=wait and self.workers.outstanding > 0)
+        if self.outbox.ready and self._time_to_send(flush=flush):
+            self.outbox.send()
+            if self.workers.collect(wait=True, timeout=MOMENT):
+                return  # there may be room for more
+        self.workers.collect(wait=wait)
+
+    def _time_to_send(self, *, flush: bool) -> bool:
+        if self.sink.gathers:
+            return self.finding == 0
+        return self.outbox.due(flush=flush or self.out >= self.allowance)
 
     def _send_admitted(self) -> None:
         """The run stops before an operation: those that were let out before it still go."""
-        if self.ready:
-            self._dispatch()
+        if self.outbox.ready:
+            self.outbox.send()
         while self.workers.outstanding:
             self.workers.collect(wait=True)
 
     def _start(self) -> None:
         blocked: set[str] = set()
         held: list[Operation] = []
+        busy, locates = self.busy, self.sink.locates
         while self.waiting and self.out < self.allowance and len(held) < self.window_rows:
             op = self.waiting.popleft()
-            if self.busy.isdisjoint(op.lanes) and blocked.isdisjoint(op.lanes):
-                self.busy.update(op.lanes)
+            if busy.isdisjoint(op.lanes) and (not blocked or blocked.isdisjoint(op.lanes)):
+                busy.update(op.lanes)
                 self.out += 1
-                self._locate(op)
+                if op.contested or locates:
+                    self._locate(op)
+                else:
+                    self._decide(op)
             else:
                 op.contested = True
                 blocked.update(op.lanes)
@@ -290,7 +304,7 @@ class Delivery:
         """Have the record's id found if it is not known, then decide."""
         sink = self.sink
         if op.contested and op.identities and (outcome := self.matching.conflict(op)):
-            self._finish(op, outcome)
+            self._finish([op], [outcome])
         elif op.handle is not None or not sink.locates:
             self._decide(op)
         elif sink.can_find(op):
@@ -300,7 +314,8 @@ class Delivery:
             )
         elif op.lost:
             reason = "the answer was lost, and there is nothing to look it up by"
-            self._finish(op, Outcome.rejected(Reason.UNCERTAIN, reason, attempts=op.lost))
+            lost = Outcome.rejected(Reason.UNCERTAIN, reason, attempts=op.lost)
+            self._finish([op], [lost])
         else:
             self._decide(op)
 
@@ -311,55 +326,20 @@ class Delivery:
         else:
             outcome = self.matching.found(op, task.result)
         if outcome is not None:
-            self._finish(op, outcome)
+            self._finish([op], [outcome])
         else:
             self._decide(op)
 
     def _decide(self, op: Operation) -> None:
         outcome = self.matching.decide(op)
         if outcome is not None:
-            self._finish(op, outcome)
+            self._finish([op], [outcome])
         elif self.run.dry_run:
             self.run.show(self, op)
             # Something for other streams to hang on, as there would be.
-            self._finish(op, Outcome(op.expect, op.handle or "new"))
+            self._finish([op], [Outcome(op.expect, op.handle or "new")])
         else:
-            self.ready.append(op)
-
-    # --- send ---------------------------------------------------------------------------------
-
-    def _time_to_dispatch(self, *, flush: bool) -> bool:
-        if self.sink.gathers:
-            return self.finding == 0
-        if self.batch > 1:
-            return flush or len(self.ready) >= self.batch or self.out >= self.allowance
-        return self.workers.outstanding <= self.workers.number or len(self.ready) >= COMMIT_AT
-
-    def _dispatch(self) -> None:
-        """Mark what is ready as pending, in one commit, then hand it to the workers."""
-        ready, self.ready = self.ready, []
-        if self.sink.gathers:
-            chunks, self.ready = gathered(ready, self.gathering)
-            self.gathering.update(chunk[0].handle for chunk in chunks)
-        else:
-            isolate = self.still_refused >= self.healed
-            chunks = list(batches(ready, self.batch, isolate=isolate))
-        if not chunks:
-            return
-        ids = self.ledger.mark_pending(
-            self.scope.id,
-            ((chunk[0].effect, b"\n".join([op.line for op in chunk])) for chunk in chunks),
-        )
-        for chunk, id_ in zip(chunks, ids, strict=True):
-            entry = Entry(id_, len(chunk))
-            for op in chunk:
-                self._leave_entry(op)
-                op.entry = entry
-            self.workers.submit(
-                functools.partial(attempt, self.sink, chunk),
-                functools.partial(self._answered, chunk),
-                entry=entry,
-            )
+            self.outbox.ready.append(op)
 
     # --- settle -------------------------------------------------------------------------------
 
@@ -367,12 +347,10 @@ class Delivery:
         if task.error is not None:
             if ops[0].effect is not Effect.IDEMPOTENT:
                 # The run stops, and this one was not carried out: else it would be `Uncertain`.
-                for op in ops:
-                    self._leave_entry(op)
+                self.outbox.leave_entries(ops)
             raise task.error
         well = True
-        if self.sink.gathers:
-            self.gathering.discard(ops[0].handle)
+        through, outcomes = [], []
         for op, outcome in zip(ops, task.result, strict=True):
             kind = outcome.kind
             if kind is Kind.LOST or kind is Kind.GONE:
@@ -381,31 +359,27 @@ class Delivery:
                 self._locate(op)
             else:
                 well = well and kind is not Kind.REJECTED
-                self._finish(op, outcome)
+                through.append(op)
+                outcomes.append(outcome)
+        self._finish(through, outcomes)
         if well:
             self.allowance = min(self.most, self.allowance * GROWTH)
 
-    def _finish(self, op: Operation, outcome: Outcome) -> None:
-        """An operation that had started is through: its lanes are free."""
-        self.busy.difference_update(op.lanes)
-        self.out -= 1
-        if op.alone:
-            self.still_refused += outcome.kind is Kind.REJECTED
-            self.healed += outcome.kind is not Kind.REJECTED
-        self._settle(op, outcome)
-        self._leave_entry(op)
-        self._leave_window(op)
-
-    def _leave_entry(self, op: Operation) -> None:
-        if op.entry is not None:
-            entry, op.entry = op.entry, None
-            entry.open -= 1
-            if not entry.open:
-                self.ledger.settle(entry.id)
+    def _finish(self, ops: Sequence[Operation], outcomes: Iterable[Outcome]) -> None:
+        """Operations that had started are through: their lanes are free."""
+        self.busy.difference_update(*[op.lanes for op in ops])
+        self.out -= len(ops)
+        settle = self.settlement.settle
+        for op, outcome in zip(ops, outcomes, strict=True):
+            if op.alone:
+                self.outbox.tried_alone(refused=outcome.kind is Kind.REJECTED)
+            if (earlier := settle(op, outcome)) is not None:
+                self._fall_back(op, earlier)
+        self.outbox.leave_entries(ops)
+        self._leave_windows(ops)
 
     def _settle(self, op: Operation, outcome: Outcome) -> None:
-        earlier = self.settlement.settle(op, outcome)
-        if earlier is not None:
+        if (earlier := self.settlement.settle(op, outcome)) is not None:
             self._fall_back(op, earlier)
 
     def _fall_back(self, op: Operation, earlier: Operation) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import orjson
 
+from singer_http.digests import Digests
 from singer_http.errors import ConfigError
 from singer_http.fields import shortened
 from singer_http.operations import DELETED, JSON, Operation, Rejection, invalid
@@ -21,34 +21,20 @@ if TYPE_CHECKING:
 class Intake:
     """Makes the operations of one stream."""
 
-    def __init__(
-        self,
-        sink: HTTPSink,
-        schema: Mapping[str, Any],
-        salt: bytes,
-        source_salt: bytes | None = None,
-        *,
-        validate: bool = True,
-    ) -> None:
+    def __init__(self, sink: HTTPSink, schema: Mapping[str, Any], *, validate: bool = True) -> None:
         """Compile the schema.
 
         Args:
             sink: what the records are for.
             schema: the SCHEMA message's, after `stream_maps`.
             validate: whether records are held to the schema (the SDK's `validate_records`).
-            salt: up to 64 bytes, of everything beside the body that changes what the vendor gets.
-            source_salt: up to 64 bytes, of everything beside the record that decides what becomes
-                of it; `None` if that cannot be told.
 
         Raises:
             ConfigError: the schema is not JSON Schema.
         """
         self.sink = sink
-        # Copied for each record: that is faster than making one.
-        self._digest = hashlib.blake2b(digest_size=16, key=salt)
-        self._source = (
-            hashlib.blake2b(digest_size=16, key=source_salt) if source_salt is not None else None
-        )
+        self.digests = Digests(sink, schema)
+        self._column = sink.keys[0] if len(sink.keys) == 1 else None
         self._validate = validate
         # `_sdc_*` columns come with any stream, declared or not.
         tolerant = {
@@ -61,23 +47,6 @@ class Intake:
             raise ConfigError(
                 f"The SCHEMA of {sink.stream} is not JSON Schema: {str(error).splitlines()[0]}"
             ) from None
-
-    @property
-    def tells_source(self) -> bool:
-        """Whether a record that is the same as before makes the same operation."""
-        return self._source is not None
-
-    def source(self, record: JSON) -> bytes:
-        """Digest of a record, whatever the order of its columns; empty if there is none."""
-        if self._source is None:
-            return b""
-        try:
-            text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
-        except (TypeError, ValueError):
-            return b""
-        digest = self._source.copy()
-        digest.update(text)
-        return digest.digest()
 
     def operation(
         self, record: JSON, line: bytes, seq: int, *, key: str = ""
@@ -100,6 +69,10 @@ class Intake:
         Raises:
             Rejection: a key column is missing or null.
         """
+        if self._column is not None:
+            value = record.get(self._column)
+            if type(value) is str and value:
+                return value
         parts = []
         for column in self.sink.keys:
             value = record.get(column)
@@ -107,13 +80,6 @@ class Intake:
                 raise invalid(f"the key column {column!r} is missing, null or empty")
             parts.append(value if isinstance(value, str) else str(value))
         return parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
-
-    def key_or_empty(self, record: JSON) -> str:
-        """The canonical text of a record's key; empty if a key column is missing or null."""
-        try:
-            return self.key_of(record)
-        except Rejection:
-            return ""
 
     def _prepare(self, record: JSON, op: Operation) -> None:
         sink = self.sink
@@ -123,12 +89,12 @@ class Intake:
         elif self._validate and not self._validator.is_valid(record):
             raise invalid(self._complaint(record))
         sink.prepare(record, op)
-        suffix = sink.key_suffix(op)
-        if suffix:
+        if not sink.pure and (suffix := sink.key_suffix(op)):
             op.key = f"{op.key}\n{suffix}"
-        op.own_handle = op.handle is not None
-        if op.handle in {".", ".."}:
-            raise invalid(f"an id cannot be {op.handle!r}")
+        if op.handle is not None:
+            op.own_handle = True
+            if op.handle in {".", ".."}:
+                raise invalid(f"an id cannot be {op.handle!r}")
         try:
             op.payload = payload = orjson.dumps(op.body, option=orjson.OPT_SORT_KEYS)
         except (TypeError, ValueError) as error:
@@ -136,11 +102,7 @@ class Intake:
         if op.delete:
             op.digest = DELETED
             return
-        digest = self._digest.copy()
-        digest.update(payload)
-        if op.group is not None:
-            digest.update(repr(op.group).encode())
-        op.digest = digest.digest()
+        op.digest = self.digests.of_sent(payload, op.group)
 
     def _complaint(self, record: JSON) -> str:
         """The first thing that is wrong with a record, by column."""

@@ -52,6 +52,7 @@ class Ledger:
         self._execute = self._database.execute
         self._write = self._database.commit
         self._acknowledged: list[tuple[Any, ...]] = []
+        self._acknowledged_keys: set[str] = set()
         self._settled: list[int] = []
         self.claim = self._database.claim
         self._compile()
@@ -182,7 +183,8 @@ class Ledger:
 
     def rows(self, scope: int, keys: Sequence[str]) -> dict[str, Row]:
         """What is known of these (stored) keys."""
-        self._apply()
+        if not self._acknowledged_keys.isdisjoint(keys):
+            self._apply()
         found = self._execute(self._by_key, {"scope": scope, "some": _json(keys)})
         return {row[0]: Row(*row) for row in found.all()}
 
@@ -261,9 +263,9 @@ class Ledger:
     def mark_pending(self, scope: int, entries: Iterable[tuple[Effect, bytes]]) -> list[int]:
         """Commit that these requests are about to leave; the ids to acknowledge them by.
 
-        What was acknowledged since the last commit is committed before.
+        What was acknowledged since the last commit is committed with it.
         """
-        self._apply()
+        self._put()
         now = int(time.time())
         ids = []
         for effect, records in entries:
@@ -272,7 +274,7 @@ class Ledger:
                 {"scope": scope, "effect": effect, "at": now, "records": records},
             )
             ids.append(int(inserted.inserted_primary_key[0]))
-        self.commit()
+        self._commit()
         return ids
 
     def acknowledge(
@@ -287,12 +289,14 @@ class Ledger:
         """What was sent under a (stored) key arrived."""
         if handle == key:
             handle = SAME
+        self._acknowledged_keys.add(key)
         self._acknowledged.append(
             (scope, key, digest, source, handle, identity, False, int(time.time()))
         )
 
     def mark_uncertain(self, scope: int, key: str, digest: bytes, identity: str | None) -> None:
         """What was sent under a (stored) key may have arrived."""
+        self._acknowledged_keys.add(key)
         self._acknowledged.append((scope, key, digest, b"", None, identity, True, int(time.time())))
 
     def forget_others(self, scope: int, key: str, hung_on: str) -> None:
@@ -327,20 +331,28 @@ class Ledger:
             )
         ]
 
+    def _put(self) -> None:
+        """Write down what was acknowledged, for the next commit."""
+        if self._acknowledged:
+            names = [column.name for column in delivered.columns]
+            self._database.insert_many(self._upsert, names, self._acknowledged)
+        if self._settled:
+            self._execute(_DELETE_PENDING, [{"entry": entry} for entry in self._settled])
+
+    def _commit(self) -> None:
+        """Commit; what was acknowledged is kept for another try if the database refuses."""
+        self._write()
+        self._acknowledged, self._settled = [], []
+        self._acknowledged_keys.clear()
+
     def _apply(self) -> None:
-        """Commit what was acknowledged; kept for another try if the database refuses.
+        """Commit what was acknowledged.
 
         A transaction is never left open while requests are under way: other syncs write too.
         """
-        if not (self._acknowledged or self._settled):
-            return
-        rows, ids = self._acknowledged, self._settled
-        if rows:
-            self._database.insert_many(self._upsert, [c.name for c in delivered.columns], rows)
-        if ids:
-            self._execute(_DELETE_PENDING, [{"entry": entry} for entry in ids])
-        self._write()
-        self._acknowledged, self._settled = [], []
+        if self._acknowledged or self._settled:
+            self._put()
+            self._commit()
 
     def commit(self) -> None:
         """Commit what was acknowledged so far.
@@ -348,8 +360,8 @@ class Ledger:
         Raises:
             StopRun: the disk is full, or the database is gone.
         """
-        self._apply()
-        self._write()
+        self._put()
+        self._commit()
 
     def close(self) -> None:
         """Commit and close."""

@@ -97,7 +97,9 @@ class Matching:
             return Outcome(Kind.SKIPPED)
         if op.delete and sink.locates and op.handle is None:
             return Outcome(Kind.DELETED)
-        if rejection := self.run.admit(sink, self.scope, op):
+        if sink.once:
+            self.run.admit(sink, self.scope)
+        if rejection := sink.admit(op):
             return Outcome(Kind.REJECTED, rejection=rejection)
         if op.delete:
             op.expect = Kind.DELETED

@@ -169,7 +169,7 @@ class Operation:
         """The vendor's fields; empty for a delete that needs none."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
     """A pending entry of the ledger, and how many of its operations are not settled."""
 
@@ -177,7 +177,7 @@ class Entry:
     open: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Window:
     """Operations that were checked together: their invalid ones count when the rest is settled."""
 

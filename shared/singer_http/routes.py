@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import copy
 import difflib
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-import orjson
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from singer_http.delivery import Delivery
@@ -39,6 +35,8 @@ class Route:
         self._spool = spool
         plain = type(mapping) is SameRecordTransform and not mapping.flattening_enabled
         self._mapping = None if plain else mapping
+        self.receive = delivery.take if plain and spool is None else self.take
+        """`take`, or what it comes to."""
 
     def take(self, record: JSON, line: bytes) -> None:
         """Take in a record, or keep it on disk until what it hangs on has gone."""
@@ -169,14 +167,7 @@ class Routes:
         keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
         scope = self._scope(sink_class, source, keys)
         sink = sink_class(target, properties, keys)
-        salt = self._salt(sink)
-        intake = Intake(
-            sink,
-            schema,
-            salt,
-            self._source_salt(sink, schema, salt) if sink.pure else None,
-            validate=config.get("validate_records", True),
-        )
+        intake = Intake(sink, schema, validate=config.get("validate_records", True))
         delivery = Delivery(target.run, intake, source, scope)
         hangs = set(sink_class.after) & {sink.stream for sink in target.sinks}
         spool = tempfile.TemporaryFile(dir=target.work_dir) if hangs else None  # noqa: SIM115
@@ -242,24 +233,6 @@ class Routes:
         return ledger.open_scope(
             *place, source=source, keys=keys, schema_message=target.message_reader.line.rstrip()
         )
-
-    def _salt(self, sink: HTTPSink) -> bytes:
-        """Of everything beside the body that changes what the vendor gets."""
-        text = orjson.dumps([sink.stream, sink.revision, self.target.api_url, sink.meaning()])
-        return hashlib.blake2b(text, digest_size=16).digest()
-
-    def _source_salt(self, sink: HTTPSink, schema: Mapping[str, Any], salt: bytes) -> bytes:
-        """Of everything beside the record that decides what becomes of it.
-
-        Rather too much than too little: where it changes, all is looked at once more.
-        """
-        target = self.target
-        everything = [
-            *(salt.hex(), schema, sink.keys, sink.description, dict(target.config)),
-            *(target.plugin_version, version("singer-http")),
-        ]
-        text = json.dumps(everything, sort_keys=True, default=str)
-        return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
     # --- earlier runs -------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from singer_http.errors import ConfigError, Interrupted, StopRun
 from singer_http.ledger import Ledger
 from singer_http.mirror import Mirror
-from singer_http.operations import Operation, Rejection
+from singer_http.operations import Operation
 from singer_http.preview import example
 from singer_http.rejects import Rejects
 from singer_http.validation import parse_share
@@ -173,13 +173,13 @@ class Run:
         stored = op.stored or delivery.standing.stored_key(op.key)
         self.mirror.saw(delivery.sink.stream, stored)
 
-    def admit(self, sink: HTTPSink, scope: Scope, op: Operation) -> Rejection | None:
-        """A last look before an operation leaves: why it is kept back, if it is.
+    def admit(self, sink: HTTPSink, scope: Scope) -> None:
+        """A last look before something leaves that is sent only once.
 
         Raises:
-            StopRun: `once` records would go out with an empty ledger, or the sink says stop.
+            StopRun: the ledger of the stream is empty, and this is not said to be the first run.
         """
-        if sink.once and not op.delete and sink.stream not in self._once_allowed:
+        if sink.stream not in self._once_allowed:
             if not (scope.known or self.config["first_run"] or self.dry_run):
                 raise StopRun(
                     f"{sink.stream}: the ledger of sync {self.config['sync']!r} knows of none that "
@@ -188,7 +188,6 @@ class Run:
                     "be reached again. Nothing was sent."
                 )
             self._once_allowed.add(sink.stream)
-        return sink.admit(op)
 
     def show(self, delivery: Delivery, op: Operation) -> None:
         """Print some of what a dry run would send."""

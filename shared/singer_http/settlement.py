@@ -56,11 +56,8 @@ class Settlement:
             return None
         if self.rejects.outstanding:
             self.rejects.drop(self.sink.stream, op.key, op.seq)
-        if kind is not Kind.UNCHANGED:
-            self._delivered(op, outcome)
-        return None
-
-    def _delivered(self, op: Operation, outcome: Outcome) -> None:
+        if kind is Kind.UNCHANGED:
+            return None
         handle = outcome.handle if op.delete else outcome.handle or op.handle
         identity = None if op.delete or not op.identities else self.identity(op)
         if outcome.hangs_on is not None:
@@ -71,6 +68,7 @@ class Settlement:
         self.sink.settled(op, None if op.delete else handle)
         if not op.retried and not op.removal:
             self.run.limits.delivered()
+        return None
 
     def acknowledge(self, row: Row, source: bytes) -> None:
         """What a ledger row stands for is there, whatever record it was made from."""

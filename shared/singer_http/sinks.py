@@ -1,29 +1,21 @@
-"""What a vendor's sink says: which fields it has, how a record is found, written and deleted.
-
-    HTTPSink
-    ├── BatchSink     many records in a request (a bulk upsert)
-    ├── RecordSink    one record at a time: find, create, update, delete
-    ├── LinkSink      what hangs on a record that must exist: add, remove
-    └── OnceSink      what cannot be taken back: perform
+"""What a vendor's sink says: which fields it has, how a record is prepared and found.
 
 A sink knows the vendor and nothing of batches, retries, threads or the ledger: `delivery.py` does.
-Its methods `deliver`, `find`, `create`, ... are called from several threads at once.
+Its methods `send` and `find` are called from several threads at once. What it does with a record at
+the vendor depends on its kind: see `sink_kinds.py`.
 """
 
 from __future__ import annotations
 
 import abc
-import contextlib
 import datetime
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from typing_extensions import override
-
 from singer_http import fields as f
-from singer_http.errors import ConfigError, NotFound
-from singer_http.operations import JSON, Kind, Operation, Outcome, Reason, Rejection, invalid
+from singer_http.errors import ConfigError
+from singer_http.operations import JSON, Operation, Outcome, Rejection, invalid
 
 if TYPE_CHECKING:
     import logging
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
     from singer_http.target import HTTPTarget
 
 Render = Callable[[datetime.datetime], Any]
-"""A moment in UTC -> the vendor's form."""
+"""A moment in UTC (naive) -> the vendor's form."""
 
 UPSERT, UPDATE, CREATE, MIRROR = "upsert", "update", "create", "mirror"
 ALL_MODES = (UPSERT, UPDATE, CREATE, MIRROR)
@@ -100,7 +92,11 @@ class HTTPSink(abc.ABC):
         self.meter: Counts = target.report.stream(self.stream).counts
         self.send_nulls = self.config["nulls"] == "send"
         self.setup()
-        self.columns = self.resolve_columns()
+        self.columns = columns = self.resolve_columns()
+        self.plain_values = f.applier(columns.plain, send_nulls=self.send_nulls)
+        """Record -> the vendor's own fields."""
+        self.custom_columns = f.applier(columns.custom, send_nulls=self.send_nulls)
+        """Record -> custom fields that have a column of their own."""
         self._warned: set[str] = set()
 
     def setup(self) -> None:  # noqa: B027 - a hook that most do without
@@ -193,7 +189,7 @@ class HTTPSink(abc.ABC):
         return None
 
     render_date_time: ClassVar[Render | None] = None
-    """datetime (UTC) -> the vendor's form; `None` sends the text as it came."""
+    """datetime (naive UTC) -> the vendor's form; `None` sends the text as it came."""
     render_date: ClassVar[Render | None] = None
     """datetime (UTC midnight) -> the vendor's form; `None` sends the text as it came."""
 
@@ -203,7 +199,7 @@ class HTTPSink(abc.ABC):
         Raises:
             Rejection: a value does not fit, or the container is no object.
         """
-        values = f.apply(self.columns.custom, record, send_nulls=self.send_nulls)
+        values = self.custom_columns(record)
         if self.container and (inner := record.get(self.container)) is not None:
             for name, value in self.unpack(inner).items():
                 if value is None and not self.send_nulls:
@@ -244,7 +240,7 @@ class HTTPSink(abc.ABC):
         Raises:
             Rejection: it must not be sent.
         """
-        op.body = f.apply(self.columns.plain, record, send_nulls=self.send_nulls)
+        op.body = self.plain_values(record)
 
     def key_suffix(self, op: Operation) -> str:
         """What is part of the key whatever the key is."""
@@ -324,91 +320,3 @@ class HTTPSink(abc.ABC):
 
     def refresh(self, op: Operation) -> None:  # noqa: B027 - only some keep something
         """What was read from the vendor may have changed: `find` must ask again."""
-
-
-class BatchSink(HTTPSink):
-    """Many records in a request, which may be sent again."""
-
-    @override
-    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
-        """Deliver a batch, or remove one."""
-        if ops[0].delete:
-            return [self._remove(op) for op in ops]
-        return self.deliver(ops)
-
-    def _remove(self, op: Operation) -> Outcome:
-        try:
-            return self.remove(op)
-        except NotFound:
-            return Outcome(Kind.DELETED)
-
-    @abc.abstractmethod
-    def deliver(self, ops: Sequence[Operation]) -> list[Outcome]:
-        """Send one request with all of them."""
-
-    def remove(self, op: Operation) -> Outcome:
-        """Delete one; a 404 is a success."""
-        raise NotImplementedError
-
-
-class RecordSink(HTTPSink):
-    """One record at a time: found, then updated, or created."""
-
-    may_create = True
-    locates = True
-
-    @override
-    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
-        """Create, update or delete one record."""
-        (op,) = ops
-        if op.delete:
-            with contextlib.suppress(NotFound):
-                self.delete(op)
-            return [Outcome(Kind.DELETED)]
-        if op.handle is None:
-            return [Outcome(Kind.CREATED, self.create(op))]
-        try:
-            self.update(op)
-        except NotFound as error:
-            if op.own_handle:
-                return [Outcome.rejected(Reason.REFUSED, error.reason, status=error.status)]
-            return [Outcome(Kind.GONE)]
-        return [Outcome(Kind.UPDATED, op.handle)]
-
-    @abc.abstractmethod
-    def create(self, op: Operation) -> str | None:
-        """Create it; the vendor's id."""
-
-    @abc.abstractmethod
-    def update(self, op: Operation) -> None:
-        """Update `op.handle`."""
-
-    @abc.abstractmethod
-    def delete(self, op: Operation) -> None:
-        """Delete `op.handle`."""
-
-
-class LinkSink(HTTPSink):
-    """What hangs on a record that must exist; sent again, it changes nothing."""
-
-    locates = True
-    gathers = True
-
-
-class OnceSink(HTTPSink):
-    """What cannot be taken back: sent once, and never again when in doubt."""
-
-    modes = (UPSERT,)
-    once = True
-    no_delete = "what was sent cannot be taken back: a delete has nothing to undo"
-    examples = 100
-
-    @override
-    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
-        """Perform one."""
-        (op,) = ops
-        return [Outcome(Kind.CREATED, self.perform(op))]
-
-    @abc.abstractmethod
-    def perform(self, op: Operation) -> str | None:
-        """Do it, with effect `ONCE`; what the vendor calls it, if anything."""

@@ -48,7 +48,7 @@ class Standing:
         self.uncertain: str = run.config["uncertain"]
         self.full_resync: bool = run.config["full_resync"]
         self.personal = bool(set(sink.keys) & set(sink.personal))
-        self.tells_unchanged = intake.tells_source and not self.full_resync
+        self.tells_unchanged = intake.digests.know_sources and not self.full_resync
         """A record that is as it was when it was delivered need not be looked at."""
 
     def stored_key(self, key: str) -> str:
@@ -57,7 +57,8 @@ class Standing:
 
     def known(self, keys: Iterable[str]) -> Known:
         """What earlier runs left of these keys."""
-        stored = {key: self.stored_key(key) for key in keys}
+        stored_key, personal = self.ledger.stored_key, self.personal
+        stored = {key: stored_key(key, personal=personal) for key in keys}
         return Known(
             stored,
             self.ledger.rows(self.scope.id, list(stored.values())),
@@ -73,14 +74,17 @@ class Standing:
         """
         keys = [one[0] for one in came if one[0]]
         known = self.known(keys)
+        if not known.rows:
+            return list(came), known
         apart = {*waiting, *known.rejected}
         if len(known.stored) < len(keys):
             apart.update(key for key, number in Counter(keys).items() if number > 1)
         rest = []
         mirror = self.run.mirror
+        rows, stored = known.rows, known.stored
         for one in came:
-            key, source, *_ = one
-            row = known.rows.get(known.stored.get(key, ""))
+            key, source = one[0], one[1]
+            row = rows.get(stored[key]) if key else None
             if row is None or row.source != source or row.uncertain or not source or key in apart:
                 rest.append(one)
             elif mirror is not None:
@@ -99,7 +103,7 @@ class Standing:
             rejected: kind of the key's outstanding reject.
         """
         op.row = row
-        if self.sink.skip(op):
+        if not self.sink.pure and self.sink.skip(op):
             return Outcome(Kind.SKIPPED)
         if (row and row.uncertain) or rejected == Reason.UNCERTAIN:
             doubt = self._of_uncertain(op, row)

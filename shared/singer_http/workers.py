@@ -55,8 +55,12 @@ class Workers:
                 task.error = error
             self._results.put(task)
 
-    def collect(self, *, wait: bool) -> bool:
+    def collect(self, *, wait: bool, timeout: float | None = None) -> bool:
         """Take in results: all that are there, or wait for at least one.
+
+        Args:
+            wait: for the first one.
+            timeout: seconds to wait for it, at most.
 
         Returns:
             Whether there was any.
@@ -66,7 +70,7 @@ class Workers:
         any_ = False
         while self.outstanding:
             try:
-                task = self._results.get(wait and not any_)
+                task = self._results.get(wait and not any_, timeout)
             except queue.Empty:
                 break
             any_ = True

@@ -13,7 +13,8 @@ from typing_extensions import override
 from singer_http import fields as f
 from singer_http.errors import Misdirected, NotFound, Refused, StopRun, Uncertain
 from singer_http.operations import JSON, Effect, Operation, Outcome, Reason, Rejection, invalid
-from singer_http.sinks import HTTPSink, OnceSink, RecordSink
+from singer_http.sink_kinds import OnceSink, RecordSink
+from singer_http.sinks import HTTPSink
 from target_actionapi import answers
 from target_actionapi.guards import e164
 
@@ -79,7 +80,7 @@ class Contacts(MerlinSink, RecordSink):
 
     @override
     def custom_values(self, record: JSON) -> JSON:
-        values = f.apply(self.columns.custom, record, send_nulls=self.send_nulls)
+        values = self.custom_columns(record)
         if (inner := record.get("Custom")) is not None:
             for name, value in self.unpack(inner).items():
                 if value is not None or self.send_nulls:

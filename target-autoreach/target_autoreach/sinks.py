@@ -15,13 +15,14 @@ from singer_http import fields as f
 from singer_http.addresses import segment
 from singer_http.errors import Refused, reason_of
 from singer_http.operations import JSON, Effect, Kind, Operation, Outcome, invalid
-from singer_http.sinks import MIRROR, UPSERT, BatchSink, HTTPSink, RecordSink
+from singer_http.sink_kinds import BatchSink, RecordSink
+from singer_http.sinks import MIRROR, UPSERT, HTTPSink
 from target_autoreach.listing import MemberIndex, first_page, read_all
 
 
 def render(moment: datetime.datetime) -> str:
     """A moment in the vendor's form, the only one that its page shows."""
-    return moment.isoformat(" ", "seconds")[:19] + " +0000"
+    return moment.isoformat(" ", "seconds") + " +0000"
 
 
 FIELDS = ("email", "first_name", "last_name", "phone", "previous_contact_date", "external_id")
@@ -94,14 +95,19 @@ class People(AutoReachSink, BatchSink):
     batch_limit = 100
 
     @override
+    def setup(self) -> None:
+        super().setup()
+        self.keyed_otherwise = self.keys not in self.identities
+
+    @override
     def prepare(self, record: JSON, op: Operation) -> None:
         if not op.delete:
             super().prepare(record, op)
-        name = next((record[n] for n in ("id", "external_id") if record.get(n)), None)
-        if name is None:
+        name = record.get("id") or record.get("external_id")
+        if not name:
             raise invalid("a person needs id or external_id")
         op.handle = str(name)
-        if self.keys not in People.identities:
+        if self.keyed_otherwise:
             op.identities = (op.handle,)
 
     @override

@@ -16,7 +16,8 @@ from singer_http import fields as f
 from singer_http.addresses import segment
 from singer_http.errors import ConfigError, Misdirected, Refused, reason_of
 from singer_http.operations import JSON, Kind, Operation, Outcome, Reason, invalid
-from singer_http.sinks import CREATE, UPSERT, BatchSink
+from singer_http.sink_kinds import BatchSink
+from singer_http.sinks import CREATE, UPSERT
 from target_emailmarketing.custom import converter, field_of
 from target_emailmarketing.listing import ACTIVE, INACTIVE, Directory, Unknown, read_all
 

@@ -22,7 +22,7 @@ from singer_http.operations import (
     Rejection,
     invalid,
 )
-from singer_http.sinks import RecordSink
+from singer_http.sink_kinds import RecordSink
 from target_reisoftware import values
 from target_reisoftware.lookup import (
     Api,
@@ -107,7 +107,7 @@ class Contacts(RecordSink):
             op.handle = str(record["id"])
         if op.delete:
             who = [column for column in self.columns.plain if column.name in self.personal]
-            op.body = f.apply(who, record, send_nulls=False)
+            op.body = f.applier(who, send_nulls=False)(record)
             op.identities = identity_of(op).folded
             return
         super().prepare(record, op)

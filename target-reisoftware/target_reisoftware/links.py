@@ -23,7 +23,8 @@ from singer_http.operations import (
     Reason,
     invalid,
 )
-from singer_http.sinks import HTTPSink, LinkSink, OnceSink
+from singer_http.sink_kinds import LinkSink, OnceSink
+from singer_http.sinks import HTTPSink
 from target_reisoftware import values
 from target_reisoftware.lookup import Api, Identity, contact_path, directory_of, is_missing
 

@@ -1,0 +1,108 @@
+"""The kinds of sinks, by what a request does at the vendor.
+
+HTTPSink
+├── BatchSink     many records in a request (a bulk upsert)
+├── RecordSink    one record at a time: find, create, update, delete
+├── LinkSink      what hangs on a record that must exist: add, remove
+└── OnceSink      what cannot be taken back: perform
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Sequence
+
+from typing_extensions import override
+
+from singer_http.errors import NotFound
+from singer_http.operations import Kind, Operation, Outcome, Reason
+from singer_http.sinks import UPSERT, HTTPSink
+
+
+class BatchSink(HTTPSink):
+    """Many records in a request, which may be sent again."""
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Deliver a batch, or remove one."""
+        if ops[0].delete:
+            return [self._remove(op) for op in ops]
+        return self.deliver(ops)
+
+    def _remove(self, op: Operation) -> Outcome:
+        try:
+            return self.remove(op)
+        except NotFound:
+            return Outcome(Kind.DELETED)
+
+    @abc.abstractmethod
+    def deliver(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Send one request with all of them."""
+
+    def remove(self, op: Operation) -> Outcome:
+        """Delete one; a 404 is a success."""
+        raise NotImplementedError
+
+
+class RecordSink(HTTPSink):
+    """One record at a time: found, then updated, or created."""
+
+    may_create = True
+    locates = True
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Create, update or delete one record."""
+        (op,) = ops
+        if op.delete:
+            with contextlib.suppress(NotFound):
+                self.delete(op)
+            return [Outcome(Kind.DELETED)]
+        if op.handle is None:
+            return [Outcome(Kind.CREATED, self.create(op))]
+        try:
+            self.update(op)
+        except NotFound as error:
+            if op.own_handle:
+                return [Outcome.rejected(Reason.REFUSED, error.reason, status=error.status)]
+            return [Outcome(Kind.GONE)]
+        return [Outcome(Kind.UPDATED, op.handle)]
+
+    @abc.abstractmethod
+    def create(self, op: Operation) -> str | None:
+        """Create it; the vendor's id."""
+
+    @abc.abstractmethod
+    def update(self, op: Operation) -> None:
+        """Update `op.handle`."""
+
+    @abc.abstractmethod
+    def delete(self, op: Operation) -> None:
+        """Delete `op.handle`."""
+
+
+class LinkSink(HTTPSink):
+    """What hangs on a record that must exist; sent again, it changes nothing."""
+
+    locates = True
+    gathers = True
+
+
+class OnceSink(HTTPSink):
+    """What cannot be taken back: sent once, and never again when in doubt."""
+
+    modes = (UPSERT,)
+    once = True
+    no_delete = "what was sent cannot be taken back: a delete has nothing to undo"
+    examples = 100
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Perform one."""
+        (op,) = ops
+        return [Outcome(Kind.CREATED, self.perform(op))]
+
+    @abc.abstractmethod
+    def perform(self, op: Operation) -> str | None:
+        """Do it, with effect `ONCE`; what the vendor calls it, if anything."""

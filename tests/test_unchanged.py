@@ -1,0 +1,167 @@
+"""A record that is as it was when it was delivered is passed over; whatever bears on it is noticed.
+
+The ledger keeps a digest of the record beside that of what was sent (docs/delivery.md).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from singer_http.sinks import HTTPSink
+from singer_sandbox import Sandbox
+from target_actionapi.target import TargetActionApi
+from target_autoreach.target import TargetAutoReach
+from target_emailmarketing.target import TargetEmailMarketing
+from target_reisoftware.target import TargetReiSoftware
+from tests.front_door import JSON, Plugin, Result, adds_up, record, schema
+from tests.people import SCHEMA, patches, people_at, person
+
+# A field of free text, so that the vendor takes both forms.
+WHEN = schema("people", ("id", "last_name"))
+DATES = schema(
+    "people",
+    {"id": {"type": "string"}, "last_name": {"type": "string", "format": "date-time"}},
+)
+SEEN = record("people", id="p1", last_name="2024-05-01T10:00:00Z")
+INNER = schema("people", {"id": {"type": "string"}, "custom_fields": {"type": "object"}})
+ODD = record("people", id="p1", custom_fields={"nobody_knows": "this"})
+
+
+def sent_again(plugin: Plugin, sandbox: Sandbox, *messages: JSON, **config: Any) -> bool:
+    """Whether a run sent the one record of its input."""
+    sandbox.log(clear=True)
+    result = plugin.run(messages, **config)
+    assert result.exit_code == 0, result.error
+    assert adds_up(result.report)
+    assert result.counts("people") in (
+        {"received": 1, "unchanged": 1}, {"received": 1, "upserted": 1},
+    )  # fmt: skip
+    assert bool(patches(sandbox)) is ("upserted" in result.counts("people"))
+    return bool(patches(sandbox))
+
+
+def looked_at(result: Result) -> bool:
+    """Whether the record with the odd custom field was mapped: that is when it is warned of."""
+    return "nobody_knows" in result.stderr
+
+
+def test_it_is_neither_sent_nor_mapped(people: Plugin) -> None:
+    assert looked_at(people.run([INNER, ODD]))
+    again = people.run([INNER, ODD])
+    assert not looked_at(again)
+    assert again.counts("people") == {"received": 1, "unchanged": 1}
+
+
+@pytest.mark.parametrize(
+    "config", [{"concurrency": 2}, {"unknown_fields": "warn", "max_rejects": "7"}]
+)
+def test_settings_that_change_nothing_at_the_vendor_do_not_send_it_again(
+    people: Plugin, sandbox: Sandbox, config: JSON
+) -> None:
+    assert sent_again(people, sandbox, SCHEMA, person(1))
+    assert not sent_again(people, sandbox, SCHEMA, person(1), **config)
+    assert not sent_again(people, sandbox, SCHEMA, person(1), **config)
+
+
+def test_it_is_passed_over_again_once_its_source_has_another_form(people: Plugin) -> None:
+    wider = schema("people", {**INNER["schema"]["properties"], "_sdc_batched_at": {}})
+    stamped = record("people", id="p1", custom_fields={"nobody_knows": "this"}, _sdc_batched_at=1)
+    people.run([INNER, ODD])
+    assert looked_at(people.run([wider, stamped]))
+    again = people.run([wider, stamped])
+    assert not looked_at(again)
+    assert again.counts("people") == {"received": 1, "unchanged": 1}
+
+
+def test_a_schema_that_changes_what_a_value_means_sends_it_again(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    assert sent_again(people, sandbox, WHEN, SEEN)
+    assert people_at(sandbox)["p1"]["last_name"] == "2024-05-01T10:00:00Z"
+    assert sent_again(people, sandbox, DATES, SEEN)
+    assert people_at(sandbox)["p1"]["last_name"] == "2024-05-01 10:00:00 +0000"
+
+
+def test_a_mapping_that_changes_sends_it_again(people: Plugin, sandbox: Sandbox) -> None:
+    lower = {"people": {"first_name": "first_name.lower()"}}
+    assert sent_again(people, sandbox, SCHEMA, person(1))
+    assert sent_again(people, sandbox, SCHEMA, person(1), stream_maps=lower)
+    assert not sent_again(people, sandbox, SCHEMA, person(1), stream_maps=lower)
+    assert people_at(sandbox)["p1"]["first_name"] == "p1"
+
+
+def test_a_custom_field_that_the_account_has_by_now_sends_it(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    people.run([INNER, ODD])
+    assert not people_at(sandbox)["p1"].get("custom_fields")
+    sandbox.put_state("autoreach", {"custom_fields": [{"key": "nobody_knows"}]})
+    assert sent_again(people, sandbox, INNER, ODD)
+    assert people_at(sandbox)["p1"]["custom_fields"] == {"nobody_knows": "this"}
+
+
+def test_a_schema_that_it_does_not_fit_any_more_rejects_it(people: Plugin) -> None:
+    people.run([SCHEMA, person(1)])
+    strict = schema("people", {**SCHEMA["schema"]["properties"], "email": {"type": "integer"}})
+    result = people.run([strict, person(1)], max_rejects="5")
+    assert result.counts("people") == {"received": 1, "rejected": 1}
+    assert result.rejects[0]["rejection"]["kind"] == "invalid"
+
+
+def test_it_counts_only_where_it_is_the_last_copy_of_its_key(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    old, new = person(1), person(1, first_name="New")
+    people.run([SCHEMA, old])
+
+    result = people.run([SCHEMA, old, new])
+    assert result.counts("people") == {"received": 2, "merged": 1, "upserted": 1}
+    assert people_at(sandbox)["p1"]["first_name"] == "New"
+
+    result = people.run([SCHEMA, old, new])
+    assert result.counts("people") == {"received": 2, "merged": 1, "unchanged": 1}
+
+    result = people.run([SCHEMA, new, old])
+    assert result.counts("people") == {"received": 2, "merged": 1, "upserted": 1}
+    assert people_at(sandbox)["p1"]["first_name"] == "P1"
+
+
+def test_a_reject_leaves_when_the_source_goes_back_to_what_was_delivered(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    people.run([SCHEMA, person(1)])
+    refused = people.run([SCHEMA, person(1, email="nonsense")], max_rejects="5")
+    assert len(refused.rejects) == 1
+    back = people.run([SCHEMA, person(1)])
+    assert back.counts("people") == {"received": 1, "unchanged": 1}
+    assert not back.rejects
+    assert people_at(sandbox)["p1"]["email"] == "p1@example.com"
+
+
+def test_a_delete_and_what_comes_after_it_are_told_apart(people: Plugin, sandbox: Sandbox) -> None:
+    gone = person(1, _sdc_deleted_at="2024-01-01T00:00:00Z")
+    people.run([SCHEMA, person(1)])
+    assert people.run([SCHEMA, gone]).counts("people") == {"received": 1, "deleted": 1}
+    assert people.run([SCHEMA, gone]).counts("people") == {"received": 1, "unchanged": 1}
+    assert people.run([SCHEMA, person(1)]).counts("people") == {"received": 1, "upserted": 1}
+    assert "p1" in people_at(sandbox)
+
+
+SINKS = [
+    sink
+    for target in (TargetAutoReach, TargetReiSoftware, TargetEmailMarketing, TargetActionApi)
+    for sink in target.sinks
+]
+
+
+@pytest.mark.parametrize("sink", SINKS, ids=lambda sink: f"{sink.__module__}.{sink.stream}")
+def test_only_sinks_whose_records_say_it_all_pass_over(sink: type[HTTPSink]) -> None:
+    own = [
+        name
+        for name in ("skip", "stands", "key_suffix")
+        if inspect.getattr_static(sink, name) is not inspect.getattr_static(HTTPSink, name)
+    ]
+    assert not (sink.pure and (own or sink.once))
