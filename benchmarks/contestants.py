@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,10 @@ class Stage:
 
         def case() -> Sample:
             self.empty(latency)
-            return self._write(self.target_command("target-autoreach", messages, **settings), count)
+            command = self.target_command("target-autoreach", messages, **settings)
+            sample = self._write(command, count)
+            people = self._report(command.folder, "target-autoreach")["people"]
+            return replace(sample, stream=people["seconds"])
 
         return case
 
@@ -173,9 +177,13 @@ class Stage:
         config = self._json(folder / "config.json", given)
         return Command([OURS / "bin" / plugin, "--config", config], folder, stdin=messages)
 
-    def _check_report(self, folder: Path, plugin: str, stream: str, **expected: int) -> None:
+    def _report(self, folder: Path, plugin: str) -> dict[str, Any]:
         report = json.loads((folder / ".singer-http" / f"{plugin}.report.json").read_bytes())
-        found = {name: report["streams"][stream][name] for name in expected}
+        return dict(report["streams"])
+
+    def _check_report(self, folder: Path, plugin: str, stream: str, **expected: int) -> None:
+        counts = self._report(folder, plugin)[stream]
+        found = {name: counts[name] for name in expected}
         if found != expected:
             raise RuntimeError(f"{plugin} reports {found}, not {expected}")
 

@@ -25,6 +25,8 @@ class Sample:
     """Seconds of user and system time."""
     rss: float
     """MB at its peak."""
+    stream: float = 0.0
+    """Seconds from the stream's first message to its last answer, where its report says so."""
 
 
 @dataclass(frozen=True)

@@ -189,10 +189,9 @@ def rate_limit(stage: Stage, size: Size, report: Report) -> None:
 
 
 def growth(stage: Stage, size: Size, report: Report) -> None:
-    sizes = (0, *size.growth)
-    cases = {f"{count:,} rows": stage.target(_people(stage, count), count) for count in sizes}
+    cases = {f"{count:,} rows": stage.target(_people(stage, count), count) for count in size.growth}
     results = interleave("Our target as its rows grow", 1, cases, min(3, size.rounds))
-    report.growth(results, {f"{count:,} rows": count for count in sizes})
+    report.growth(results, {f"{count:,} rows": count for count in size.growth})
 
 
 def start_up(stage: Stage, size: Size, report: Report) -> None:

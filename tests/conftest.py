@@ -32,6 +32,16 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     return running_sandbox
 
 
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test() -> Iterator[None]:
+    """A test that fails leaves nobody who goes on sending into the next one."""
+    yield
+    while Plugin.started:
+        process = Plugin.started.pop()
+        process.kill()
+        process.wait()
+
+
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from singer_sandbox import Sandbox
 
@@ -81,6 +81,9 @@ class Result:
 class Plugin:
     """A plugin with its settings and its work_dir."""
 
+    started: ClassVar[list[subprocess.Popen[bytes]]] = []
+    """All processes of the test."""
+
     def __init__(self, name: str, sandbox: Sandbox, directory: Path, **config: Any) -> None:
         self.name = name
         self.sandbox = sandbox
@@ -111,13 +114,15 @@ class Plugin:
                 "".join(m if isinstance(m, str) else json.dumps(m) + "\n" for m in messages)
             )
             stdin = lines.open("rb")
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*self.command, "--config", str(path), *args],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.directory,
         )
+        Plugin.started.append(process)
+        return process
 
     def finish(self, process: subprocess.Popen[bytes], sync: str = "default") -> Result:
         """Wait for its end."""

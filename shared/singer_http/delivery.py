@@ -48,7 +48,6 @@ GROWTH = 4
 """How much more may be out after each request that went well."""
 BUFFER_BYTES = 16 * 1024 * 1024
 """Records held back for a full window, at most."""
-
 MOMENT = 0.0005
 """Seconds in which the workers may send undisturbed what they were handed: two threads that both
 want the interpreter cost more than they do."""
