@@ -31,6 +31,7 @@ class Digests:
         # Copied for each record: that is faster than making one.
         self._sent = _begin(orjson.dumps(sent))
         self._source = None
+        self._unread = sink.unread
         if sink.pure:
             # Rather too much than too little: where it changes, all is looked at once more.
             everything = [
@@ -48,6 +49,8 @@ class Digests:
         """Of a record, whatever the order of its columns; empty if that does not say it all."""
         if self._source is None:
             return b""
+        if self._unread:
+            record = {name: value for name, value in record.items() if name not in self._unread}
         try:
             text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
         except (TypeError, ValueError):

@@ -65,9 +65,9 @@ class HTTPSink(abc.ABC):
     examples: ClassVar[int] = 3
     """What a dry run prints of each kind of operation, at most."""
     pure: ClassVar[bool] = False
-    """What `prepare` makes of a record depends on it, the settings and `description` alone, and
-    `skip`, `stands` and `key_suffix` are not the sink's own: a record that is as it was when it
-    was delivered need not be looked at."""
+    """What `prepare` makes of a record depends on its columns that are not `unread`, the settings
+    and `description` alone, and `skip`, `stands` and `key_suffix` are not the sink's own: a record
+    that is as it was when it was delivered need not be looked at."""
     supposed: ClassVar[tuple[str, ...]] = ()
     """Columns that `--check`, which sees no record, supposes that they have."""
     revision: ClassVar[str] = "1"
@@ -157,6 +157,18 @@ class HTTPSink(abc.ABC):
         known = [(column.name, column.field, repr(column.custom)) for column in columns]
         inner = self.container in self.properties and self.has_custom_fields
         return [known, repr(self.account_fields().fields) if inner else None]
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Columns of which nothing is made: they may change without a difference."""
+        sent = {column.name for column in (*self.columns.plain, *self.columns.custom)}
+        looked_at = {
+            "_sdc_deleted_at",
+            *self.keys,
+            *self.extra_columns(),
+            *sum(self.identities, ()),
+        }
+        return frozenset(self.properties) - sent - looked_at
 
     @property
     def has_custom_fields(self) -> bool:
