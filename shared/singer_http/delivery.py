@@ -1,6 +1,6 @@
 """The life of a record: taken, checked against the ledger, marked as pending, sent, settled.
 
-    take ─> came ─check─> waiting ─start─> (find) ─decide─> ready ─dispatch─> settle
+    take ─> came ─check─> waiting ─start─> (find) ─decide─> ready ───send───> settle
             last copy     lanes free     asks the        ledger: pending   ledger:
             of a key wins                vendor          then a worker     acknowledged
 
