@@ -21,7 +21,6 @@ import math
 import os
 import re
 import struct
-import tempfile
 import threading
 import time
 import weakref
@@ -251,7 +250,7 @@ class Limiter:
         spec: the setting `rate_limit`, see `parse_limits`; empty lets everything through.
         account: whose limit this is; it stands hashed in the file's name.
         directory: where the file is that the processes of an account share (`work_dir`), made
-            with mode 700 where it is not there; None for a limit of this process alone.
+            with mode 700 where it is not there.
         clock: returns seconds since 1970.
 
     Raises:
@@ -263,7 +262,7 @@ class Limiter:
         self,
         spec: str,
         account: str,
-        directory: Path | None,
+        directory: Path,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -274,11 +273,7 @@ class Limiter:
         self._stopped = False
         self._ring = self._make_ring(account, directory) if self.limits else None
 
-    def _make_ring(self, account: str, directory: Path | None) -> _Ring:
-        if directory is None:
-            private = tempfile.TemporaryDirectory(prefix="rate-")
-            weakref.finalize(self, private.cleanup)
-            directory = Path(private.name)
+    def _make_ring(self, account: str, directory: Path) -> _Ring:
         name = hashlib.sha256(account.encode()).hexdigest()[:16]
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
