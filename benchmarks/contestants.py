@@ -16,6 +16,7 @@ from benchmarks.measure import Case, Command, Sample
 from singer_sandbox import Sandbox
 
 BARE = Path(__file__).with_name("bare.py")
+STRAIGHT = Path(__file__).with_name("straight.py")
 
 
 class Stage:
@@ -238,6 +239,17 @@ class Stage:
         def case() -> Sample:
             self.empty(latency)
             return self._write(self.bare_command("people", connections, messages), count)
+
+        return case
+
+    def straight_people(self, messages: Path, count: int) -> Case:
+        """What bounds a target in Python: the library calls of ours, and nothing to decide."""
+
+        def case() -> Sample:
+            self.empty()
+            folder = self._fresh("straight")
+            arguments = [python("ours"), STRAIGHT, *self.vendor.values(), folder / "ledger.db"]
+            return self._write(Command(arguments, folder, messages), count)
 
         return case
 

@@ -117,6 +117,7 @@ def writing(stage: Stage, size: Size, report: Report) -> None:
         OURS_: stage.target(messages, count),
         "ours, nothing changed": stage.target_again(messages, count),
         **peers,
+        "straight loop": stage.straight_people(messages, count),
         BARE: stage.bare_people(messages, count, 1),
         BARE_8: stage.bare_people(messages, count, 8),
     }
