@@ -52,6 +52,12 @@ class RecordSink(HTTPSink):
     locates = True
 
     @override
+    def stands(self, op: Operation) -> bool:
+        """Not if the record names another one at the vendor than what was written."""
+        named = None if op.delete or not op.own_handle else op.handle
+        return named is None or op.row is None or named == op.row.vendor_id
+
+    @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
         """Create, update or delete one record."""
         (op,) = ops

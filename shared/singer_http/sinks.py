@@ -66,8 +66,8 @@ class HTTPSink(abc.ABC):
     """What a dry run prints of each kind of operation, at most."""
     pure: ClassVar[bool] = False
     """What `prepare` makes of a record depends on its columns that are not `unread`, the settings
-    and `description` alone, and `skip`, `stands` and `key_suffix` are not the sink's own: a record
-    that is as it was when it was delivered need not be looked at."""
+    and `description` alone, and `skip`, `stands` and `key_suffix` are not the plugin's own: a
+    record that is as it was when it was delivered need not be looked at."""
     supposed: ClassVar[tuple[str, ...]] = ()
     """Columns that `--check`, which sees no record, supposes that they have."""
     revision: ClassVar[str] = "1"
