@@ -24,37 +24,49 @@ TARGETS = {
 }
 
 
-def dies(method: Callable[..., Any], nth: int, *, before: bool) -> Callable[..., Any]:
-    """The method, which ends the process before or after its nth call."""
+def dies(
+    method: Callable[..., Any], nth: int, counts: Callable[[Any], bool], *, before: bool
+) -> Callable[..., Any]:
+    """The method, which ends the process before or after its nth call that counts."""
     calls = 0
 
-    def dying(*args: Any, **kwargs: Any) -> Any:
+    def dying(owner: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
-        calls += 1
-        if before and calls == nth:
+        now = counts(owner)
+        calls += now
+        if now and before and calls == nth:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = method(*args, **kwargs)
-        if calls == nth:
+        result = method(owner, *args, **kwargs)
+        if now and calls == nth:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
     return dying
 
 
-PLACES: dict[str, tuple[type, str, bool]] = {
-    "before_pending": (Ledger, "mark_pending", True),
-    "after_pending": (Ledger, "mark_pending", False),
-    "after_answer": (Delivery, "_answered", True),
-    "before_acknowledged": (Ledger, "_commit", True),
-    "after_acknowledged": (Ledger, "_commit", False),
+def always(_owner: Any) -> bool:
+    return True
+
+
+def acknowledges(ledger: Any) -> bool:
+    """Whether there is something to acknowledge: it rides with the next pending commit."""
+    return bool(ledger._acknowledged)
+
+
+PLACES: dict[str, tuple[type, str, Callable[[Any], bool], bool]] = {
+    "before_pending": (Ledger, "mark_pending", always, True),
+    "after_pending": (Ledger, "mark_pending", always, False),
+    "after_answer": (Delivery, "_answered", always, True),
+    "before_acknowledged": (Ledger, "_commit", acknowledges, True),
+    "after_acknowledged": (Ledger, "_commit", acknowledges, False),
 }
 
 
 def main() -> None:
     """Arm the step and run the target."""
     step, nth, name, *arguments = sys.argv[1:]
-    owner, method, before = PLACES[step]
-    setattr(owner, method, dies(getattr(owner, method), int(nth), before=before))
+    owner, method, counts, before = PLACES[step]
+    setattr(owner, method, dies(getattr(owner, method), int(nth), counts, before=before))
     module, target = TARGETS[name]
     sys.argv = [name, *arguments]
     getattr(importlib.import_module(module), target).cli()

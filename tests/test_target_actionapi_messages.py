@@ -218,7 +218,7 @@ def test_a_run_that_dies_at_any_step_texts_nobody_twice_and_loses_nobody(
     merlin: Plugin, sandbox: Sandbox, step: str
 ) -> None:
     rows = [SMS, *(sms(i, text=f"t{i}") for i in range(5))]
-    merlin.dying(step, 2).run(rows)
+    assert merlin.dying(step, 2).run(rows).exit_code == -9
     result = merlin.run(rows)
     sent, doubtful = texts(sandbox), [r["record"]["text"] for r in result.rejects]
     assert len(set(sent)) == len(sent)
