@@ -5,8 +5,8 @@
 For each record what `target-autoreach` does for a new one (parse, digest, validate, map, encode,
 digest again), for each request a mark in a database, the request, and 100 upserts: with the same
 libraries, but for this one stream only, on one thread, and as if nothing could happen: it looks for
-no earlier row, no second copy of a key, no refusal. What it takes, a target in Python that keeps
-an account of its rows takes at least.
+no earlier row, no second copy of a key, no refusal. What it takes, a target that does the same on
+one interpreter with these libraries takes at least.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from singer_http.auth import BearerKey
 from singer_http.client import Client
 
 FIELDS = ("external_id", "email", "first_name", "last_name", "phone")
-CUSTOM_FIELDS = ("city", "state", "parcel_id", "age", "score", "owner")
+MOMENT = "previous_contact_date"
 BATCH = 100
 
 TABLES = """
@@ -61,6 +61,7 @@ def prepared(
     """The ledger's row and the payload of each record."""
     decode = msgspec.json.Decoder().decode
     valid = jsonschema_rs.validator_for(schema).is_valid
+    custom_fields = [name for name in schema["properties"] if name not in (*FIELDS, MOMENT)]
     for line in lines:
         message = decode(line)
         if message["type"] != "RECORD":
@@ -73,10 +74,10 @@ def prepared(
         body: dict[str, Any] = {
             name: value for name in FIELDS if (value := record[name]) is not None
         }
-        moment = datetime.datetime.fromisoformat(record["previous_contact_date"])
-        body["previous_contact_date"] = moment.isoformat(" ", "seconds")
+        moment = datetime.datetime.fromisoformat(record[MOMENT])
+        body[MOMENT] = moment.isoformat(" ", "seconds")
         body["custom_fields"] = {
-            name: value for name in CUSTOM_FIELDS if (value := record[name]) is not None
+            name: value for name in custom_fields if (value := record[name]) is not None
         }
         payload = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         sent = begin.copy()

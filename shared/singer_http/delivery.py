@@ -181,14 +181,11 @@ class Delivery:
     def _read(self, came: Iterable[Came]) -> dict[str, Operation]:
         """The operations that are asked for, by key; the last copy of a key wins."""
         taken: dict[str, Operation] = {}
-        read, next_seq, counts = self.intake.operation, self.run.next_seq, self.report.counts
         for key, source, record, line, retried, resend in came:
-            op, rejection = read(record, line, next_seq(), key=key)
+            op, rejection = self.intake.operation(record, line, self.run.next_seq(), key=key)
             if retried:
                 op.retried, op.resend = True, resend
-                self.report.retried.received += 1
-            else:
-                counts.received += 1
+            self.settlement.counts(op).received += 1
             if rejection is not None:
                 self.reject(op, rejection)
                 continue
@@ -200,7 +197,7 @@ class Delivery:
 
     def _compare(self, taken: dict[str, Operation], known: Known, window: Window) -> None:
         waiting = {op.key: op for op in self.waiting}
-        mirrors, judge = self.run.mirrors, self.standing.of
+        mirrors = self.run.mirrors
         window.open = len(taken)
         going, settled = [], []
         for key, op in taken.items():
@@ -208,7 +205,7 @@ class Delivery:
             if mirrors:
                 self.run.saw(self, op)
             op.window = window
-            if waiting and (earlier := waiting.get(key)):
+            if earlier := waiting.get(key):
                 # An earlier copy was checked and has not started: this one takes its place.
                 self.waiting.remove(earlier)
                 self._merge(earlier, op)
@@ -217,7 +214,7 @@ class Delivery:
             rejected = known.rejected.get(key)
             if rejected == Reason.REFUSED:
                 op.alone = True
-            outcome = judge(op, known.rows.get(stored), rejected)
+            outcome = self.standing.of(op, known.rows.get(stored), rejected)
             if outcome is None:
                 self.sink.recall(op)
                 going.append(op)
@@ -283,16 +280,12 @@ class Delivery:
     def _start(self) -> None:
         blocked: set[str] = set()
         held: list[Operation] = []
-        busy, locates = self.busy, self.sink.locates
         while self.waiting and self.out < self.allowance and len(held) < self.window_rows:
             op = self.waiting.popleft()
-            if busy.isdisjoint(op.lanes) and (not blocked or blocked.isdisjoint(op.lanes)):
-                busy.update(op.lanes)
+            if self.busy.isdisjoint(op.lanes) and blocked.isdisjoint(op.lanes):
+                self.busy.update(op.lanes)
                 self.out += 1
-                if op.contested or locates:
-                    self._locate(op)
-                else:
-                    self._decide(op)
+                self._locate(op)
             else:
                 op.contested = True
                 blocked.update(op.lanes)
@@ -368,12 +361,10 @@ class Delivery:
         """Operations that had started are through: their lanes are free."""
         self.busy.difference_update(*[op.lanes for op in ops])
         self.out -= len(ops)
-        settle = self.settlement.settle
         for op, outcome in zip(ops, outcomes, strict=True):
             if op.alone:
                 self.outbox.tried_alone(refused=outcome.kind is Kind.REJECTED)
-            if (earlier := settle(op, outcome)) is not None:
-                self._fall_back(op, earlier)
+            self._settle(op, outcome)
         self.outbox.leave_entries(ops)
         self._leave_windows(ops)
 

@@ -158,7 +158,7 @@ def applier(columns: Sequence[Column], *, send_nulls: bool) -> Callable[[JSON], 
             if (value := get(name)) is not None:
                 body[field] = convert(value)
         if send_nulls:
-            body |= {column.field: None for column in columns if get(column.name, column) is None}
+            body |= {c.field: None for c in columns if c.name in record and get(c.name) is None}
         return body
 
     return apply

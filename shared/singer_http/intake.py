@@ -89,7 +89,7 @@ class Intake:
         elif self._validate and not self._validator.is_valid(record):
             raise invalid(self._complaint(record))
         sink.prepare(record, op)
-        if not sink.pure and (suffix := sink.key_suffix(op)):
+        if suffix := sink.key_suffix(op):
             op.key = f"{op.key}\n{suffix}"
         if op.handle is not None:
             op.own_handle = True

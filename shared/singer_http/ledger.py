@@ -66,11 +66,10 @@ class Ledger:
             upsert = postgresql.insert(delivered)
             some = sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
         changed = ("digest", "source", "handle", "identity", "uncertain", "at")
-        upsert = upsert.on_conflict_do_update(
+        self._upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],
             set_={name: upsert.excluded[name] for name in changed},
         )
-        self._upsert = str(upsert.compile(dialect=self._database.dialect))
         scope = delivered.c.scope == sa.bindparam("scope")
         self._by_key = sa.select(*ROW).where(scope & delivered.c.key.in_(some))
         self._by_identity = sa.select(delivered.c.identity, delivered.c.key).where(
@@ -334,8 +333,7 @@ class Ledger:
     def _put(self) -> None:
         """Write down what was acknowledged, for the next commit."""
         if self._acknowledged:
-            names = [column.name for column in delivered.columns]
-            self._database.insert_many(self._upsert, names, self._acknowledged)
+            self._database.insert_many(self._upsert, self._acknowledged)
         if self._settled:
             self._execute(_DELETE_PENDING, [{"entry": entry} for entry in self._settled])
 

@@ -35,8 +35,6 @@ class Route:
         self._spool = spool
         plain = type(mapping) is SameRecordTransform and not mapping.flattening_enabled
         self._mapping = None if plain else mapping
-        self.receive = delivery.take if plain and spool is None else self.take
-        """`take`, or what it comes to."""
 
     def take(self, record: JSON, line: bytes) -> None:
         """Take in a record, or keep it on disk until what it hangs on has gone."""

@@ -49,7 +49,7 @@ class Settlement:
         if op.removal:
             self.report.counts.removed += 1
         else:
-            (self.report.retried if op.retried else self.report.counts).add(kind)
+            self.counts(op).add(kind)
         if kind is Kind.SKIPPED:
             if not (op.row and op.row.uncertain):
                 self.rejects.drop(self.sink.stream, op.key, op.seq, but=Reason.UNCERTAIN)

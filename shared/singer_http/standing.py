@@ -57,8 +57,7 @@ class Standing:
 
     def known(self, keys: Iterable[str]) -> Known:
         """What earlier runs left of these keys."""
-        stored_key, personal = self.ledger.stored_key, self.personal
-        stored = {key: stored_key(key, personal=personal) for key in keys}
+        stored = {key: self.stored_key(key) for key in keys}
         return Known(
             stored,
             self.ledger.rows(self.scope.id, list(stored.values())),
@@ -103,7 +102,7 @@ class Standing:
             rejected: kind of the key's outstanding reject.
         """
         op.row = row
-        if not self.sink.pure and self.sink.skip(op):
+        if self.sink.skip(op):
             return Outcome(Kind.SKIPPED)
         if (row and row.uncertain) or rejected == Reason.UNCERTAIN:
             doubt = self._of_uncertain(op, row)

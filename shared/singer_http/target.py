@@ -169,7 +169,7 @@ class HTTPTarget(HTTPPlugin, Target):
         if run.mirror is not None:
             run.mirror.count(message_dict["stream"], record)
         for route in routes:
-            route.receive(record, self.message_reader.line)
+            route.take(record, self.message_reader.line)
         if run.signal is not None:
             run.check_signal()
 
