@@ -16,6 +16,7 @@ from singer_http.client import Client
 from singer_sandbox import Sandbox
 from tests.answering import Server
 from tests.front_door import Plugin
+from tests.subscribers import ACCOUNT
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +70,13 @@ def ledger_url(request: pytest.FixtureRequest) -> str | None:
 def people(sandbox: Sandbox, tmp_path: Path) -> Plugin:
     """target-autoreach, pointed at the sandbox."""
     return Plugin("target-autoreach", sandbox, tmp_path)
+
+
+@pytest.fixture
+def kasplo(sandbox: Sandbox, tmp_path: Path) -> Plugin:
+    """target-emailmarketing, whose contacts go to the list News of an account with some of each."""
+    sandbox.put_state("kasplo", ACCOUNT)
+    return Plugin("target-emailmarketing", sandbox, tmp_path, list="News")
 
 
 @pytest.fixture

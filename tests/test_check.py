@@ -91,7 +91,7 @@ def test_a_work_dir_that_cannot_be_written(people: Plugin, tmp_path: Path) -> No
 
 
 def test_nothing_is_written_beside_an_earlier_run(people: Plugin) -> None:
-    people.run([schema("people", ("id", "email")), record("people", id="1", email="a@b.org")])
+    people.run([schema("people", ("id", "email")), record("people", id="1", email="a@example.com")])
     before = files(people.work_dir)
     result = check(people)
     assert result.exit_code == 0
@@ -110,7 +110,7 @@ def test_a_ledger_that_is_none(people: Plugin) -> None:
 
 
 def test_a_ledger_of_a_later_release(people: Plugin) -> None:
-    people.run([schema("people", ("id", "email")), record("people", id="1", email="a@b.org")])
+    people.run([schema("people", ("id", "email")), record("people", id="1", email="a@example.com")])
     with sqlite3.connect(people.path("ledger.db")) as database:
         database.execute("UPDATE singer_http_meta SET value = '999' WHERE name = 'version'")
     database.close()

@@ -78,7 +78,7 @@ def test_an_empty_meltano_project_takes_them_and_runs_one(sandbox: Sandbox, tmp_
     assert added == set(reference.plugins())
 
     meltano("install", "target-autoreach")
-    messages = [schema("people", ("id", "email")), record("people", id="1", email="a@b.org")]
+    messages = [schema("people", ("id", "email")), record("people", id="1", email="a@example.com")]
     lines = "".join(json.dumps(message) + "\n" for message in messages)
     meltano("invoke", "target-autoreach", stdin=lines)
     assert len(sandbox.state("autoreach")["people"]) == 1

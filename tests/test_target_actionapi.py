@@ -162,7 +162,7 @@ def test_a_namesake_is_not_a_match(merlin: Plugin, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("form", ["list", "object_for_one"])
 @pytest.mark.parametrize(
-    "own", [{"Email": "A@Example.com "}, {"Email": "x@y.zz", "Number": "+1 (619) 359-6440"}]
+    "own", [{"Email": "A@Example.com "}, {"Email": "x@example.com", "Number": "+1 (619) 359-6440"}]
 )
 def test_a_hit_with_the_records_own_email_or_number_is_edited(
     merlin: Plugin, sandbox: Sandbox, form: str, own: JSON
@@ -285,7 +285,9 @@ def test_flat_columns_become_custom_fields_by_the_setting(merlin: Plugin, sandbo
 
 def test_custom_goes_by_id_or_by_a_column_of_the_setting(merlin: Plugin, sandbox: Sandbox) -> None:
     columns = schema("contacts", {"key": {}, "Email": {}, "Custom": {"type": "object"}}, ("key",))
-    row = record("contacts", key="a", Email="a@x.yz", Custom={"9": "nine", "city": "Tijuana"})
+    row = record(
+        "contacts", key="a", Email="a@example.com", Custom={"9": "nine", "city": "Tijuana"}
+    )
     merlin.run([columns, row], custom_fields={"city": "12"})
     assert contacts_at(sandbox)[0]["Custom"] == {"9": "nine", "12": "Tijuana"}
 

@@ -3,72 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.front_door import JSON, Plugin, adds_up, record, schema, state
-
-COLUMNS = {
-    "email": {"type": "string"},
-    "first_name": {"type": ["string", "null"]},
-    "list": {"type": ["string", "null"]},
-    "tags": {"type": ["array", "string", "null"]},
-    "City": {},
-    "_sdc_deleted_at": {"type": ["string", "null"]},
-}
-SCHEMA = schema("contacts", COLUMNS, ("email",))
-NEWS, OFFERS = "list-news", "list-offers"
-SID, KEY = "sandbox-sid", "sandbox-kasplo-key"
-ACCOUNT = {
-    "lists": [
-        {"name": "News", "list_id": NEWS},
-        {"name": "Offers", "list_id": OFFERS},
-        {"name": "Old", "list_id": "list-old", "status": 2},
-    ],
-    "tags": [
-        {"name": "vip", "tag_id": "t1"},
-        {"name": "lead", "tag_id": "t2"},
-        {"name": "gone", "tag_id": "t3", "status": 2},
-    ],
-    "custom_fields": [{"name": "city", "custom_id": "c1"}],
-}
-
-
-@pytest.fixture
-def kasplo(sandbox: Sandbox, tmp_path: Path) -> Plugin:
-    sandbox.put_state("kasplo", ACCOUNT)
-    return Plugin("target-emailmarketing", sandbox, tmp_path, list="News")
-
-
-def contact(email: str, **fields: Any) -> JSON:
-    return record("contacts", email=email, **fields)
-
-
-def many(number: int, **fields: Any) -> list[JSON]:
-    return [contact(f"p{i}@example.com", **fields) for i in range(number)]
-
-
-def contacts_at(sandbox: Sandbox) -> dict[str, JSON]:
-    found: dict[str, JSON] = sandbox.state("kasplo")["contacts"]
-    return found
-
-
-def posts(sandbox: Sandbox) -> list[JSON]:
-    return [r for r in sandbox.requests("kasplo") if r["method"] == "POST"]
-
-
-def answered(sandbox: Sandbox, answer: JSON) -> None:
-    sandbox.fault(vendor="kasplo", method="POST", status=202, answer=answer)
-
-
-def reasons(rejects: list[JSON]) -> dict[str, tuple[str, str]]:
-    """Email -> kind and reason."""
-    return {
-        r["record"]["email"]: (r["rejection"]["kind"], r["rejection"]["reason"]) for r in rejects
-    }
-
+from tests.front_door import JSON, Plugin, adds_up, schema, state
+from tests.subscribers import (
+    KEY,
+    NEWS,
+    OFFERS,
+    SCHEMA,
+    SID,
+    answered,
+    contact,
+    contacts_at,
+    many,
+    posts,
+    reasons,
+)
 
 # --- delivery ---------------------------------------------------------------------------------
 
@@ -122,11 +74,11 @@ def test_the_same_email_in_valid_and_invalid_is_accepted(kasplo: Plugin, sandbox
 
 def test_the_reason_may_stand_under_several_names(kasplo: Plugin, sandbox: Sandbox) -> None:
     names = ("string", "reason", "message", "error")
-    invalid = [{"email": f"{name}@x.yz", name: f"Too odd: {name}"} for name in names]
+    invalid = [{"email": f"{name}@example.com", name: f"Too odd: {name}"} for name in names]
     answered(sandbox, {"data": {"invalid_contacts": invalid}})
-    result = kasplo.run([SCHEMA, *(contact(f"{name}@x.yz") for name in names)])
+    result = kasplo.run([SCHEMA, *(contact(f"{name}@example.com") for name in names)])
     assert reasons(result.rejects) == {
-        f"{name}@x.yz": ("refused", f"Too odd: {name}") for name in names
+        f"{name}@example.com": ("refused", f"Too odd: {name}") for name in names
     }
 
 
@@ -197,20 +149,21 @@ def test_two_keys_with_one_email_are_one_contact(kasplo: Plugin, sandbox: Sandbo
 
 def test_requests_are_grouped_by_list_and_tags(kasplo: Plugin, sandbox: Sandbox) -> None:
     rows = [
-        contact("a@x.yz"), contact("b@x.yz", tags=["vip"]), contact("c@x.yz", list="offers"),
-        contact("d@x.yz", tags="LEAD, vip"), contact("e@x.yz", tags=["t1", "t2"]),
-        contact("f@x.yz", tags=[]), contact("a@x.yz", list=OFFERS),
+        contact("a@example.com"), contact("b@example.com", tags=["vip"]),
+        contact("c@example.com", list="offers"),
+        contact("d@example.com", tags="LEAD, vip"), contact("e@example.com", tags=["t1", "t2"]),
+        contact("f@example.com", tags=[]), contact("a@example.com", list=OFFERS),
     ]  # fmt: skip
     result = kasplo.run([SCHEMA, *rows], tags=["vip"])
     assert result.counts("contacts") == {"received": 7, "upserted": 7}, result.rejects
     assert {key: contact["tags"] for key, contact in contacts_at(sandbox).items()} == {
-        f"{NEWS}/a@x.yz": ["t1"],
-        f"{NEWS}/b@x.yz": ["t1"],
-        f"{OFFERS}/c@x.yz": ["t1"],
-        f"{NEWS}/d@x.yz": ["t1", "t2"],
-        f"{NEWS}/e@x.yz": ["t1", "t2"],
-        f"{NEWS}/f@x.yz": [],
-        f"{OFFERS}/a@x.yz": ["t1"],
+        f"{NEWS}/a@example.com": ["t1"],
+        f"{NEWS}/b@example.com": ["t1"],
+        f"{OFFERS}/c@example.com": ["t1"],
+        f"{NEWS}/d@example.com": ["t1", "t2"],
+        f"{NEWS}/e@example.com": ["t1", "t2"],
+        f"{NEWS}/f@example.com": [],
+        f"{OFFERS}/a@example.com": ["t1"],
     }
     assert kasplo.run([SCHEMA, *rows], tags=["t1"]).counts("contacts")["unchanged"] == 7
 
@@ -230,8 +183,8 @@ def test_names_are_found_on_any_page_however_small(kasplo: Plugin, sandbox: Sand
     more = [{"name": f"List {i}", "list_id": f"l{i}"} for i in range(30)]
     sandbox.put_state("kasplo", {"lists": more})
     sandbox.options("kasplo", page_size_cap=7)
-    result = kasplo.run([SCHEMA, contact("a@x.yz")], list="List 29")
-    assert list(contacts_at(sandbox)) == ["l29/a@x.yz"], result.stderr
+    result = kasplo.run([SCHEMA, contact("a@example.com")], list="List 29")
+    assert list(contacts_at(sandbox)) == ["l29/a@example.com"], result.stderr
 
 
 @pytest.mark.parametrize(
@@ -257,21 +210,27 @@ def test_an_unknown_list_or_tag_in_the_settings_stops_the_run_with_the_nearest_n
 def test_an_unknown_list_or_tag_in_a_record_rejects_that_record(
     kasplo: Plugin, sandbox: Sandbox
 ) -> None:
-    rows = [contact("a@x.yz", list="Newz"), contact("b@x.yz", tags=["vipp"]), contact("c@x.yz")]
+    rows = [
+        contact("a@example.com", list="Newz"),
+        contact("b@example.com", tags=["vipp"]),
+        contact("c@example.com"),
+    ]
     result = kasplo.run([SCHEMA, *rows])
     assert result.counts("contacts") == {"received": 3, "upserted": 1, "rejected": 2}
     found = reasons(result.rejects)
-    assert found["a@x.yz"][0] == found["b@x.yz"][0] == "invalid"
-    assert "'News'" in found["a@x.yz"][1]
-    assert "'vip'" in found["b@x.yz"][1]
+    assert found["a@example.com"][0] == found["b@example.com"][0] == "invalid"
+    assert "'News'" in found["a@example.com"][1]
+    assert "'vip'" in found["b@example.com"][1]
 
 
 def test_contacts_without_any_list_stop_or_are_rejected(kasplo: Plugin) -> None:
     plain = schema("contacts", ("email",), ("email",))
-    result = kasplo.run([plain, contact("a@x.yz")], list=None)
+    result = kasplo.run([plain, contact("a@example.com")], list=None)
     assert result.exit_code == 1
     assert "list_id" in result.error
-    result = kasplo.run([SCHEMA, contact("a@x.yz"), contact("b@x.yz", list="News")], list=None)
+    result = kasplo.run(
+        [SCHEMA, contact("a@example.com"), contact("b@example.com", list="News")], list=None
+    )
     assert result.counts("contacts") == {"received": 2, "upserted": 1, "rejected": 1}
 
 
@@ -291,12 +250,16 @@ def test_a_list_that_vanishes_stops_the_run_with_the_vendors_words(
 
 
 def test_create_never_touches_who_is_there(kasplo: Plugin, sandbox: Sandbox) -> None:
-    there = {"email": "a@x.yz", "list_id": NEWS, "first_name": "Old", "status": 2}
+    there = {"email": "a@example.com", "list_id": NEWS, "first_name": "Old", "status": 2}
     sandbox.put_state("kasplo", {"contacts": [there]})
-    rows = [SCHEMA, contact("A@x.yz", first_name="New"), contact("b@x.yz", first_name="New")]
+    rows = [
+        SCHEMA,
+        contact("A@example.com", first_name="New"),
+        contact("b@example.com", first_name="New"),
+    ]
     result = kasplo.run(rows, mode="create")
     assert result.counts("contacts") == {"received": 2, "upserted": 1, "skipped": 1}
-    held = contacts_at(sandbox)[f"{NEWS}/a@x.yz"]
+    held = contacts_at(sandbox)[f"{NEWS}/a@example.com"]
     assert (held["first_name"], held["status"]) == ("Old", 2)
     assert result.rejects == []
 
@@ -304,9 +267,11 @@ def test_create_never_touches_who_is_there(kasplo: Plugin, sandbox: Sandbox) -> 
 def test_without_update_subscribers_who_is_there_is_refused(
     kasplo: Plugin, sandbox: Sandbox
 ) -> None:
-    sandbox.put_state("kasplo", {"contacts": [{"email": "a@x.yz", "list_id": NEWS}]})
-    result = kasplo.run([SCHEMA, contact("a@x.yz", first_name="New")], update_subscribers=False)
-    assert reasons(result.rejects) == {"a@x.yz": ("refused", "Contact already exists")}
+    sandbox.put_state("kasplo", {"contacts": [{"email": "a@example.com", "list_id": NEWS}]})
+    result = kasplo.run(
+        [SCHEMA, contact("a@example.com", first_name="New")], update_subscribers=False
+    )
+    assert reasons(result.rejects) == {"a@example.com": ("refused", "Contact already exists")}
 
 
 @pytest.mark.parametrize("mode", ["update", "mirror"])
@@ -320,8 +285,8 @@ def test_update_and_mirror_are_refused_at_configuration(
 
 
 def test_a_delete_is_rejected_with_the_reason(kasplo: Plugin, sandbox: Sandbox) -> None:
-    result = kasplo.run([SCHEMA, contact("a@x.yz", _sdc_deleted_at="2026-01-01T00:00:00Z")])
-    kind, reason = reasons(result.rejects)["a@x.yz"]
+    result = kasplo.run([SCHEMA, contact("a@example.com", _sdc_deleted_at="2026-01-01T00:00:00Z")])
+    kind, reason = reasons(result.rejects)["a@example.com"]
     assert kind == "invalid"
     assert "delete" in reason
     assert posts(sandbox) == []
@@ -332,10 +297,15 @@ def test_suppressed_emails_are_never_sent_whatever_their_case(
 ) -> None:
     file = tmp_path / "suppressed.txt"
     file.write_text("\ufeffAnn@Example.com\n\n  BOB@example.com \n", "utf-8")
-    rows = [SCHEMA, contact("ANN@example.com"), contact("bob@example.com"), contact("c@x.yz")]
+    rows = [
+        SCHEMA,
+        contact("ANN@example.com"),
+        contact("bob@example.com"),
+        contact("c@example.com"),
+    ]
     result = kasplo.run(rows, suppression=str(file))
     assert result.counts("contacts") == {"received": 3, "skipped": 2, "upserted": 1}
-    assert list(contacts_at(sandbox)) == [f"{NEWS}/c@x.yz"]
+    assert list(contacts_at(sandbox)) == [f"{NEWS}/c@example.com"]
     sandbox.put_state("kasplo", {"custom_fields": [{"name": "age", "required": 1}]})
     result = kasplo.run(rows[:2], suppression=str(file))
     assert result.counts("contacts") == {"received": 1, "skipped": 1}
@@ -357,15 +327,17 @@ def test_a_suppression_file_that_is_not_there_stops_the_run(
 def test_the_audience_part_of_the_address_may_be_given_or_left_out(
     kasplo: Plugin, sandbox: Sandbox
 ) -> None:
-    result = kasplo.run([SCHEMA, contact("a@x.yz")], api_url=f"{sandbox.url}/kasplo/audience/v1/")
+    result = kasplo.run(
+        [SCHEMA, contact("a@example.com")], api_url=f"{sandbox.url}/kasplo/audience/v1/"
+    )
     assert result.counts("contacts") == {"received": 1, "upserted": 1}
-    result = kasplo.run([SCHEMA, contact("a@x.yz")])
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
     assert result.counts("contacts") == {"received": 1, "unchanged": 1}
 
 
 @pytest.mark.parametrize("wrong", [{"sid": "other-sid-4711"}, {"api_key": "other-key-4711"}])
 def test_wrong_credentials_stop_the_run(kasplo: Plugin, wrong: JSON) -> None:
-    result = kasplo.run([SCHEMA, contact("a@x.yz")], **wrong)
+    result = kasplo.run([SCHEMA, contact("a@example.com")], **wrong)
     assert result.exit_code == 1
     assert "api_key" in result.error
     assert "4711" not in result.stderr
@@ -378,10 +350,10 @@ def test_no_log_line_shows_the_sid_or_the_key(
     monkeypatch.setenv("TARGET_EMAILMARKETING_LOGLEVEL", "DEBUG")
     answer = {"message": f"no luck at /audience/v1/{SID}/contact with {KEY}"}
     sandbox.fault(vendor="kasplo", method="POST", status=405, answer=answer)
-    result = kasplo.run([SCHEMA, contact("a@x.yz")])
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
     assert result.exit_code == 1
     assert "no luck" in result.error
-    result = kasplo.run([SCHEMA, contact("a@x.yz")])
+    result = kasplo.run([SCHEMA, contact("a@example.com")])
     assert "/contact" in result.stderr
     for path in kasplo.work_dir.rglob("*"):
         if path.is_file():
@@ -392,7 +364,7 @@ def test_no_log_line_shows_the_sid_or_the_key(
 
 
 def test_a_dry_run_sends_nothing_and_shows_some_of_it(kasplo: Plugin, sandbox: Sandbox) -> None:
-    result = kasplo.run([SCHEMA, *many(9), contact("x@y.zz", list="Newz")], dry_run=True)
+    result = kasplo.run([SCHEMA, *many(9), contact("x@example.com", list="Newz")], dry_run=True)
     counts = result.counts("contacts")
     assert (counts["received"], counts["upserted"], counts["rejected"]) == (10, 9, 1)
     assert posts(sandbox) == []

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import Plugin, schema
-from tests.test_target_emailmarketing import (
-    ACCOUNT,
-    NEWS,
-    SCHEMA,
-    contact,
-    contacts_at,
-    reasons,
-)  # fmt: skip
-
-
-@pytest.fixture
-def kasplo(sandbox: Sandbox, tmp_path: Path) -> Plugin:
-    sandbox.put_state("kasplo", ACCOUNT)
-    return Plugin("target-emailmarketing", sandbox, tmp_path, list="News")
-
+from tests.subscribers import NEWS, SCHEMA, contact, contacts_at, reasons
 
 # --- custom fields ----------------------------------------------------------------------------
 
@@ -34,11 +19,11 @@ def test_custom_fields_go_out_by_name_from_columns_and_from_the_object(
     fields = [{"name": "Pet Name", "custom_id": "c2"}]
     sandbox.put_state("kasplo", {"custom_fields": fields})
     columns = schema("contacts", {"email": {}, "City": {}, "custom_fields": {}}, ("email",))
-    row = contact("a@x.yz", City="Pune", custom_fields={"c2": "Rex", "nope": 1})
-    result = kasplo.run([columns, row, contact("b@x.yz", custom_fields={"pet_name": "Tom"})])
+    row = contact("a@example.com", City="Pune", custom_fields={"c2": "Rex", "nope": 1})
+    result = kasplo.run([columns, row, contact("b@example.com", custom_fields={"pet_name": "Tom"})])
     held = contacts_at(sandbox)
-    assert held[f"{NEWS}/a@x.yz"]["custom_fields"] == {"city": "Pune", "Pet Name": "Rex"}
-    assert held[f"{NEWS}/b@x.yz"]["custom_fields"] == {"Pet Name": "Tom"}
+    assert held[f"{NEWS}/a@example.com"]["custom_fields"] == {"city": "Pune", "Pet Name": "Rex"}
+    assert held[f"{NEWS}/b@example.com"]["custom_fields"] == {"Pet Name": "Tom"}
     assert "nope" in result.stderr
 
 
@@ -57,8 +42,8 @@ def test_values_are_held_to_their_type_before_sending(
     sandbox.put_state(
         "kasplo", {"custom_fields": [{"name": "city", "custom_id": "c1", "type": kind}]}
     )
-    rows = [contact(f"good{i}@x.yz", City=value) for i, value in enumerate(good)]
-    wrong = [contact(f"bad{i}@x.yz", City=value) for i, value in enumerate(bad)]
+    rows = [contact(f"good{i}@example.com", City=value) for i, value in enumerate(good)]
+    wrong = [contact(f"bad{i}@example.com", City=value) for i, value in enumerate(bad)]
     result = kasplo.run([SCHEMA, *rows, *wrong], max_rejects="")
     assert result.counts("contacts")["upserted"] == len(good), result.rejects
     found = reasons(result.rejects)
@@ -73,20 +58,20 @@ def test_a_dropdown_takes_its_choices_whatever_separates_them(
     choices = {"type": "dropdown", "values": separator.join(["Gold", "Silver", "No one"])}
     sandbox.put_state("kasplo", {"custom_fields": [{"name": "city", "custom_id": "c1", **choices}]})
     sandbox.options("kasplo", dropdown_separator=separator)
-    rows = [contact("a@x.yz", City="No one"), contact("b@x.yz", City="Bronze")]
+    rows = [contact("a@example.com", City="No one"), contact("b@example.com", City="Bronze")]
     result = kasplo.run([SCHEMA, *rows])
-    kind, reason = reasons(result.rejects)["b@x.yz"]
+    kind, reason = reasons(result.rejects)["b@example.com"]
     assert kind == "invalid"
     assert "city: 'Bronze' is none of Gold, Silver, No one" in reason
-    assert list(contacts_at(sandbox)) == [f"{NEWS}/a@x.yz"]
+    assert list(contacts_at(sandbox)) == [f"{NEWS}/a@example.com"]
 
 
 def test_a_required_field_has_to_be_there(kasplo: Plugin, sandbox: Sandbox) -> None:
     required = {"name": "city", "custom_id": "c1", "required": 1}
     sandbox.put_state("kasplo", {"custom_fields": [required]})
-    result = kasplo.run([SCHEMA, contact("a@x.yz"), contact("b@x.yz", City="Pune")])
+    result = kasplo.run([SCHEMA, contact("a@example.com"), contact("b@example.com", City="Pune")])
     assert result.counts("contacts") == {"received": 2, "upserted": 1, "rejected": 1}
-    kind, reason = reasons(result.rejects)["a@x.yz"]
+    kind, reason = reasons(result.rejects)["a@example.com"]
     assert kind == "invalid"
     assert "city" in reason
     assert "require" in reason

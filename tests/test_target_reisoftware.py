@@ -57,12 +57,18 @@ def kinds(result: Result) -> list[str]:
 
 
 def test_a_new_contact_is_made_with_two_requests(rei: Plugin) -> None:
-    row = {"key": "1", "email": "Ann@x.org", "firstName": "Ann", "dnd": True, "tags": ["b", "a"]}
+    row = {
+        "key": "1",
+        "email": "Ann@example.com",
+        "firstName": "Ann",
+        "dnd": True,
+        "tags": ["b", "a"],
+    }
     rei.sandbox.options("rei", lookup_missing="empty")
     result = rei.run(contacts(row))
     assert result.exit_code == 0, result.stderr
     (contact,) = held(rei.sandbox)
-    assert contact["email"] == "Ann@x.org"
+    assert contact["email"] == "Ann@example.com"
     assert contact["firstName"] == "Ann"
     assert contact["dnd"] is True
     assert contact["tags"] == ["a", "b"]
@@ -74,7 +80,7 @@ def test_a_new_contact_is_made_with_two_requests(rei: Plugin) -> None:
 @pytest.mark.parametrize("form", ["404", "empty", "absent", "422"])
 def test_each_form_of_not_found_means_that_there_is_none(rei: Plugin, form: str) -> None:
     rei.sandbox.options("rei", lookup_missing=form)
-    rows = [{"key": "1", "email": "a@x.org"}, {"key": "2", "phone": "+4930123456"}]
+    rows = [{"key": "1", "email": "a@example.com"}, {"key": "2", "phone": "+4930123456"}]
     result = rei.run(contacts(*rows))
     assert result.counts("contacts") == {"received": 2, "created": 2}
     assert len(held(rei.sandbox)) == 2
@@ -83,15 +89,17 @@ def test_each_form_of_not_found_means_that_there_is_none(rei: Plugin, form: str)
 def test_a_422_about_something_else_is_a_refusal(rei: Plugin) -> None:
     answer = {"location": {"message": "The location is locked.", "rule": "locked"}}
     rei.sandbox.fault(vendor="rei", path="lookup", status=422, answer=answer)
-    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    result = rei.run(contacts({"key": "1", "email": "a@example.com"}))
     assert kinds(result) == ["refused"]
     assert "The location is locked." in reasons(result)[0]
     assert held(rei.sandbox) == []
 
 
 def test_a_contact_is_matched_by_email_whatever_its_case(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "ANN@x.org", "city": "Bonn"}]})
-    result = rei.run(contacts({"key": "1", "email": "ann@X.org", "firstName": "Ann"}))
+    rei.sandbox.put_state(
+        "rei", {"contacts": [{"id": "c1", "email": "ANN@example.com", "city": "Bonn"}]}
+    )
+    result = rei.run(contacts({"key": "1", "email": "ann@Example.com", "firstName": "Ann"}))
     (contact,) = held(rei.sandbox)
     assert (contact["id"], contact["firstName"], contact["city"]) == ("c1", "Ann", "Bonn")
     assert result.counts("contacts") == {"received": 1, "updated": 1}
@@ -99,9 +107,9 @@ def test_a_contact_is_matched_by_email_whatever_its_case(rei: Plugin) -> None:
 
 def test_a_contact_is_matched_by_phone_whose_plus_arrives(rei: Plugin) -> None:
     rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "phone": "+4930123456"}]})
-    rei.run(contacts({"key": "1", "email": "new@x.org", "phone": "+49 30 123456"}))
+    rei.run(contacts({"key": "1", "email": "new@example.com", "phone": "+49 30 123456"}))
     (contact,) = held(rei.sandbox)
-    assert (contact["id"], contact["email"]) == ("c1", "new@x.org")
+    assert (contact["id"], contact["email"]) == ("c1", "new@example.com")
     assert "phone=%2B49" in next(
         entry["query"] for entry in rei.sandbox.requests("rei") if "lookup" in entry["path"]
     )
@@ -109,9 +117,9 @@ def test_a_contact_is_matched_by_phone_whose_plus_arrives(rei: Plugin) -> None:
 
 def test_a_shared_phone_is_no_match_and_the_reason_names_the_contact(rei: Plugin) -> None:
     rei.sandbox.put_state(
-        "rei", {"contacts": [{"id": "c1", "email": "bob@x.org", "phone": "+4930123456"}]}
+        "rei", {"contacts": [{"id": "c1", "email": "bob@example.com", "phone": "+4930123456"}]}
     )
-    result = rei.run(contacts({"key": "1", "email": "ann@x.org", "phone": "+4930123456"}))
+    result = rei.run(contacts({"key": "1", "email": "ann@example.com", "phone": "+4930123456"}))
     assert kinds(result) == ["invalid"]
     assert "c1" in reasons(result)[0]
     assert sent(rei.sandbox) == []
@@ -119,7 +127,7 @@ def test_a_shared_phone_is_no_match_and_the_reason_names_the_contact(rei: Plugin
 
 def test_a_record_without_an_email_is_matched_by_its_phone_alone(rei: Plugin) -> None:
     rei.sandbox.put_state(
-        "rei", {"contacts": [{"id": "c1", "email": "bob@x.org", "phone": "+18888888888"}]}
+        "rei", {"contacts": [{"id": "c1", "email": "bob@example.com", "phone": "+18888888888"}]}
     )
     result = rei.run(contacts({"key": "1", "phone": "(888) 888-8888", "city": "Bonn"}))
     (contact,) = held(rei.sandbox)
@@ -128,32 +136,32 @@ def test_a_record_without_an_email_is_matched_by_its_phone_alone(rei: Plugin) ->
 
 
 def test_several_contacts_with_one_email_are_not_guessed_among(rei: Plugin) -> None:
-    twins = [{"id": "c1", "email": "a@x.org"}, {"id": "c2", "email": "A@x.org"}]
+    twins = [{"id": "c1", "email": "a@example.com"}, {"id": "c2", "email": "A@example.com"}]
     rei.sandbox.put_state("rei", {"contacts": twins})
-    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    result = rei.run(contacts({"key": "1", "email": "a@example.com"}))
     assert kinds(result) == ["invalid"]
     assert "c1, c2" in reasons(result)[0]
 
 
 def test_an_id_is_updated_without_a_lookup(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
-    result = rei.run(contacts({"id": "c1", "email": "a@x.org", "city": "Bonn"}, key="id"))
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@example.com"}]})
+    result = rei.run(contacts({"id": "c1", "email": "a@example.com", "city": "Bonn"}, key="id"))
     assert result.counts("contacts") == {"received": 1, "updated": 1}
     assert asked(rei.sandbox) == ["PUT contacts/c1"]
 
 
 def test_an_update_without_email_and_phone_gets_what_the_vendor_asks_for(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@example.com"}]})
     result = rei.run(contacts({"id": "c1", "city": "Bonn"}, key="id"))
     assert result.counts("contacts") == {"received": 1, "updated": 1}
     assert held(rei.sandbox)[0]["city"] == "Bonn"
-    assert held(rei.sandbox)[0]["email"] == "a@x.org"
+    assert held(rei.sandbox)[0]["email"] == "a@example.com"
 
 
 @pytest.mark.parametrize("status", [404, 400, 422])
 def test_an_id_of_its_own_that_is_unknown_is_rejected(rei: Plugin, status: int) -> None:
     rei.sandbox.options("rei", unknown_contact_status=status)
-    result = rei.run(contacts({"id": "nobody", "email": "a@x.org"}, key="id"))
+    result = rei.run(contacts({"id": "nobody", "email": "a@example.com"}, key="id"))
     assert result.counts("contacts") == {"received": 1, "rejected": 1}
     assert held(rei.sandbox) == []
 
@@ -165,7 +173,7 @@ def test_a_contact_needs_an_email_or_a_phone_to_be_made(rei: Plugin) -> None:
 
 
 def test_two_keys_with_one_email_are_one_contact_and_the_second_is_rejected(rei: Plugin) -> None:
-    rows = [{"key": "1", "email": "a@x.org"}, {"key": "2", "email": "A@X.org"}]
+    rows = [{"key": "1", "email": "a@example.com"}, {"key": "2", "email": "A@Example.com"}]
     result = rei.run(contacts(*rows))
     assert len(held(rei.sandbox)) == 1
     assert kinds(result) == ["invalid"]
@@ -174,7 +182,8 @@ def test_two_keys_with_one_email_are_one_contact_and_the_second_is_rejected(rei:
 
 def test_the_second_run_sends_nothing(rei: Plugin) -> None:
     rows = [
-        {"key": str(n), "email": f"{n}@x.org", "tags": "vip, me", "dnd": False} for n in range(30)
+        {"key": str(n), "email": f"{n}@example.com", "tags": "vip, me", "dnd": False}
+        for n in range(30)
     ]
     rei.run(contacts(*rows))
     rei.sandbox.log(clear=True)
@@ -184,20 +193,20 @@ def test_the_second_run_sends_nothing(rei: Plugin) -> None:
 
 
 def test_a_changed_contact_goes_to_the_id_that_the_ledger_knows(rei: Plugin) -> None:
-    rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    rei.run(contacts({"key": "1", "email": "a@example.com"}))
     rei.sandbox.log(clear=True)
-    rei.run(contacts({"key": "1", "email": "b@x.org"}))
-    assert [contact["email"] for contact in held(rei.sandbox)] == ["b@x.org"]
+    rei.run(contacts({"key": "1", "email": "b@example.com"}))
+    assert [contact["email"] for contact in held(rei.sandbox)] == ["b@example.com"]
     assert [line for line in asked(rei.sandbox) if "lookup" in line] == []
 
 
 @pytest.mark.parametrize("status", [404, 400, 422])
 def test_an_id_that_the_vendor_forgot_is_matched_or_made_anew(rei: Plugin, status: int) -> None:
     rei.sandbox.options("rei", unknown_contact_status=status)
-    rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    rei.run(contacts({"key": "1", "email": "a@example.com"}))
     (old,) = held(rei.sandbox)
     rei.sandbox.remove("rei", "contacts", old["id"])
-    result = rei.run(contacts({"key": "1", "email": "a@x.org", "city": "Bonn"}))
+    result = rei.run(contacts({"key": "1", "email": "a@example.com", "city": "Bonn"}))
     (new,) = held(rei.sandbox)
     assert new["id"] != old["id"]
     assert result.counts("contacts") == {"received": 1, "created": 1}
@@ -215,45 +224,55 @@ def hide(sandbox: Sandbox, times: int = 1) -> None:
 
 
 def test_a_forbidden_duplicate_becomes_an_update(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org", "tags": ["old"]}]})
+    rei.sandbox.put_state(
+        "rei", {"contacts": [{"id": "c1", "email": "a@example.com", "tags": ["old"]}]}
+    )
     hide(rei.sandbox)
-    result = rei.run(contacts({"key": "1", "email": "a@x.org", "city": "Bonn", "tags": "new"}))
+    result = rei.run(
+        contacts({"key": "1", "email": "a@example.com", "city": "Bonn", "tags": "new"})
+    )
     (contact,) = held(rei.sandbox)
     assert (contact["id"], contact["city"], contact["tags"]) == ("c1", "Bonn", ["old", "new"])
     assert result.counts("contacts") == {"received": 1, "updated": 1}
 
 
 def test_mode_create_does_not_touch_a_forbidden_duplicate(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@example.com"}]})
     hide(rei.sandbox)
-    result = rei.run(contacts({"key": "1", "email": "a@x.org", "city": "Bonn"}), mode="create")
+    result = rei.run(
+        contacts({"key": "1", "email": "a@example.com", "city": "Bonn"}), mode="create"
+    )
     assert "city" not in held(rei.sandbox)[0]
     assert result.counts("contacts") == {"received": 1, "skipped": 1}
 
 
 def test_a_forbidden_duplicate_of_somebody_else_with_that_phone_is_rejected(rei: Plugin) -> None:
-    twin = {"id": "c1", "email": "bob@x.org", "phone": "+18888888888"}
+    twin = {"id": "c1", "email": "bob@example.com", "phone": "+18888888888"}
     rei.sandbox.put_state("rei", {"contacts": [twin]})
     hide(rei.sandbox)
-    result = rei.run(contacts({"key": "1", "email": "a@x.org", "phone": "+18888888888"}))
+    result = rei.run(contacts({"key": "1", "email": "a@example.com", "phone": "+18888888888"}))
     assert kinds(result) == ["invalid"]
     assert "c1" in reasons(result)[0]
-    assert held(rei.sandbox)[0]["email"] == "bob@x.org"
+    assert held(rei.sandbox)[0]["email"] == "bob@example.com"
 
 
 # --- tags ---------------------------------------------------------------------------------------
 
 
 def test_tags_are_added_and_never_removed(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org", "tags": ["old"]}]})
-    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": ["one", "two"]}))
-    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": ["three"]}))
+    rei.sandbox.put_state(
+        "rei", {"contacts": [{"id": "c1", "email": "a@example.com", "tags": ["old"]}]}
+    )
+    rei.run(contacts({"key": "1", "email": "a@example.com", "tags": ["one", "two"]}))
+    rei.run(contacts({"key": "1", "email": "a@example.com", "tags": ["three"]}))
     assert held(rei.sandbox)[0]["tags"] == ["old", "one", "two", "three"]
 
 
 def test_a_changed_contact_without_tags_keeps_those_that_it_has(rei: Plugin) -> None:
-    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": ["one"]}))
-    rei.run(contacts({"key": "1", "email": "a@x.org", "tags": [], "city": "Bonn"}), nulls="send")
+    rei.run(contacts({"key": "1", "email": "a@example.com", "tags": ["one"]}))
+    rei.run(
+        contacts({"key": "1", "email": "a@example.com", "tags": [], "city": "Bonn"}), nulls="send"
+    )
     assert held(rei.sandbox)[0]["tags"] == ["one"]
     assert held(rei.sandbox)[0]["city"] == "Bonn"
 
@@ -262,26 +281,31 @@ def test_a_changed_contact_without_tags_keeps_those_that_it_has(rei: Plugin) -> 
 
 
 def test_a_delete_deletes_and_a_second_one_is_a_success(rei: Plugin) -> None:
-    rei.run(contacts({"key": "1", "email": "a@x.org"}))
-    gone = {"key": "1", "email": "a@x.org", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    rei.run(contacts({"key": "1", "email": "a@example.com"}))
+    gone = {"key": "1", "email": "a@example.com", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
     result = rei.run(contacts(gone))
     assert held(rei.sandbox) == []
     assert result.counts("contacts") == {"received": 1, "deleted": 1}
-    unknown = {**gone, "key": "2", "email": "b@x.org"}
+    unknown = {**gone, "key": "2", "email": "b@example.com"}
     assert rei.run(contacts(unknown)).counts("contacts") == {"received": 1, "deleted": 1}
 
 
 def test_a_delete_does_not_take_somebody_else_with_the_same_phone(rei: Plugin) -> None:
-    other = {"id": "c1", "email": "bob@x.org", "phone": "+18888888888"}
+    other = {"id": "c1", "email": "bob@example.com", "phone": "+18888888888"}
     rei.sandbox.put_state("rei", {"contacts": [other]})
-    gone = {"key": "1", "email": "a@x.org", "phone": "8888888888", "_sdc_deleted_at": "2026-01-01"}
+    gone = {
+        "key": "1",
+        "email": "a@example.com",
+        "phone": "8888888888",
+        "_sdc_deleted_at": "2026-01-01",
+    }
     result = rei.run(contacts(gone))
     assert result.counts("contacts") == {"received": 1, "deleted": 1}
     assert len(held(rei.sandbox)) == 1
 
 
 def test_nulls_are_left_out_or_sent(rei: Plugin) -> None:
-    row = {"key": "1", "email": "a@x.org", "city": "Bonn"}
+    row = {"key": "1", "email": "a@example.com", "city": "Bonn"}
     rei.run(contacts(row))
     rei.run(contacts({**row, "city": None}))
     assert held(rei.sandbox)[0]["city"] == "Bonn"
@@ -290,30 +314,36 @@ def test_nulls_are_left_out_or_sent(rei: Plugin) -> None:
 
 
 def test_mode_update_never_makes_a_contact(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
-    rows = [{"key": "1", "email": "a@x.org", "city": "Bonn"}, {"key": "2", "email": "b@x.org"}]
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@example.com"}]})
+    rows = [
+        {"key": "1", "email": "a@example.com", "city": "Bonn"},
+        {"key": "2", "email": "b@example.com"},
+    ]
     result = rei.run(contacts(*rows), mode="update")
     assert result.counts("contacts") == {"received": 2, "updated": 1, "skipped": 1}
     assert len(held(rei.sandbox)) == 1
 
 
 def test_mode_create_never_touches_a_contact(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@x.org"}]})
-    rows = [{"key": "1", "email": "a@x.org", "city": "Bonn"}, {"key": "2", "email": "b@x.org"}]
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@example.com"}]})
+    rows = [
+        {"key": "1", "email": "a@example.com", "city": "Bonn"},
+        {"key": "2", "email": "b@example.com"},
+    ]
     result = rei.run(contacts(*rows), mode="create")
     assert result.counts("contacts") == {"received": 2, "created": 1, "skipped": 1}
     assert "city" not in rei.sandbox.state("rei")["contacts"]["c1"]
 
 
 def test_a_mirror_removes_the_contact_that_the_source_no_longer_has(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "theirs@x.org"}]})
-    rows = [{"key": str(n), "email": f"{n}@x.org"} for n in range(4)]
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "theirs@example.com"}]})
+    rows = [{"key": str(n), "email": f"{n}@example.com"} for n in range(4)]
     mirror = {"mode": "mirror", "mirror_count": "n"}
     rei.run(contacts(*({**row, "n": 4} for row in rows)), **mirror)
     result = rei.run(contacts(*({**row, "n": 3} for row in rows[:3])), **mirror)
     assert result.counts("contacts") == {"received": 3, "unchanged": 3, "removed": 1}
     assert {contact["email"] for contact in held(rei.sandbox)} == {
-        "theirs@x.org", "0@x.org", "1@x.org", "2@x.org",
+        "theirs@example.com", "0@example.com", "1@example.com", "2@example.com",
     }  # fmt: skip
 
 
@@ -358,7 +388,7 @@ def test_the_rate_limit_is_the_vendors_by_default(rei: Plugin) -> None:
 
 
 def test_a_dry_run_changes_nothing(rei: Plugin) -> None:
-    result = rei.run(contacts({"key": "1", "email": "a@x.org"}), dry_run=True)
+    result = rei.run(contacts({"key": "1", "email": "a@example.com"}), dry_run=True)
     assert result.exit_code == 0, result.stderr
     assert sent(rei.sandbox) == []
     assert result.counts("contacts") == {"received": 1, "created": 1}

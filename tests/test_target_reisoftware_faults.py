@@ -22,7 +22,7 @@ def test_a_create_whose_answer_was_lost_is_looked_up_and_not_made_twice(
 ) -> None:
     rei.sandbox.options("rei", create_makes_duplicates=True)
     rei.sandbox.fault(vendor="rei", method="POST", path="contacts/?$", when="after", **fault)
-    rows = [{"key": str(n), "email": f"{n}@x.org"} for n in range(3)]
+    rows = [{"key": str(n), "email": f"{n}@example.com"} for n in range(3)]
     result = rei.run(contacts(*rows))
     assert result.counts("contacts") == {"received": 3, "created": 3}
     assert len(held(rei.sandbox)) == 3
@@ -32,14 +32,14 @@ def test_a_create_whose_answer_was_lost_is_looked_up_and_not_made_twice(
 def test_a_create_that_never_arrived_is_sent_again(rei: Plugin) -> None:
     rei.sandbox.options("rei", create_makes_duplicates=True)
     rei.sandbox.fault(vendor="rei", method="POST", path="contacts/?$", when="before", drop=True)
-    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    result = rei.run(contacts({"key": "1", "email": "a@example.com"}))
     assert result.counts("contacts") == {"received": 1, "created": 1}
     assert len(held(rei.sandbox)) == 1
 
 
 def test_a_429_is_waited_for(rei: Plugin) -> None:
     rei.sandbox.fault(vendor="rei", status=429, retry_after=1, times=2)
-    result = rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    result = rei.run(contacts({"key": "1", "email": "a@example.com"}))
     assert result.counts("contacts") == {"received": 1, "created": 1}
     assert result.report["streams"]["contacts"]["retries"] == 2
 
@@ -49,7 +49,7 @@ def test_a_refused_contact_has_the_vendors_words_and_its_neighbours_arrive(
     rei: Plugin, form: str
 ) -> None:
     rei.sandbox.options("rei", error_form=form)
-    rows = [{"key": str(n), "email": f"{n}@x.org"} for n in range(6)]
+    rows = [{"key": str(n), "email": f"{n}@example.com"} for n in range(6)]
     rows[2]["email"] = "nonsense"
     result = rei.run(contacts(*rows))
     assert result.counts("contacts") == {"received": 6, "created": 5, "rejected": 1}
@@ -59,25 +59,25 @@ def test_a_refused_contact_has_the_vendors_words_and_its_neighbours_arrive(
 
 
 def test_a_wrong_key_stops_the_run_and_is_not_shown(rei: Plugin) -> None:
-    result = rei.run(contacts({"key": "1", "email": "a@x.org"}), api_key="wrong-secret-key")
+    result = rei.run(contacts({"key": "1", "email": "a@example.com"}), api_key="wrong-secret-key")
     assert result.exit_code == 1
     assert "api_key" in result.error
     assert "wrong-secret-key" not in result.stderr
 
 
 def test_a_wrong_address_stops_the_run_instead_of_finding_nobody(rei: Plugin) -> None:
-    gone = {"key": "1", "email": "a@x.org", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    gone = {"key": "1", "email": "a@example.com", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
     wrong = f"{rei.sandbox.url}/rei/v9"
-    for row in ({"key": "1", "email": "a@x.org"}, gone):
+    for row in ({"key": "1", "email": "a@example.com"}, gone):
         result = rei.run(contacts(row), api_url=wrong)
         assert result.exit_code == 1
         assert "api_url" in result.error
 
 
 def test_a_new_key_beside_a_known_one_stops_the_run_until_account_is_set(rei: Plugin) -> None:
-    rei.run(contacts({"key": "1", "email": "a@x.org"}))
+    rei.run(contacts({"key": "1", "email": "a@example.com"}))
     rei.sandbox.account("rei", "default", api_key="renewed-key")
-    old = rei.run(contacts({"key": "2", "email": "b@x.org"}), api_key="renewed-key")
+    old = rei.run(contacts({"key": "2", "email": "b@example.com"}), api_key="renewed-key")
     assert old.exit_code == 1
     assert "account" in old.error
     assert len(held(rei.sandbox)) == 1
@@ -85,7 +85,7 @@ def test_a_new_key_beside_a_known_one_stops_the_run_until_account_is_set(rei: Pl
 
 def test_no_identity_has_two_requests_in_flight(rei: Plugin) -> None:
     rows = [
-        {"key": str(n), "email": f"{n % 40}@x.org", "phone": f"+1888555{n % 17:04}"}
+        {"key": str(n), "email": f"{n % 40}@example.com", "phone": f"+1888555{n % 17:04}"}
         for n in range(200)
     ]
     rei.sandbox.options("rei", latency_ms=3)
@@ -98,7 +98,7 @@ def test_no_identity_has_two_requests_in_flight(rei: Plugin) -> None:
 
 
 def test_the_last_copy_of_a_key_wins(rei: Plugin) -> None:
-    rows = [{"key": "1", "email": "a@x.org", "city": f"city {n}"} for n in range(50)]
+    rows = [{"key": "1", "email": "a@example.com", "city": f"city {n}"} for n in range(50)]
     result = rei.run(contacts(*rows), concurrency=8)
     assert held(rei.sandbox)[0]["city"] == "city 49"
     assert result.counts("contacts") == {"received": 50, "merged": 49, "created": 1}

@@ -11,8 +11,8 @@ from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, adds_up, record, schema
 
 DELETED = "2026-01-01T00:00:00Z"
-ANN: JSON = {"id": "ann", "email": "Ann@x.org", "phone": "+4930123456"}
-BOB: JSON = {"id": "bob", "email": "bob@x.org"}
+ANN: JSON = {"id": "ann", "email": "Ann@example.com", "phone": "+4930123456"}
+BOB: JSON = {"id": "bob", "email": "bob@example.com"}
 
 
 def directory(sandbox: Sandbox, tmp_path: Path) -> Plugin:
@@ -74,9 +74,9 @@ def test_all_tags_of_a_contact_go_in_one_request_whoever_it_is_named_by(rei: Plu
         rows(
             "contact_tags",
             {"key": "1", "contactId": "ann", "tag": "a"},
-            {"key": "2", "email": "ann@X.org", "tags": ["b", "c"]},
+            {"key": "2", "email": "ann@Example.com", "tags": ["b", "c"]},
             {"key": "3", "phone": "+49 30 123456", "tags": "d, e"},
-            {"key": "4", "email": "bob@x.org", "tag": "b"},
+            {"key": "4", "email": "bob@example.com", "tag": "b"},
         )
     )
     assert result.exit_code == 0, result.stderr
@@ -89,15 +89,15 @@ def test_all_tags_of_a_contact_go_in_one_request_whoever_it_is_named_by(rei: Plu
 
 
 def test_each_contact_is_looked_up_once_in_a_run(rei: Plugin) -> None:
-    some = [{"key": str(n), "email": "ann@x.org", "tag": f"t{n}"} for n in range(40)]
+    some = [{"key": str(n), "email": "ann@example.com", "tag": f"t{n}"} for n in range(40)]
     rei.run(rows("contact_tags", *some), concurrency=8)
     assert len(tags(rei.sandbox, "ann")) == 40
     assert asked(rei.sandbox, "GET") == ["GET contacts/lookup"]
 
 
 def test_a_contact_of_the_same_run_is_not_looked_up_at_all(rei: Plugin) -> None:
-    person = rows("contacts", {"key": "1", "email": "New@x.org"})
-    tag = rows("contact_tags", {"key": "1", "email": "new@x.org", "tag": "vip"})
+    person = rows("contacts", {"key": "1", "email": "New@example.com"})
+    tag = rows("contact_tags", {"key": "1", "email": "new@example.com", "tag": "vip"})
     result = rei.run([*tag, *person])
     assert result.exit_code == 0, result.stderr
     assert result.counts("contact_tags") == {"received": 1, "upserted": 1}
@@ -105,10 +105,10 @@ def test_a_contact_of_the_same_run_is_not_looked_up_at_all(rei: Plugin) -> None:
 
 
 def test_tags_the_second_time_send_nothing(rei: Plugin) -> None:
-    some = rows("contact_tags", {"key": "1", "email": "ann@x.org", "tags": ["b", "a"]})
+    some = rows("contact_tags", {"key": "1", "email": "ann@example.com", "tags": ["b", "a"]})
     rei.run(some)
     rei.sandbox.log(clear=True)
-    again = rows("contact_tags", {"key": "1", "email": "ANN@x.org", "tags": "a,b"})
+    again = rows("contact_tags", {"key": "1", "email": "ANN@example.com", "tags": "a,b"})
     assert rei.run(again).counts("contact_tags") == {"received": 1, "unchanged": 1}
     assert asked(rei.sandbox) == []
 
@@ -128,8 +128,8 @@ def test_a_delete_of_tags_removes_them_and_adds_and_deletes_keep_their_order(rei
 
 
 def test_a_delete_that_brings_only_its_key_takes_back_what_was_written(rei: Plugin) -> None:
-    rei.run(rows("contact_tags", {"key": "1", "email": "ann@x.org", "tags": ["a", "b"]}))
-    rei.run(rows("contact_tags", {"key": "2", "email": "ann@x.org", "tags": ["c"]}))
+    rei.run(rows("contact_tags", {"key": "1", "email": "ann@example.com", "tags": ["a", "b"]}))
+    rei.run(rows("contact_tags", {"key": "2", "email": "ann@example.com", "tags": ["c"]}))
     result = rei.run(rows("contact_tags", {"key": "1", "_sdc_deleted_at": DELETED}))
     assert tags(rei.sandbox, "ann") == ["c"]
     assert result.counts("contact_tags") == {"received": 1, "deleted": 1}
@@ -153,7 +153,7 @@ def test_a_refused_tag_costs_its_neighbours_nothing(rei: Plugin) -> None:
         ({"tag": "a"}, "contactId, email or phone"),
         ({"contactId": "ann"}, "tags or tag"),
         ({"contactId": "ann", "tags": 5}, "5"),
-        ({"email": "who@x.org", "tag": "a"}, "no contact with this email"),
+        ({"email": "who@example.com", "tag": "a"}, "no contact with this email"),
         ({"contactId": "who", "tag": "a"}, "no contact who"),
     ],
 )
@@ -164,7 +164,7 @@ def test_tags_that_cannot_be_put_anywhere_are_invalid(rei: Plugin, row: JSON, re
 
 
 @pytest.mark.parametrize("status", [404, 400, 422])
-@pytest.mark.parametrize("name", [{"contactId": "who"}, {"email": "who@x.org"}])
+@pytest.mark.parametrize("name", [{"contactId": "who"}, {"email": "who@example.com"}])
 @pytest.mark.parametrize(
     ("stream", "what"),
     [("contact_tags", {"tag": "a"}), ("contact_campaigns", {"campaignId": "spring"})],
@@ -185,22 +185,22 @@ def test_of_a_contact_that_is_not_there_an_add_is_invalid_and_a_delete_succeeds(
 
 
 def test_a_contact_that_was_made_anew_gets_its_tags_again(rei: Plugin) -> None:
-    person = rows("contacts", {"key": "1", "email": "new@x.org"})
-    tag = rows("contact_tags", {"key": "1", "email": "new@x.org", "tag": "vip"})
+    person = rows("contacts", {"key": "1", "email": "new@example.com"})
+    tag = rows("contact_tags", {"key": "1", "email": "new@example.com", "tag": "vip"})
     rei.run([*person, *tag])
     (old,) = {*rei.sandbox.state("rei")["contacts"]} - {"ann", "bob"}
     rei.sandbox.remove("rei", "contacts", old)
-    rei.run([*rows("contacts", {"key": "1", "email": "new@x.org", "city": "Bonn"}), *tag])
+    rei.run([*rows("contacts", {"key": "1", "email": "new@example.com", "city": "Bonn"}), *tag])
     (new,) = {*rei.sandbox.state("rei")["contacts"]} - {"ann", "bob"}
     assert tags(rei.sandbox, new) == ["vip"]
 
 
 def test_a_stale_id_in_the_ledger_is_looked_up_anew(rei: Plugin) -> None:
-    rei.run(rows("contacts", {"key": "1", "email": "new@x.org"}))
+    rei.run(rows("contacts", {"key": "1", "email": "new@example.com"}))
     (old,) = {*rei.sandbox.state("rei")["contacts"]} - {"ann", "bob"}
     rei.sandbox.remove("rei", "contacts", old)
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "again", "email": "new@x.org"}]})
-    result = rei.run(rows("contact_tags", {"key": "1", "email": "new@x.org", "tag": "vip"}))
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "again", "email": "new@example.com"}]})
+    result = rei.run(rows("contact_tags", {"key": "1", "email": "new@example.com", "tag": "vip"}))
     assert result.counts("contact_tags") == {"received": 1, "upserted": 1}
     assert tags(rei.sandbox, "again") == ["vip"]
 
@@ -209,9 +209,9 @@ def test_a_mirror_takes_back_the_tags_of_a_row_that_is_gone(rei: Plugin) -> None
     rei.sandbox.put_state("rei", {"contacts": [{"id": "ann", "tags": ["theirs"]}]})
     mirror = {"mode": "mirror", "mirror_count": "n"}
     both = [
-        {"email": "ann@x.org", "tag": "a"},
-        {"email": "ann@x.org", "tag": "b"},
-        {"email": "bob@x.org", "tag": "a"},
+        {"email": "ann@example.com", "tag": "a"},
+        {"email": "ann@example.com", "tag": "b"},
+        {"email": "bob@example.com", "tag": "a"},
     ]
     key = ("email", "tag")
     rei.run(rows("contact_tags", *({**row, "n": 3} for row in both), key=key), **mirror)
@@ -233,7 +233,7 @@ def test_tags_whose_answer_was_lost_are_sent_again(rei: Plugin, fault: JSON) -> 
 def test_a_contact_never_has_two_requests_in_flight(rei: Plugin, stream: str) -> None:
     rei.sandbox.options("rei", latency_ms=2)
     rei.sandbox.put_state("rei", {"campaigns": [{"id": f"c{n}"} for n in range(150)]})
-    names = [{"contactId": "ann"}, {"email": "ann@x.org"}, {"email": "bob@x.org"}]
+    names = [{"contactId": "ann"}, {"email": "ann@example.com"}, {"email": "bob@example.com"}]
     some = [
         {"key": str(n), **names[n % 3], "tag": f"t{n}", "campaignId": f"c{n}"} for n in range(150)
     ]
@@ -297,12 +297,12 @@ def test_an_old_star_that_comes_again_does_not_take_what_was_added_since(rei: Pl
 
 
 def test_a_star_for_nobody_is_sent_once_the_contact_is_there(rei: Plugin) -> None:
-    star = {"key": "1", "email": "new@x.org", "campaignId": "*", "_sdc_deleted_at": DELETED}
+    star = {"key": "1", "email": "new@example.com", "campaignId": "*", "_sdc_deleted_at": DELETED}
     rei.run(rows("contact_campaigns", star))
     rei.sandbox.put_state(
         "rei",
         {
-            "contacts": [{"id": "new", "email": "new@x.org"}],
+            "contacts": [{"id": "new", "email": "new@example.com"}],
             "contact_campaigns": {"new": ["spring"]},
         },
     )
@@ -310,7 +310,7 @@ def test_a_star_for_nobody_is_sent_once_the_contact_is_there(rei: Plugin) -> Non
     assert campaigns(rei.sandbox) == {}
 
 
-@pytest.mark.parametrize("name", [{"contactId": "ann"}, {"email": "ann@x.org"}])
+@pytest.mark.parametrize("name", [{"contactId": "ann"}, {"email": "ann@example.com"}])
 def test_a_full_extract_with_a_star_sends_nothing_the_second_time(rei: Plugin, name: JSON) -> None:
     extract = rows(
         "contact_campaigns",

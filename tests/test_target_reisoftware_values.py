@@ -34,7 +34,7 @@ def rei(sandbox: Sandbox, tmp_path: Path) -> Plugin:
 
 def run(rei: Plugin, *rows: JSON, types: JSON | None = None, **config: Any) -> Result:
     """Contacts known by their email."""
-    full = [{"email": f"{n}@x.org", **row} for n, row in enumerate(rows)]
+    full = [{"email": f"{n}@example.com", **row} for n, row in enumerate(rows)]
     names = dict.fromkeys(name for row in full for name in row)
     properties = {name: (types or {}).get(name, {}) for name in names}
     messages = [
@@ -120,7 +120,7 @@ def test_a_value_that_does_not_fit_is_invalid_and_its_field_is_named(
     result = run(rei, row, {"city": "Bonn"})
     assert [message["rejection"]["kind"] for message in result.rejects] == ["invalid"]
     assert all(word in reasons(result)[0] for word in words)
-    assert [contact["email"] for contact in held(rei)] == ["1@x.org"]
+    assert [contact["email"] for contact in held(rei)] == ["1@example.com"]
 
 
 def test_a_read_only_field_is_left_out_although_a_custom_field_has_its_name(rei: Plugin) -> None:

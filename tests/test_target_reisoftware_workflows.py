@@ -22,7 +22,9 @@ def entry(key: str, **row: Any) -> JSON:
 
 
 def test_a_contact_enters_a_workflow_once_and_only_once(rei: Plugin) -> None:
-    some = rows("contact_workflows", entry("1", email="ann@x.org"), entry("2", contactId="bob"))
+    some = rows(
+        "contact_workflows", entry("1", email="ann@example.com"), entry("2", contactId="bob")
+    )
     result = rei.run(some, first_run=True)
     assert result.exit_code == 0, result.stderr
     assert result.counts("contact_workflows") == {"received": 2, "created": 2}
@@ -34,7 +36,7 @@ def test_a_contact_enters_a_workflow_once_and_only_once(rei: Plugin) -> None:
 
 
 def test_the_first_run_of_workflows_has_to_be_called_so(rei: Plugin) -> None:
-    result = rei.run(rows("contact_workflows", entry("1", email="ann@x.org")))
+    result = rei.run(rows("contact_workflows", entry("1", email="ann@example.com")))
     assert result.exit_code == 1
     assert "first_run" in result.error
     assert entries(rei.sandbox) == []
@@ -46,7 +48,7 @@ def test_an_entry_whose_answer_was_lost_is_uncertain_and_never_sent_twice(
     rei: Plugin, fault: JSON, when: str
 ) -> None:
     rei.sandbox.fault(vendor="rei", method="POST", path="workflow", when=when, **fault)
-    some = rows("contact_workflows", entry("1", email="ann@x.org"))
+    some = rows("contact_workflows", entry("1", email="ann@example.com"))
     result = rei.run(some, first_run=True)
     assert rejection(result)["kind"] == "uncertain"
     arrived = len(entries(rei.sandbox))
@@ -57,14 +59,14 @@ def test_an_entry_whose_answer_was_lost_is_uncertain_and_never_sent_twice(
 
 def test_an_entry_after_a_429_is_sent_again(rei: Plugin) -> None:
     rei.sandbox.fault(vendor="rei", method="POST", path="workflow", status=429, retry_after=0)
-    rei.run(rows("contact_workflows", entry("1", email="ann@x.org")), first_run=True)
+    rei.run(rows("contact_workflows", entry("1", email="ann@example.com")), first_run=True)
     assert len(entries(rei.sandbox)) == 1
 
 
 @pytest.mark.parametrize(
     ("row", "kind", "reason"),
     [
-        ({"email": "who@x.org"}, "invalid", "no contact with this email"),
+        ({"email": "who@example.com"}, "invalid", "no contact with this email"),
         ({"contactId": "who"}, "invalid", "no contact who"),
         ({"contactId": "ann", "workflowId": None}, "invalid", "workflowId"),
         ({"contactId": "ann", "workflowId": "nope"}, "refused", "Workflow not found"),

@@ -98,7 +98,7 @@ def general(reason: str, record: Any) -> str:
 
 
 def shape(value: Any) -> str:
-    """The form of a value, without the value: `Ann@x.org` is `Aaa@a.aaa`."""
+    """The form of a value, without the value: `Ann@example.com` is `Aaa@aaaaaaa.aaa`."""
     if value is None:
         return "null"
     if isinstance(value, bool):
