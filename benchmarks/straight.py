@@ -23,8 +23,8 @@ import jsonschema_rs
 import msgspec
 import orjson
 
-from singer_http.auth import BearerKey
-from singer_http.client import Client
+from singer_http.http.auth import BearerKey
+from singer_http.http.client import Client
 
 FIELDS = ("external_id", "email", "first_name", "last_name", "phone")
 MOMENT = "previous_contact_date"
@@ -33,13 +33,13 @@ BATCH = 100
 TABLES = """
 CREATE TABLE pending (id INTEGER PRIMARY KEY, records BLOB);
 CREATE TABLE delivered (
-    scope INTEGER, key TEXT, digest BLOB, source BLOB, handle TEXT, at INTEGER,
+    scope INTEGER, key TEXT, digest BLOB, source BLOB, remote_id TEXT, at INTEGER,
     PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;
 """
 UPSERT = """
 INSERT INTO delivered VALUES {} ON CONFLICT DO UPDATE SET
-    digest = excluded.digest, source = excluded.source, handle = excluded.handle, at = excluded.at
+    digest = excluded.digest, source = excluded.source, remote_id = excluded.remote_id, at = excluded.at
 """
 
 Row = tuple[str, bytes, bytes]

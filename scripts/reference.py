@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from singer_http.settings import COMMON_SETTINGS, TARGET_SETTINGS
+from singer_http.plugin.settings import COMMON_SETTINGS, TARGET_SETTINGS
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- settings, by `make reference` -->", "<!-- end of settings -->"

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from singer_http.client import Client
+from singer_http.http.client import Client
 from singer_sandbox import Sandbox
 from tests.answering import Server
 from tests.front_door import Plugin

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from singer_http.delivery import Delivery
-from singer_http.ledger import Ledger
+from singer_http.delivery.delivery import Delivery
+from singer_http.store.ledger import Ledger
 
 TARGETS = {
     "target-autoreach": ("target_autoreach.target", "TargetAutoReach"),

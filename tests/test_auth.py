@@ -14,9 +14,9 @@ import pytest
 import requests
 import requests_mock
 
-from singer_http.auth import BearerKey, ClientCredentials, HeaderKey, Renewable
-from singer_http.client import Client
-from singer_http.errors import BadCredentials, ComeBackLater
+from singer_http.errors import BadCredentials, RetryLater
+from singer_http.http.auth import BearerKey, ClientCredentials, HeaderKey, Renewable
+from singer_http.http.client import Client
 
 API = "https://api.example/v1"
 TOKENS = "https://login.example/oauth/token"
@@ -180,7 +180,7 @@ def test_a_refusal_of_the_token_endpoint_is_final_and_clear(
 def test_the_token_endpoint_can_ask_for_a_pause(web: Web) -> None:
     reset = str(int(time.time()) + 5000)
     web.post(TOKENS, status_code=429, headers={"X-RateLimit-Reset": reset})
-    with pytest.raises(ComeBackLater):
+    with pytest.raises(RetryLater):
         Client(API, auth=credentials()).request("GET", "x")
 
 

@@ -12,16 +12,16 @@ import requests_mock
 from requests.auth import AuthBase
 from typing_extensions import override
 
-from singer_http.auth import BearerKey, HeaderKey
-from singer_http.client import Client
 from singer_http.errors import (
     BadCredentials,
-    Misdirected,
     NotFound,
     Refused,
+    RequestRejected,
     VendorDown,
     reason_of,
 )
+from singer_http.http.auth import BearerKey, HeaderKey
+from singer_http.http.client import Client
 from singer_http.operations import Effect
 from tests.answering import Reply, Server
 
@@ -117,8 +117,8 @@ def test_a_key_that_is_not_accepted_ends_the_run(server: Server, status: int) ->
         (413, Refused),
         (418, Refused),
         (422, Refused),
-        (405, Misdirected),
-        (415, Misdirected),
+        (405, RequestRejected),
+        (415, RequestRejected),
     ],
 )
 def test_a_refusal_is_not_tried_again(
@@ -168,4 +168,6 @@ def test_requests_mock_works() -> None:
         assert (answer.data, answer.headers["x-total"]) == ({"a": 1}, "3")
         mock.get("https://api.example/v1/x", exc=requests.ConnectTimeout)
         with pytest.raises(VendorDown):
-            Client("https://api.example/v1", max_retries=0).request("GET", "x", effect=Effect.ONCE)
+            Client("https://api.example/v1", max_retries=0).request(
+                "GET", "x", effect=Effect.AT_MOST_ONCE
+            )

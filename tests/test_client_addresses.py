@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from singer_http.addresses import query, require_safe_url, segment
-from singer_http.client import Client
-from singer_http.errors import Misdirected, VendorDown
+from singer_http.errors import RequestRejected, VendorDown
+from singer_http.http.client import Client
+from singer_http.http.urls import query, require_safe_url, segment
 from singer_http.operations import Effect
 from tests.answering import Reply, Server
 
 
 def test_redirects_are_not_followed(server: Server, client: Client) -> None:
     server.will(Reply(302, headers={"Location": "http://stranger.example/x?key=1"}))
-    with pytest.raises(Misdirected, match=r"GET /v1/x: HTTP 302.*stranger.example.*address"):
+    with pytest.raises(RequestRejected, match=r"GET /v1/x: HTTP 302.*stranger.example.*address"):
         client.request("GET", "x")
     assert len(server.seen) == 1
 
@@ -67,7 +67,7 @@ def test_https_goes_through_the_proxy_of_the_environment(
     monkeypatch.setenv("https_proxy", server.url)
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(VendorDown, match="through the proxy"):
-        Client("https://api.example", max_retries=0).request("GET", "x", effect=Effect.ONCE)
+        Client("https://api.example", max_retries=0).request("GET", "x", effect=Effect.AT_MOST_ONCE)
 
 
 def test_a_missing_ca_bundle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

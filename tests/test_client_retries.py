@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from singer_http.client import Client
-from singer_http.errors import Cancelled, ComeBackLater, Uncertain, VendorDown
+from singer_http.errors import Cancelled, RetryLater, Uncertain, VendorDown
+from singer_http.http.client import Client
 from singer_http.operations import Effect
 from tests.answering import JSON, Reply, Server
 
-UNREPEATABLE = [Effect.CREATE, Effect.ONCE]
+UNREPEATABLE = [Effect.CREATE, Effect.AT_MOST_ONCE]
 LOST = [
     pytest.param(Reply(drop=True), id="dropped"),
     pytest.param(Reply(503), id="503"),
@@ -58,7 +58,7 @@ def test_no_answer_in_time_is_a_lost_answer(server: Server) -> None:
     client = Client(server.url, max_retries=0, timeout=0.2)
     server.will(Reply(delay=1), Reply(delay=1))
     with pytest.raises(Uncertain, match="no answer"):
-        client.request("POST", "x", effect=Effect.ONCE)
+        client.request("POST", "x", effect=Effect.AT_MOST_ONCE)
     with pytest.raises(VendorDown, match=r"no answer .* within 0.2 s"):
         client.request("GET", "x")
 
@@ -135,7 +135,7 @@ def test_a_pause_beyond_max_wait_ends_the_run_and_says_when_to_come_back(
     server: Server, client: Client
 ) -> None:
     server.will(Reply(429, headers={"Retry-After": "3600"}))
-    with pytest.raises(ComeBackLater, match=r"3600 s.*max_wait \(300 s\).*after 20\d\d-") as caught:
+    with pytest.raises(RetryLater, match=r"3600 s.*max_wait \(300 s\).*after 20\d\d-") as caught:
         client.request("GET", "x")
     assert 3500 < caught.value.until.timestamp() - time.time() < 3700
 
@@ -177,7 +177,7 @@ def test_stop_wakes_those_who_wait(server: Server, client: Client) -> None:
 def test_an_idle_connection_is_not_trusted_with_a_create(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("singer_http.transport.LONGEST_IDLE", 0.2)
+    monkeypatch.setattr("singer_http.http.transport.LONGEST_IDLE", 0.2)
     for pause in (0, 0.3):
         time.sleep(pause)
         client.request("POST", "x", effect=Effect.CREATE)

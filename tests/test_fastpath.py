@@ -22,10 +22,10 @@ from singer_sdk.helpers._typing import conform_record_data_types
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import MetadataMapping, RecordMessage, StateMessage
 
-from singer_http.ahead import Ahead
-from singer_http.fastpath import PRIVATE
-from singer_http.messages import PageWriter, encode
-from singer_http.shapes import Shape
+from singer_http.tap.page_stream import PRIVATE
+from singer_http.tap.prefetch import Prefetcher
+from singer_http.tap.selection import RecordSelector
+from singer_http.tap.writer import PageWriter, encode
 
 SDK = "2f51bbafbba4322a"
 """What the private parts of the SDK looked like when `fastpath.py` was written (0.54.9)."""
@@ -83,7 +83,7 @@ def test_a_record_is_cut_as_the_sdk_cuts_it(
         "x", expected, schema, TypeConformanceLevel.RECURSIVE, logging.getLogger()
     )
     before = copy.deepcopy(record)
-    assert Shape(schema, mask).cut(record) == expected
+    assert RecordSelector(schema, mask).cut(record) == expected
     assert record == before
 
 
@@ -130,7 +130,7 @@ def test_calls_run_side_by_side_and_come_back_in_order() -> None:
             busy -= 1
         return number
 
-    assert list(Ahead(3).map(call, range(30))) == list(range(30))
+    assert list(Prefetcher(3).map(call, range(30))) == list(range(30))
     assert most == 3
 
 
@@ -141,7 +141,7 @@ def test_no_more_is_asked_for_than_is_taken() -> None:
         asked.append(number)
         return number
 
-    results = Ahead(3).map(call, range(1000))
+    results = Prefetcher(3).map(call, range(1000))
     assert [next(results), next(results)] == [0, 1]
     time.sleep(0.1)
     assert len(asked) <= 8
@@ -152,6 +152,6 @@ def test_the_first_error_ends_it() -> None:
     def call(number: int) -> float:
         return 1 / (5 - number)
 
-    results = Ahead(3).map(call, range(1000))
+    results = Prefetcher(3).map(call, range(1000))
     with pytest.raises(ZeroDivisionError):
         list(results)

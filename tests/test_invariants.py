@@ -19,8 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from singer_http.client import Client
 from singer_http.errors import VendorDown
+from singer_http.http.client import Client
 from singer_sandbox import Sandbox
 from target_autoreach.target import TargetAutoReach
 from tests.front_door import JSON, record, schema

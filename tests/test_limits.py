@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singer_http.errors import StopRun
-from singer_http.limits import Limit, Limiter, _Ring, parse_limits
+from singer_http.http.rate_limit import Limit, Limiter, _Ring, parse_limits
 
 DAY = 86400
 
@@ -171,7 +171,7 @@ def test_long_windows_are_used_to_95_percent(tmp_path: Path) -> None:
 SENDER = """
 import json, random, sys, threading, time
 from pathlib import Path
-from singer_http.limits import Limiter
+from singer_http.http.rate_limit import Limiter
 
 limiter = Limiter(sys.argv[1], "someone", Path(sys.argv[2]))
 end, arrivals = time.monotonic() + float(sys.argv[3]), []
@@ -211,7 +211,7 @@ def test_threads_and_processes_share_a_second_and_use_90_percent_of_it(
 
 def test_a_dead_process_gives_its_permits_back(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys, pathlib; from singer_http.limits import Limiter\n"
+        "import os, signal, sys, pathlib; from singer_http.http.rate_limit import Limiter\n"
         "limiter = Limiter('2/s', 'someone', pathlib.Path(sys.argv[1]))\n"
         "with limiter.permit(), limiter.permit(): os.kill(os.getpid(), signal.SIGKILL)"
     )

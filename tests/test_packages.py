@@ -69,10 +69,10 @@ def test_a_wheel_has_its_types_and_nothing_strange(dist: Path, name: str) -> Non
 def test_the_page_of_the_report_is_in_both(dist: Path) -> None:
     (path,) = dist.glob("singer_http-*.whl")
     with zipfile.ZipFile(path) as wheel:
-        assert "singer_http/report_page.html" in wheel.namelist()
+        assert "singer_http/report/page.html" in wheel.namelist()
     (path,) = dist.glob("singer_http-*.tar.gz")
     with tarfile.open(path) as sdist:
-        assert any(name.endswith("singer_http/report_page.html") for name in sdist.getnames())
+        assert any(name.endswith("singer_http/report/page.html") for name in sdist.getnames())
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from singer_http.timeline import BUCKETS, Timeline
+from singer_http.report.timeline import BUCKETS, Timeline
 from singer_sandbox import Sandbox
 from tests import browser
 from tests.front_door import JSON, Plugin, record, schema

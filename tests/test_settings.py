@@ -17,9 +17,9 @@ from singer_sdk import typing as th
 from typing_extensions import override
 
 from singer_http.errors import ConfigError
-from singer_http.plugin import HTTPPlugin
-from singer_http.settings import COMMON_SETTINGS, tap_settings, target_settings
-from singer_http.validation import Share, parse_share, validate
+from singer_http.plugin.base import HTTPPlugin
+from singer_http.plugin.settings import COMMON_SETTINGS, tap_settings, target_settings
+from singer_http.plugin.validation import Share, parse_share, validate
 
 KEY = th.Property(
     "api_key", th.StringType, required=True, secret=True, description="The account's key."

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from singer_http.sinks import HTTPSink
+from singer_http.sink.base import HTTPSink
 from singer_sandbox import Sandbox
 from target_actionapi.target import TargetActionApi
 from target_autoreach.target import TargetAutoReach
@@ -225,4 +225,4 @@ def test_only_sinks_whose_records_say_it_all_pass_over(sink: type[HTTPSink]) -> 
         for name in ("skip", "stands", "key_suffix")
         if not getattr(sink, name).__module__.startswith("singer_http.")
     ]
-    assert not (sink.pure and (own or sink.once))
+    assert not (sink.deterministic and (own or sink.at_most_once))

@@ -4,10 +4,10 @@ SingerHTTPError
 ├── StopRun               the run cannot go on: one clear line, exit code 1
 │   ├── ConfigError       change a setting
 │   ├── BadCredentials    change the key, or ask the vendor for the right
-│   ├── ComeBackLater     run again at the time that it names
+│   ├── RetryLater     run again at the time that it names
 │   ├── VendorDown        run again when the vendor is back
 │   ├── Incomplete        not everything could be read: look at the paging settings
-│   ├── Misdirected       the request is wrong, not the row: look at the address settings
+│   ├── RequestRejected       the request is wrong, not the row: look at the address settings
 │   └── Cancelled         nothing: the run is being ended from outside
 ├── Refused               the vendor said no to this row: reject it
 │   └── NotFound          the vendor does not have it (404, 410)
@@ -33,6 +33,13 @@ REASON_LENGTH = 300
 class SingerHTTPError(Exception):
     """Any error of this package."""
 
+    nothing_was_done: bool = False
+    """The vendor certainly did not carry out the request. The default is that it may have.
+
+    Four things prove it: a refused connection, a 429, a 4xx in the vendor's own words, an error
+    before the request left. The client sets it; nothing is inferred from an error's class.
+    """
+
 
 class StopRun(SingerHTTPError):
     """The run cannot go on. The text is one line for the user: what happened and what to do."""
@@ -46,7 +53,7 @@ class BadCredentials(StopRun):
     """The vendor does not accept the credentials, or they lack a right."""
 
 
-class ComeBackLater(StopRun):
+class RetryLater(StopRun):
     """The vendor asks for a longer pause than `max_wait`."""
 
     def __init__(self, message: str, until: datetime) -> None:
@@ -63,7 +70,7 @@ class Incomplete(StopRun):
     """The vendor has more than it gave: look at the paging settings that the text names."""
 
 
-class Misdirected(StopRun):
+class RequestRejected(StopRun):
     """The vendor refuses the request whatever the row: address, method or format is wrong."""
 
 
@@ -116,23 +123,23 @@ class Action(enum.Enum):
     REFUSE = "Refused"
     WAIT = "wait and try again, whatever the effect: nothing was done"
     UNSURE = "may have been done: try again if that is harmless, else Uncertain"
-    MISDIRECTED = "Misdirected"
+    REQUEST_REJECTED = "RequestRejected"
 
 
 ACTIONS: tuple[tuple[range, Action], ...] = (
     (range(200, 300), Action.TAKE),
-    (range(300, 400), Action.MISDIRECTED),
+    (range(300, 400), Action.REQUEST_REJECTED),
     (range(401, 402), Action.RENEW),
     (range(402, 404), Action.FORBIDDEN),  # 402: the account's plan does not cover it
     (range(404, 405), Action.NOT_FOUND),
-    (range(405, 408), Action.MISDIRECTED),  # method, format, proxy
+    (range(405, 408), Action.REQUEST_REJECTED),  # method, format, proxy
     (range(408, 409), Action.UNSURE),  # the server gave up waiting for the request
     (range(410, 411), Action.NOT_FOUND),
-    (range(411, 412), Action.MISDIRECTED),  # length required
-    (range(415, 416), Action.MISDIRECTED),  # media type
-    (range(421, 422), Action.MISDIRECTED),
+    (range(411, 412), Action.REQUEST_REJECTED),  # length required
+    (range(415, 416), Action.REQUEST_REJECTED),  # media type
+    (range(421, 422), Action.REQUEST_REJECTED),
     (range(425, 426), Action.WAIT),
-    (range(426, 427), Action.MISDIRECTED),  # upgrade required
+    (range(426, 427), Action.REQUEST_REJECTED),  # upgrade required
     (range(429, 430), Action.WAIT),
     (range(400, 500), Action.REFUSE),
     (range(500, 600), Action.UNSURE),
@@ -142,7 +149,7 @@ ACTIONS: tuple[tuple[range, Action], ...] = (
 
 def action_of(status: int) -> Action:
     """What to do about an answer with this HTTP status."""
-    return next((action for codes, action in ACTIONS if status in codes), Action.MISDIRECTED)
+    return next((action for codes, action in ACTIONS if status in codes), Action.REQUEST_REJECTED)
 
 
 def one_line(text: str, length: int = REASON_LENGTH) -> str:

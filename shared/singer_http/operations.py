@@ -23,11 +23,11 @@ class Effect(enum.StrEnum):
     CREATE = "create"
     """Sent twice, it makes two: after a lost answer the vendor is asked first."""
 
-    ONCE = "once"
+    AT_MOST_ONCE = "at_most_once"
     """Cannot be taken back or looked up (a message, a call): never sent again."""
 
 
-class Kind(enum.StrEnum):
+class OutcomeKind(enum.StrEnum):
     """What became of a record. The value is its column in the report."""
 
     CREATED = "created"
@@ -45,7 +45,7 @@ class Kind(enum.StrEnum):
     """A create may have arrived. Not final: the vendor is asked before it is sent again."""
 
 
-class Reason(enum.StrEnum):
+class RejectionKind(enum.StrEnum):
     """The kinds of rejection, as they stand in the rejects file."""
 
     INVALID = "invalid"
@@ -62,7 +62,7 @@ class Reason(enum.StrEnum):
 class Rejection(Exception):
     """Why a record was not delivered; goes into the rejects file as it stands."""
 
-    kind: Reason
+    kind: RejectionKind
     reason: str
     status: int | None = None
     attempts: int = 0
@@ -70,11 +70,11 @@ class Rejection(Exception):
 
 def invalid(reason: str) -> Rejection:
     """A rejection of a record that must not be sent, for `raise`."""
-    return Rejection(Reason.INVALID, reason)
+    return Rejection(RejectionKind.INVALID, reason)
 
 
 SAME = "="
-"""A ledger row's handle that is its key."""
+"""A ledger row's remote_id that is its key."""
 
 
 @dataclass(slots=True)
@@ -85,8 +85,8 @@ class Row:
     digest: bytes
     """16 bytes: of what was sent, or `DELETED`."""
     source: bytes
-    """16 bytes: of the record that it was made from (see `HTTPSink.pure`); else empty."""
-    handle: str | None
+    """16 bytes: of the record that it was made from (see `HTTPSink.deterministic`); else empty."""
+    remote_id: str | None
     """What the vendor calls it, enough to update or delete it (an id)."""
     identity: str | None
     """Hash of the vendor identity (an email, a number)."""
@@ -97,7 +97,7 @@ class Row:
     @property
     def vendor_id(self) -> str | None:
         """What the vendor calls it."""
-        return self.key if self.handle == SAME else self.handle
+        return self.key if self.remote_id == SAME else self.remote_id
 
 
 DELETED = b"deleted"
@@ -115,9 +115,9 @@ class Operation:
     digest: bytes = b""
     source: bytes = b""
     """Digest of the record that it was made from, if that decides all of it."""
-    handle: str | None = None
+    remote_id: str | None = None
     """The vendor's id, once known: from the record, the ledger or a match."""
-    own_handle: bool = False
+    id_from_record: bool = False
     """The id is the record's own: it is never matched anew."""
     identities: tuple[str, ...] = ()
     """Vendor identities as the vendor compares them; the first is the unique one."""
@@ -149,7 +149,7 @@ class Operation:
     window: Window | None = None
     stored: str = ""
     """The form in which the key stands in the ledger."""
-    expect: Kind = Kind.UPSERTED
+    expect: OutcomeKind = OutcomeKind.UPSERTED
     """What it will have been when the vendor says yes."""
 
     def __init__(self, *, key: str = "", delete: bool, line: bytes, seq: int) -> None:
@@ -189,18 +189,18 @@ class Window:
 class Outcome:
     """What became of an operation."""
 
-    kind: Kind
-    handle: str | None = None
+    kind: OutcomeKind
+    remote_id: str | None = None
     """The vendor's id of what was written, kept in the ledger."""
     rejection: Rejection | None = None
-    hangs_on: str | None = None
+    parent_id: str | None = None
     """The vendor's id of what it hangs on; kept (hashed) as the ledger row's identity."""
     undoes: str | None = None
     """The vendor's id of a record: what other keys hung on it is gone; the ledger forgets it."""
 
     @classmethod
     def rejected(
-        cls, kind: Reason, reason: str, *, status: int | None = None, attempts: int = 1
+        cls, kind: RejectionKind, reason: str, *, status: int | None = None, attempts: int = 1
     ) -> Outcome:
         """A rejection, with the vendor's status and the number of tries."""
-        return cls(Kind.REJECTED, rejection=Rejection(kind, reason, status, attempts))
+        return cls(OutcomeKind.REJECTED, rejection=Rejection(kind, reason, status, attempts))

@@ -8,10 +8,10 @@ from typing import Any
 from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
-from singer_http.errors import Misdirected, reason_of
-from singer_http.fastpath import Record
-from singer_http.paging import NumberedPages, stated
-from singer_http.streams import HTTPStream
+from singer_http.errors import RequestRejected, reason_of
+from singer_http.tap.page_stream import Record
+from singer_http.tap.pagination import NumberedPages, stated
+from singer_http.tap.stream import HTTPStream
 from tap_autoreach import schemas
 from tap_autoreach.inference import merged
 
@@ -44,7 +44,7 @@ class AutoReachStream(HTTPStream):
     def rows(self, answer: Any) -> list[Record]:
         if isinstance(answer, dict) and answer.get("errors"):  # also with status 200
             message = f"{self.name}: {reason_of(answer)}"
-            raise Misdirected(message)
+            raise RequestRejected(message)
         return super().rows(answer)
 
     @override

@@ -5,9 +5,9 @@ from __future__ import annotations
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from singer_http.auth import ClientCredentials
-from singer_http.settings import tap_settings
-from singer_http.taps import HTTPTap
+from singer_http.http.auth import ClientCredentials
+from singer_http.plugin.settings import tap_settings
+from singer_http.tap.tap import HTTPTap
 from tap_autoreach.streams import Campaigns, CustomFields, Lists, Members
 
 

@@ -9,11 +9,11 @@ from singer_sdk import SchemaDirectory, StreamSchema
 from singer_sdk.helpers.types import Context
 from typing_extensions import override
 
-from singer_http.addresses import segment
-from singer_http.errors import Misdirected, reason_of
-from singer_http.fastpath import Record
-from singer_http.paging import NumberedPages, stated
-from singer_http.streams import HTTPStream
+from singer_http.errors import RequestRejected, reason_of
+from singer_http.http.urls import segment
+from singer_http.tap.page_stream import Record
+from singer_http.tap.pagination import NumberedPages, stated
+from singer_http.tap.stream import HTTPStream
 from tap_emailmarketing import schemas
 
 
@@ -36,7 +36,7 @@ class KasploStream(HTTPStream):
     def rows(self, answer: Any) -> list[Record]:
         if isinstance(answer, dict) and answer.get("error"):  # {} where there is none
             message = f"{self.name}: {reason_of(answer)}"
-            raise Misdirected(message)
+            raise RequestRejected(message)
         return super().rows(answer)
 
     @override

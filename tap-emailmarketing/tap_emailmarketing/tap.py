@@ -5,10 +5,10 @@ from __future__ import annotations
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from singer_http.auth import HeaderKey
-from singer_http.plugin import fingerprint
-from singer_http.settings import tap_settings
-from singer_http.taps import HTTPTap
+from singer_http.http.auth import HeaderKey
+from singer_http.plugin.base import fingerprint
+from singer_http.plugin.settings import tap_settings
+from singer_http.tap.tap import HTTPTap
 from tap_emailmarketing.streams import CustomFields, Lists, Tags
 
 

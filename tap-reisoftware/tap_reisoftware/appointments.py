@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from singer_sdk import SchemaDirectory, StreamSchema
 from typing_extensions import override
 
-from singer_http.addresses import segment
-from singer_http.errors import Misdirected, NotFound, Refused
-from singer_http.fastpath import Record
-from singer_http.streams import ChildStream
+from singer_http.errors import NotFound, Refused, RequestRejected
+from singer_http.http.urls import segment
+from singer_http.tap.page_stream import Record
+from singer_http.tap.stream import ChildStream
 from tap_reisoftware import schemas
 from tap_reisoftware.contacts import Contacts, changed
-from tap_reisoftware.walk import iso, milliseconds
+from tap_reisoftware.contacts_scan import iso, milliseconds
 
 BOOKMARK = "contacts_changed_since"
 """In this stream's state: contacts that changed since then are asked for (`changed`)."""
@@ -62,7 +62,7 @@ class Appointments(ChildStream):
             if self._is_gone(contact):
                 return []
             message = f"{self.name} of contact {contact}: {error}; look at api_url"
-            raise Misdirected(message) from error
+            raise RequestRejected(message) from error
         # Without any: {}. With some, nobody has shown which of these two it is.
         rows = (answer or {}).get("appointments") or (answer or {}).get("events") or []
         return [{"contactId": parent["id"], **row} for row in self.rows(rows)]

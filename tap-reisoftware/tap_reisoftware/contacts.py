@@ -11,10 +11,10 @@ from singer_sdk import SchemaDirectory, StreamSchema
 from typing_extensions import override
 
 from singer_http.errors import Incomplete
-from singer_http.fastpath import Record
-from singer_http.streams import HTTPStream
+from singer_http.tap.page_stream import Record
+from singer_http.tap.stream import HTTPStream
 from tap_reisoftware import schemas
-from tap_reisoftware.walk import Walk, iso, milliseconds
+from tap_reisoftware.contacts_scan import ContactsScan, iso, milliseconds
 
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
@@ -124,7 +124,7 @@ class Contacts(HTTPStream):
         A long list is read from its newest end too until the two walks meet: with a cursor, pages
         of one walk cannot be fetched side by side.
         """
-        up, down = (Walk(self, "date_updated", order) for order in ("asc", "desc"))
+        up, down = (ContactsScan(self, "date_updated", order) for order in ("asc", "desc"))
         climbing, falling = up.pages(), down.pages()
         got = 0
         for rows in climbing:
@@ -156,7 +156,7 @@ class Contacts(HTTPStream):
     ) -> Generator[list[Record], None, bool]:
         """What changed since the bookmark, and then what changed while that was read."""
         while True:
-            walk = Walk(self, "date_updated", "desc", until=since)
+            walk = ContactsScan(self, "date_updated", "desc", until=since)
             for rows in walk.pages():
                 fresh = changed(rows, since)
                 self._late += len(fresh)
@@ -169,7 +169,7 @@ class Contacts(HTTPStream):
 
     def _as_added(self) -> Iterator[list[Record]]:
         """Everything, in an order that does not change during the read."""
-        walk = Walk(self, "date_added", "asc")
+        walk = ContactsScan(self, "date_added", "asc")
         yield from walk.pages()
         self._newest = max(self._newest, walk.newest)
         if not walk.complete:

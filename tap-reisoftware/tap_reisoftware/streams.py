@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from singer_sdk import SchemaDirectory, StreamSchema
 
-from singer_http.streams import HTTPStream
+from singer_http.tap.stream import HTTPStream
 from tap_reisoftware import schemas
 
 

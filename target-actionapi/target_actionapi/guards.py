@@ -10,8 +10,8 @@ from typing import Any
 
 import phonenumbers
 
-from singer_http.fields import shortened
 from singer_http.operations import invalid
+from singer_http.sink.columns import shortened
 
 ACCEPTED = "hours and a time zone, like 21:00-08:00 America/Chicago"
 

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import orjson
 from typing_extensions import override
 
-from singer_http import fields as f
-from singer_http.errors import Misdirected, NotFound, Refused, StopRun, Uncertain
-from singer_http.operations import JSON, Effect, Operation, Outcome, Reason, Rejection, invalid
-from singer_http.sink_kinds import OnceSink, RecordSink
-from singer_http.sinks import HTTPSink
+from singer_http.errors import NotFound, Refused, RequestRejected, StopRun, Uncertain
+from singer_http.operations import (
+    JSON,
+    Effect,
+    Operation,
+    Outcome,
+    Rejection,
+    RejectionKind,
+    invalid,
+)
+from singer_http.sink import columns as f
+from singer_http.sink.base import HTTPSink
+from singer_http.sink.kinds import AtMostOnceSink, RecordSink
 from target_actionapi import answers
 from target_actionapi.guards import e164
 
@@ -35,7 +43,7 @@ class MerlinSink(HTTPSink):
             NotFound: there is no such contact.
             Refused: Merlin says no, with whatever status.
             BadCredentials: it does not accept the key.
-            Misdirected: nobody is at the address.
+            RequestRejected: nobody is at the address.
         """
         # As it stands in the setting: a server may redirect where its last slash is missing.
         url = str(self.config.get(self.address) or self.config["api_url"])
@@ -46,7 +54,7 @@ class MerlinSink(HTTPSink):
         except NotFound as error:
             if not answers.is_about_record(error):
                 message = f"HTTP {error.status}: {error.reason}; look at {self.address}"
-                raise Misdirected(message) from None
+                raise RequestRejected(message) from None
             answers.check(error.data, error.status)
             raise
         answers.check(answer.data, answer.status)
@@ -68,7 +76,7 @@ class Contacts(MerlinSink, RecordSink):
     personal = ("Email", "Number", "Fname", "Lname")
     phones = ("Number",)
     container = "Custom"
-    pure = True
+    deterministic = True
 
     @override
     def read_custom_fields(self) -> Sequence[f.CustomField]:
@@ -91,7 +99,7 @@ class Contacts(MerlinSink, RecordSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         if record.get("idContact"):
-            op.handle = str(record["idContact"])
+            op.remote_id = str(record["idContact"])
         if op.delete:
             # Not sent: what to find it by, where the ledger does not know it.
             op.body = {name: record[name] for name in self.fields if record.get(name)}
@@ -128,7 +136,7 @@ class Contacts(MerlinSink, RecordSink):
     @override
     def current(self, op: Operation) -> JSON | None:
         for hit in self.search(_names(op.body)) if _names(op.body) else ():
-            if str(answers.identifier(hit)) == op.handle:
+            if str(answers.identifier(hit)) == op.remote_id:
                 return {name: hit.get(name.casefold()) for name in op.body}
         return None
 
@@ -158,11 +166,11 @@ class Contacts(MerlinSink, RecordSink):
 
     @override
     def update(self, op: Operation) -> None:
-        self._act({"type": "EDIT", "idContact": number(op.handle), **op.body})
+        self._act({"type": "EDIT", "idContact": number(op.remote_id), **op.body})
 
     @override
     def delete(self, op: Operation) -> None:
-        self._act({"type": "TRASH", "idContact": number(op.handle)})
+        self._act({"type": "TRASH", "idContact": number(op.remote_id)})
 
     def _act(self, action: JSON) -> None:
         data, status = self.call(action)
@@ -170,19 +178,19 @@ class Contacts(MerlinSink, RecordSink):
             raise misunderstood(data, status)
 
     @override
-    def settled(self, op: Operation, handle: str | None) -> None:
+    def on_delivered(self, op: Operation, remote_id: str | None) -> None:
         # The ledger keeps a contact's first identity; automations may name it by the other one.
         ledger, by_number = self.target.run.ledger, number_identity(op.body.get("Number"))
         ledger.acknowledge(
             merlin(self).numbers.id,
             op.stored,
             op.digest,
-            handle,
-            ledger.hashed(by_number) if by_number and handle else None,
+            remote_id,
+            ledger.hashed(by_number) if by_number and remote_id else None,
         )
 
 
-class MerlinOnce(MerlinSink, OnceSink):
+class MerlinOnce(MerlinSink, AtMostOnceSink):
     """What reaches a person. An answer that is no clear no may stand for one that was reached."""
 
     def do(self, action: JSON) -> str | None:
@@ -191,7 +199,7 @@ class MerlinOnce(MerlinSink, OnceSink):
         Raises:
             Uncertain: the answer is neither a yes nor a no.
         """
-        data, status = self.call(action, Effect.ONCE)
+        data, status = self.call(action, Effect.AT_MOST_ONCE)
         if not answers.says_yes(data):
             raise Uncertain(status, misunderstood(data, status).reason, 1)
         return None
@@ -201,7 +209,7 @@ class Automations(MerlinOnce):
     """Contacts into automations, which must be on and have nodes."""
 
     stream = "automations"
-    after = ("contacts",)
+    depends_on = ("contacts",)
     address = "automation_url"
     fields = ("idContact", "Email", "Number", "idAuto")
     identities = (("idContact", "idAuto"), ("Email", "idAuto"), ("Number", "idAuto"))
@@ -219,15 +227,15 @@ class Automations(MerlinOnce):
         if contact is None:
             raise invalid("an entry needs idContact, or the Email or Number of a contact")
         if "idContact" in contact:
-            op.handle = str(contact["idContact"])
+            op.remote_id = str(contact["idContact"])
         others = {n: v for n, v in op.body.items() if n not in self.fields}
         op.body = {**contact, "idAuto": number(automation), **others}
 
     @override
-    def admit(self, op: Operation) -> Rejection | None:
-        if op.handle is None:
-            op.handle = self._contact(op)
-        if op.handle is not None:
+    def before_send(self, op: Operation) -> Rejection | None:
+        if op.remote_id is None:
+            op.remote_id = self._contact(op)
+        if op.remote_id is not None:
             return None
         name = next(iter(identities_of(op.body))).partition(":")[0]
         return invalid(
@@ -248,12 +256,12 @@ class Automations(MerlinOnce):
         try:
             return super().send(ops)
         except NotFound as error:
-            return [Outcome.rejected(Reason.INVALID, error.reason, status=error.status)]
+            return [Outcome.rejected(RejectionKind.INVALID, error.reason, status=error.status)]
 
     @override
     def perform(self, op: Operation) -> str | None:
         action = {n: v for n, v in op.body.items() if n not in ("Email", "Number")}
-        return self.do({**action, "idContact": number(op.handle)})
+        return self.do({**action, "idContact": number(op.remote_id)})
 
 
 class Messages(MerlinOnce):
@@ -274,11 +282,13 @@ class Messages(MerlinOnce):
             raise invalid("text is missing or empty")
 
     @override
-    def admit(self, op: Operation) -> Rejection | None:
+    def before_send(self, op: Operation) -> Rejection | None:
         target = merlin(self)
         if target.quiet_hours and target.quiet_hours.hold(datetime.datetime.now(datetime.UTC)):
             hours = self.config["quiet_hours"]
-            return Rejection(Reason.HELD, f"due within quiet_hours ({hours}): kept for later")
+            return Rejection(
+                RejectionKind.HELD, f"due within quiet_hours ({hours}): kept for later"
+            )
         most = self.config["max_messages"]
         if target.messages >= most:
             raise StopRun(
@@ -340,4 +350,4 @@ def _names(body: JSON) -> JSON:
 
 
 def _made_without_id(op: Operation) -> bool:
-    return op.row is not None and op.row.handle is None
+    return op.row is not None and op.row.remote_id is None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from singer_http.settings import target_settings
-from singer_http.target import HTTPTarget
+from singer_http.plugin.settings import target_settings
+from singer_http.target.target import HTTPTarget
 from target_actionapi.auth import KeyInBody
 from target_actionapi.guards import QuietHours
 from target_actionapi.sinks import NUMBERS, Automations, Calls, Contacts, Sms
@@ -18,8 +18,8 @@ from target_actionapi.sinks import NUMBERS, Automations, Calls, Contacts, Sms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from singer_http.ledger_schema import Scope
-    from singer_http.sinks import HTTPSink
+    from singer_http.sink.base import HTTPSink
+    from singer_http.store.tables import Scope
 
 
 class TargetActionApi(HTTPTarget):

@@ -13,7 +13,7 @@ from singer_http.errors import StopRun
 from singer_http.operations import JSON, invalid
 
 if TYPE_CHECKING:
-    from singer_http.sinks import HTTPSink
+    from singer_http.sink.base import HTTPSink
 
 
 def first_page(sink: HTTPSink, path: str) -> list[JSON]:

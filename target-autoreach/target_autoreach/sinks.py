@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import orjson
 from typing_extensions import override
 
-from singer_http import fields as f
-from singer_http.addresses import segment
 from singer_http.errors import Refused, reason_of
-from singer_http.operations import JSON, Effect, Kind, Operation, Outcome, invalid
-from singer_http.sink_kinds import BatchSink, RecordSink
-from singer_http.sinks import MIRROR, UPSERT, HTTPSink
+from singer_http.http.urls import segment
+from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, invalid
+from singer_http.sink import columns as f
+from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
+from singer_http.sink.kinds import BatchSink, RecordSink
 from target_autoreach.listing import MemberIndex, first_page, read_all
 
 
@@ -38,7 +38,7 @@ class AutoReachSink(HTTPSink):
     personal = ("email", "phone")
     phones = ("phone",)
     container = "custom_fields"
-    pure = True
+    deterministic = True
     render_date_time = render
     render_date = render
 
@@ -106,20 +106,20 @@ class People(AutoReachSink, BatchSink):
         name = record.get("id") or record.get("external_id")
         if not name:
             raise invalid("a person needs id or external_id")
-        op.handle = str(name)
+        op.remote_id = str(name)
         if self.keyed_otherwise:
-            op.identities = (op.handle,)
+            op.identities = (op.remote_id,)
 
     @override
     def deliver(self, ops: Sequence[Operation]) -> list[Outcome]:
         people = b",".join(op.payload for op in ops)
         self.write("PATCH", "people", b'{"people":[' + people + b"]}")
-        return [Outcome(Kind.UPSERTED)] * len(ops)
+        return [Outcome(OutcomeKind.UPSERTED)] * len(ops)
 
     @override
     def remove(self, op: Operation) -> Outcome:
-        self.erase(f"people/{segment(op.handle or '')}")
-        return Outcome(Kind.DELETED)
+        self.erase(f"people/{segment(op.remote_id or '')}")
+        return Outcome(OutcomeKind.DELETED)
 
 
 class Members(AutoReachSink, RecordSink):
@@ -140,7 +140,7 @@ class Members(AutoReachSink, RecordSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         if record.get("id"):
-            op.handle = str(record["id"])
+            op.remote_id = str(record["id"])
         super().prepare(record, op)
         list_id = str(op.body.get("list_id") or "")
         email, phone = fold_email(op.body.get("email")), fold_phone(op.body.get("phone"))
@@ -155,7 +155,7 @@ class Members(AutoReachSink, RecordSink):
         )
 
     @override
-    def refresh(self, op: Operation) -> None:
+    def forget_lookup(self, op: Operation) -> None:
         self.index.refresh()
 
     @cached_property
@@ -176,7 +176,7 @@ class Members(AutoReachSink, RecordSink):
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        return self.index.member(op.handle or "")
+        return self.index.member(op.remote_id or "")
 
     @override
     def create(self, op: Operation) -> str | None:
@@ -186,11 +186,11 @@ class Members(AutoReachSink, RecordSink):
 
     @override
     def update(self, op: Operation) -> None:
-        self.write("PUT", f"members/{segment(op.handle or '')}", op.payload)
+        self.write("PUT", f"members/{segment(op.remote_id or '')}", op.payload)
 
     @override
     def delete(self, op: Operation) -> None:
-        self.erase(f"members/{segment(op.handle or '')}")
+        self.erase(f"members/{segment(op.remote_id or '')}")
 
 
 def fold_email(value: Any) -> str:

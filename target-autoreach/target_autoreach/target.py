@@ -5,9 +5,9 @@ from __future__ import annotations
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from singer_http.auth import ClientCredentials
-from singer_http.settings import target_settings
-from singer_http.target import HTTPTarget
+from singer_http.http.auth import ClientCredentials
+from singer_http.plugin.settings import target_settings
+from singer_http.target.target import HTTPTarget
 from target_autoreach.sinks import Members, People
 
 

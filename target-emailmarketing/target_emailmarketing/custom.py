@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from singer_http.fields import Convert, CustomField, shortened
 from singer_http.operations import JSON, invalid
+from singer_http.sink.columns import Convert, CustomField, shortened
 
 SEPARATORS = ("\n", "|", ";", ",")
 """What may stand between a dropdown's choices, which Kasplo does not document."""

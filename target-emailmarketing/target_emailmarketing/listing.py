@@ -10,7 +10,7 @@ from singer_http.errors import StopRun
 from singer_http.operations import JSON
 
 if TYPE_CHECKING:
-    from singer_http.sinks import HTTPSink
+    from singer_http.sink.base import HTTPSink
 
 PAGE_SIZE = 100
 ACTIVE, INACTIVE = 1, 2

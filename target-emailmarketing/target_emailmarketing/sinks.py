@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 from typing_extensions import override
 
-from singer_http import fields as f
-from singer_http.addresses import segment
-from singer_http.errors import ConfigError, Misdirected, Refused, reason_of
-from singer_http.operations import JSON, Kind, Operation, Outcome, Reason, invalid
-from singer_http.sink_kinds import BatchSink
-from singer_http.sinks import CREATE, UPSERT
+from singer_http.errors import ConfigError, Refused, RequestRejected, reason_of
+from singer_http.http.urls import segment
+from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind, invalid
+from singer_http.sink import columns as f
+from singer_http.sink.base import CREATE, UPSERT
+from singer_http.sink.kinds import BatchSink
 from target_emailmarketing.custom import converter, field_of
 from target_emailmarketing.listing import ACTIVE, INACTIVE, Directory, Unknown, read_all
 
@@ -170,7 +170,7 @@ class Contacts(BatchSink):
             answer = self.client.request("POST", self.path("contact"), body=body, meter=self.meter)
         except Refused as error:
             if ABOUT_REQUEST.search(error.reason):
-                raise Misdirected(f"contacts: HTTP {error.status}: {error.reason}") from None
+                raise RequestRejected(f"contacts: HTTP {error.status}: {error.reason}") from None
             raise
         data: Any = answer.data.get("data") if isinstance(answer.data, dict) else None
         if not isinstance(data, dict) or not {"valid_contacts", "invalid_contacts"} & set(data):
@@ -185,14 +185,14 @@ class Contacts(BatchSink):
         # By email, never by position: the vendor may answer in another order.
         email = op.identities[0].rpartition(" ")[0]
         if email in taken:
-            return Outcome(Kind.UPSERTED)
+            return Outcome(OutcomeKind.UPSERTED)
         if email not in refused:
             reason = "the answer counts it neither among the valid nor among the invalid contacts"
-            return Outcome.rejected(Reason.REFUSED, reason, status=status)
+            return Outcome.rejected(RejectionKind.REFUSED, reason, status=status)
         reason = _reason(refused[email])
         if self.config["mode"] == CREATE and EXISTS.search(reason):
-            return Outcome(Kind.SKIPPED)
-        return Outcome.rejected(Reason.REFUSED, reason, status=status)
+            return Outcome(OutcomeKind.SKIPPED)
+        return Outcome.rejected(RejectionKind.REFUSED, reason, status=status)
 
 
 def read_suppression(path: str | None) -> frozenset[str]:

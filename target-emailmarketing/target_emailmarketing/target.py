@@ -5,10 +5,10 @@ from __future__ import annotations
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from singer_http.auth import HeaderKey
-from singer_http.plugin import fingerprint
-from singer_http.settings import target_settings
-from singer_http.target import HTTPTarget
+from singer_http.http.auth import HeaderKey
+from singer_http.plugin.base import fingerprint
+from singer_http.plugin.settings import target_settings
+from singer_http.target.target import HTTPTarget
 from target_emailmarketing.sinks import Contacts
 
 

@@ -11,18 +11,18 @@ from typing import Any
 import orjson
 from typing_extensions import override
 
-from singer_http import fields as f
 from singer_http.errors import Refused
 from singer_http.operations import (
     JSON,
     Effect,
-    Kind,
     Operation,
     Outcome,
+    OutcomeKind,
     Rejection,
     invalid,
 )
-from singer_http.sink_kinds import RecordSink
+from singer_http.sink import columns as f
+from singer_http.sink.kinds import RecordSink
 from target_reisoftware import values
 from target_reisoftware.lookup import (
     Api,
@@ -55,7 +55,7 @@ class Contacts(RecordSink):
     personal = ("email", "phone")
     phones = ("phone",)
     container = "customField"
-    pure = True
+    deterministic = True
 
     @cached_property
     def api(self) -> Api:
@@ -104,7 +104,7 @@ class Contacts(RecordSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         if record.get("id"):
-            op.handle = str(record["id"])
+            op.remote_id = str(record["id"])
         if op.delete:
             who = [column for column in self.columns.plain if column.name in self.personal]
             op.body = f.applier(who, send_nulls=False)(record)
@@ -145,14 +145,14 @@ class Contacts(RecordSink):
         return contact
 
     @override
-    def admit(self, op: Operation) -> Rejection | None:
-        if op.handle is None and not op.identities:
+    def before_send(self, op: Operation) -> Rejection | None:
+        if op.remote_id is None and not op.identities:
             return invalid("a contact needs an email or a phone")
         return None
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        known = self.api.contact(op.handle or "")
+        known = self.api.contact(op.remote_id or "")
         # Tags are added: those that it has are no change, and its others stay.
         had = set(known.get("tags") or ())
         return known | {"tags": [tag for tag in op.body.get("tags", ()) if tag in had] or None}
@@ -165,11 +165,11 @@ class Contacts(RecordSink):
             return super().send(ops)
         except Refused as error:
             contact, field = duplicate_of(error)
-            if contact is None or ops[0].handle is not None:
+            if contact is None or ops[0].remote_id is not None:
                 raise
             # It is there after all: found as this one, and then by the mode.
             self._taken[ops[0].key] = contact, field
-            return [Outcome(Kind.GONE)]
+            return [Outcome(OutcomeKind.GONE)]
 
     @override
     def create(self, op: Operation) -> str | None:
@@ -181,20 +181,22 @@ class Contacts(RecordSink):
     def update(self, op: Operation) -> None:
         # Tags in an update would replace all that the contact has.
         body = {name: value for name, value in op.body.items() if name != "tags"}
-        path = contact_path(op.handle or "")
+        path = contact_path(op.remote_id or "")
         if not body.get("email") and not body.get("phone"):
             # The vendor asks for one of them, changed or not.
-            known = self.api.contact(op.handle or "")
+            known = self.api.contact(op.remote_id or "")
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
         content = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         self.api.request("PUT", path, body=content)
         if tags := op.body.get("tags"):
-            self.api.request("POST", contact_path(op.handle or "", "tags", ""), json={"tags": tags})
+            self.api.request(
+                "POST", contact_path(op.remote_id or "", "tags", ""), json={"tags": tags}
+            )
 
     @override
     def delete(self, op: Operation) -> None:
-        self.api.request("DELETE", contact_path(op.handle or ""))
+        self.api.request("DELETE", contact_path(op.remote_id or ""))
 
 
 def identity_of(op: Operation) -> Identity:

@@ -11,20 +11,20 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from singer_http import fields as f
-from singer_http.addresses import segment
 from singer_http.errors import NotFound, Refused
+from singer_http.http.urls import segment
 from singer_http.operations import (
     JSON,
     Effect,
-    Kind,
     Operation,
     Outcome,
-    Reason,
+    OutcomeKind,
+    RejectionKind,
     invalid,
 )
-from singer_http.sink_kinds import LinkSink, OnceSink
-from singer_http.sinks import HTTPSink
+from singer_http.sink import columns as f
+from singer_http.sink.base import HTTPSink
+from singer_http.sink.kinds import AtMostOnceSink, LinkSink
 from target_reisoftware import values
 from target_reisoftware.lookup import Api, Identity, contact_path, directory_of, is_missing
 
@@ -38,11 +38,11 @@ class OnContact(HTTPSink):
     """A record about a contact: `contactId`, or `email` or `phone`.
 
     The body names the contact as the record does, so that the digest does not depend on how it was
-    found; `op.handle` is the contact's id while it is sent. A ledger row's handle is that id and,
+    found; `op.remote_id` is the contact's id while it is sent. A ledger row's remote_id is that id and,
     after a slash, what was written, which is enough to take it back.
     """
 
-    after = ("contacts",)
+    depends_on = ("contacts",)
     personal = ("email", "phone")
     phones = ("phone",)
     columns_read: ClassVar[tuple[str, ...]] = ()
@@ -66,8 +66,8 @@ class OnContact(HTTPSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         if record.get("contactId"):
-            op.handle = str(record["contactId"])
-            op.body = {"contactId": op.handle}
+            op.remote_id = str(record["contactId"])
+            op.body = {"contactId": op.remote_id}
             return
         email, phone = record.get("email"), record.get("phone")
         if email:
@@ -78,25 +78,30 @@ class OnContact(HTTPSink):
             raise invalid("which contact it is about is missing: contactId, email or phone")
 
     @override
-    def stands(self, op: Operation) -> bool:
+    def is_current(self, op: Operation) -> bool:
         """Not if the contact was made anew since."""
-        if self.once or op.delete or op.row is None or (contact := self._recorded(op)) is None:
+        if (
+            self.at_most_once
+            or op.delete
+            or op.row is None
+            or (contact := self._recorded(op)) is None
+        ):
             return True
-        return contact == (op.row.handle or "").partition("/")[0]
+        return contact == (op.row.remote_id or "").partition("/")[0]
 
     @override
-    def recall(self, op: Operation) -> None:
+    def restore_id(self, op: Operation) -> None:
         """The contact, if the ledger knows it: from the contacts stream."""
-        if op.own_handle:
+        if op.id_from_record:
             return
-        written, op.handle = op.handle, None
+        written, op.remote_id = op.remote_id, None
         if op.delete and not self._is_named(op):
             # A delete that brings only its key: the ledger knows what was written under it.
             if written is not None:
-                op.handle = written
-                self.undo(op)
+                op.remote_id = written
+                self.prepare_removal(op)
             return
-        op.handle = self._recorded(op)
+        op.remote_id = self._recorded(op)
 
     def _recorded(self, op: Operation) -> str | None:
         """The id of an operation's contact, if the contacts stream wrote it (main thread)."""
@@ -109,7 +114,7 @@ class OnContact(HTTPSink):
 
     def _is_named(self, op: Operation) -> bool:
         """Whether a delete says what it is about."""
-        return bool(op.own_handle or op.body.get("email") or op.body.get("phone"))
+        return bool(op.id_from_record or op.body.get("email") or op.body.get("phone"))
 
     @override
     def find(self, op: Operation) -> str | None:
@@ -121,16 +126,16 @@ class OnContact(HTTPSink):
         return found
 
     @override
-    def refresh(self, op: Operation) -> None:
+    def forget_lookup(self, op: Operation) -> None:
         directory_of(self).forget(identity_of(op))
 
     def unknown(self, op: Operation) -> Outcome:
         """The vendor does not know the contact's id: it was found long ago, or is the record's."""
         if op.delete:
-            return Outcome(Kind.DELETED)
-        if op.own_handle and op.body.get("contactId"):
-            return Outcome.rejected(Reason.INVALID, f"there is no contact {op.handle}")
-        return Outcome(Kind.GONE)
+            return Outcome(OutcomeKind.DELETED)
+        if op.id_from_record and op.body.get("contactId"):
+            return Outcome.rejected(RejectionKind.INVALID, f"there is no contact {op.remote_id}")
+        return Outcome(OutcomeKind.GONE)
 
     def contact_unknown(self, error: Refused, contact: str) -> bool:
         """Whether a refusal is about the contact, not about what is hung on it."""
@@ -158,7 +163,7 @@ def _kinds(op: Operation) -> str:
 
 def refused(error: Refused) -> Outcome:
     """A rejection in the vendor's words."""
-    return Outcome.rejected(Reason.REFUSED, error.reason, status=error.status)
+    return Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)
 
 
 class ContactTags(OnContact, LinkSink):
@@ -181,16 +186,16 @@ class ContactTags(OnContact, LinkSink):
             raise invalid("which tags it is about is missing: tags or tag")
         else:
             # Which of them were written is in the ledger, if anywhere.
-            op.handle, op.body = None, {}
+            op.remote_id, op.body = None, {}
 
     @override
     def _is_named(self, op: Operation) -> bool:
         return bool(op.body.get("tags")) and super()._is_named(op)
 
     @override
-    def undo(self, op: Operation) -> None:
-        contact, _, written = (op.handle or "").partition("/")
-        op.handle, op.body = contact, {"tags": json.loads(written or "[]")}
+    def prepare_removal(self, op: Operation) -> None:
+        contact, _, written = (op.remote_id or "").partition("/")
+        op.remote_id, op.body = contact, {"tags": json.loads(written or "[]")}
 
     @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
@@ -201,7 +206,7 @@ class ContactTags(OnContact, LinkSink):
 
     def _together(self, method: str, ops: list[Operation]) -> list[Outcome]:
         """One request for all of them; if it is refused, one for each."""
-        contact = ops[0].handle or ""
+        contact = ops[0].remote_id or ""
         tags = list(dict.fromkeys(tag for op in ops for tag in op.body["tags"]))
         try:
             self.api.request(method, contact_path(contact, "tags", ""), json={"tags": tags})
@@ -211,7 +216,7 @@ class ContactTags(OnContact, LinkSink):
             if len(ops) == 1:
                 return [refused(error)]
             return [self._together(method, [op])[0] for op in ops]
-        return [Outcome(Kind.DELETED) if op.delete else _tagged(op, contact) for op in ops]
+        return [Outcome(OutcomeKind.DELETED) if op.delete else _tagged(op, contact) for op in ops]
 
 
 def _one_tag(tag: object) -> list[str]:
@@ -225,11 +230,11 @@ def _one_tag(tag: object) -> list[str]:
 def _tagged(op: Operation, contact: str) -> Outcome:
     """What this sync put on the contact under this key, earlier tags included."""
     tags = set(op.body["tags"])
-    before, _, written = (op.row.handle or "" if op.row else "").partition("/")
+    before, _, written = (op.row.remote_id or "" if op.row else "").partition("/")
     if before == contact and written:
         tags.update(json.loads(written))
-    handle = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
-    return Outcome(Kind.UPSERTED, handle)
+    remote_id = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
+    return Outcome(OutcomeKind.UPSERTED, remote_id)
 
 
 class ContactCampaigns(OnContact, LinkSink):
@@ -260,7 +265,7 @@ class ContactCampaigns(OnContact, LinkSink):
         elif not op.delete:
             raise invalid("campaignId is missing")
         else:
-            op.handle, op.body = None, {}
+            op.remote_id, op.body = None, {}
         if op.body.get("campaignId") == ALL:
             if not op.delete:
                 raise invalid("campaignId: '*' (all of them) is for deletes only")
@@ -271,32 +276,32 @@ class ContactCampaigns(OnContact, LinkSink):
         return bool(op.body.get("campaignId")) and super()._is_named(op)
 
     @override
-    def undo(self, op: Operation) -> None:
-        contact, _, campaign = (op.handle or "").partition("/")
-        op.handle, op.body = contact, {"campaignId": campaign}
+    def prepare_removal(self, op: Operation) -> None:
+        contact, _, campaign = (op.remote_id or "").partition("/")
+        op.remote_id, op.body = contact, {"campaignId": campaign}
 
     @override
-    def stands(self, op: Operation) -> bool:
+    def is_current(self, op: Operation) -> bool:
         """Not if it is another remove-all, or one for this contact is on its way before it."""
-        contact, _, written = (op.row.handle or "").partition("/") if op.row else ("", "", "")
+        contact, _, written = (op.row.remote_id or "").partition("/") if op.row else ("", "", "")
         if _is_all(op):
             return written == f"{ALL} {op.body['at']}"  # else new, or it found no contact then
         emptied = any(name in self._emptied for name in _names(op, contact))
-        return super().stands(op) and not emptied
+        return super().is_current(op) and not emptied
 
     @override
-    def recall(self, op: Operation) -> None:
-        written = op.row.handle if op.row else None
-        super().recall(op)
+    def restore_id(self, op: Operation) -> None:
+        written = op.row.remote_id if op.row else None
+        super().restore_id(op)
         if _is_all(op):
-            for name in _names(op, op.handle or (written or "").partition("/")[0]):
+            for name in _names(op, op.remote_id or (written or "").partition("/")[0]):
                 self._emptied[name] = None
                 if len(self._emptied) > MOVING:
                     self._emptied.popitem(last=False)
 
     @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
-        return [self._one(op, op.handle or "", op.body["campaignId"]) for op in ops]
+        return [self._one(op, op.remote_id or "", op.body["campaignId"]) for op in ops]
 
     def _one(self, op: Operation, contact: str, campaign: str) -> Outcome:
         everything = op.delete and campaign == ALL
@@ -307,13 +312,13 @@ class ContactCampaigns(OnContact, LinkSink):
             if self.contact_unknown(error, contact):
                 return self.unknown(op)
             if op.delete and (isinstance(error, NotFound) or is_missing(error, "campaign")):
-                return Outcome(Kind.DELETED)
+                return Outcome(OutcomeKind.DELETED)
             return refused(error)
         if everything:
-            return Outcome(Kind.DELETED, f"{contact}/{ALL} {op.body['at']}", undoes=contact)
+            return Outcome(OutcomeKind.DELETED, f"{contact}/{ALL} {op.body['at']}", undoes=contact)
         if op.delete:
-            return Outcome(Kind.DELETED)
-        return Outcome(Kind.UPSERTED, f"{contact}/{campaign}", hangs_on=contact)
+            return Outcome(OutcomeKind.DELETED)
+        return Outcome(OutcomeKind.UPSERTED, f"{contact}/{campaign}", parent_id=contact)
 
 
 def _is_all(op: Operation) -> bool:
@@ -326,11 +331,11 @@ def _names(op: Operation, contact: str) -> list[str]:
     return [*filter(None, (f"id {known}" if known else "", *identity_of(op).folded))]
 
 
-class ContactWorkflows(OnContact, OnceSink):
+class ContactWorkflows(OnContact, AtMostOnceSink):
     """Contacts into workflows: once and only once."""
 
     stream = "contact_workflows"
-    locates = True
+    has_lookup = True
     identities = (
         ("contactId", "workflowId"), ("email", "workflowId"), ("phone", "workflowId"),
     )  # fmt: skip
@@ -351,7 +356,7 @@ class ContactWorkflows(OnContact, OnceSink):
         try:
             return super().send(ops)
         except Refused as error:
-            if self.contact_unknown(error, op.handle or ""):
+            if self.contact_unknown(error, op.remote_id or ""):
                 return [self.unknown(op)]
             return [refused(error)]
 
@@ -360,8 +365,8 @@ class ContactWorkflows(OnContact, OnceSink):
         start = op.body.get("eventStartTime")
         self.api.request(
             "POST",
-            contact_path(op.handle or "", "workflow", segment(op.body["workflowId"])),
+            contact_path(op.remote_id or "", "workflow", segment(op.body["workflowId"])),
             json={"eventStartTime": start} if start else {},
-            effect=Effect.ONCE,
+            effect=Effect.AT_MOST_ONCE,
         )
-        return op.handle
+        return op.remote_id

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from singer_http.addresses import segment
-from singer_http.errors import Misdirected, NotFound, Refused
+from singer_http.errors import NotFound, Refused, RequestRejected
+from singer_http.http.urls import segment
 from singer_http.operations import JSON, Effect, invalid
 
 if TYPE_CHECKING:
-    from singer_http.client import Client
-    from singer_http.report import Counts
-    from singer_http.sinks import HTTPSink
+    from singer_http.http.client import Client
+    from singer_http.report.counts import Counts
+    from singer_http.sink.base import HTTPSink
     from target_reisoftware.target import TargetReiSoftware
 
 REMEMBERED = 50_000
@@ -93,18 +93,18 @@ class Api:
         """The location's custom fields.
 
         Raises:
-            Misdirected: the address does not have them.
+            RequestRejected: the address does not have them.
         """
         try:
             data = self.request("GET", "custom-fields/")
         except Refused as error:
-            raise Misdirected(
+            raise RequestRejected(
                 f"custom-fields: HTTP {error.status}: {error.reason}; check `api_url`"
             ) from None
         found = data.get("customFields") if isinstance(data, dict) else None
         if not isinstance(found, list):
             message = "custom-fields: the answer has no list 'customFields'; check `api_url`"
-            raise Misdirected(message)
+            raise RequestRejected(message)
         return [item for item in found if isinstance(item, dict) and item.get("id")]
 
     def look_up(self, identity: Identity) -> list[JSON]:

@@ -7,9 +7,9 @@ from functools import cached_property
 from singer_sdk import typing as th
 from typing_extensions import override
 
-from singer_http.auth import BearerKey
-from singer_http.settings import target_settings
-from singer_http.target import HTTPTarget
+from singer_http.http.auth import BearerKey
+from singer_http.plugin.settings import target_settings
+from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
 from target_reisoftware.links import ContactCampaigns, ContactTags, ContactWorkflows
 from target_reisoftware.lookup import Directory

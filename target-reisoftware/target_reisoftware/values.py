@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from singer_http import fields as f
 from singer_http.operations import invalid
+from singer_http.sink import columns as f
 
 MANY = frozenset({"MULTIPLE_OPTIONS", "CHECKBOX"})
 ONE = frozenset({"SINGLE_OPTIONS", "RADIO"})

@@ -1,0 +1,72 @@
+"""Digests by which a record that has not changed is known again: 16 bytes, kept in the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from singer_http.operations import JSON
+
+if TYPE_CHECKING:
+    from singer_http.sink.base import HTTPSink
+
+
+class Digests:
+    """Of one stream's records, and of what is sent for them."""
+
+    def __init__(self, sink: HTTPSink, schema: Mapping[str, Any]) -> None:
+        """Take in what bears on the records of a sink, beside them.
+
+        Args:
+            sink: what the records are for.
+            schema: the SCHEMA message's, after `stream_maps`.
+        """
+        target = sink.target
+        sent = [sink.stream, sink.revision, target.api_url, sink.meaning()]
+        # Copied for each record: that is faster than making one.
+        self._sent = _begin(orjson.dumps(sent))
+        self._source = None
+        self._unread = sink.unread
+        if sink.deterministic:
+            # Rather too much than too little: where it changes, all is looked at once more.
+            everything = [
+                *(sent, schema, sink.keys, sink.description, dict(target.config)),
+                *(target.plugin_version, version("singer-http")),
+            ]
+            self._source = _begin(json.dumps(everything, sort_keys=True, default=str).encode())
+
+    @property
+    def know_sources(self) -> bool:
+        """Whether a record that is the same as before makes the same operation."""
+        return self._source is not None
+
+    def of_source(self, record: JSON) -> bytes:
+        """Of a record, whatever the order of its columns; empty if that does not say it all."""
+        if self._source is None:
+            return b""
+        if self._unread:
+            record = {name: value for name, value in record.items() if name not in self._unread}
+        try:
+            text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+        except (TypeError, ValueError):
+            return b""
+        digest = self._source.copy()
+        digest.update(text)
+        return digest.digest()
+
+    def of_sent(self, payload: bytes, group: Any) -> bytes:
+        """Of what is sent for a record, and of what it shares with others of its request."""
+        digest = self._sent.copy()
+        digest.update(payload)
+        if group is not None:
+            digest.update(repr(group).encode())
+        return digest.digest()
+
+
+def _begin(text: bytes) -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16, key=hashlib.blake2b(text, digest_size=16).digest())

@@ -1,0 +1,240 @@
+"""What taps and targets have in common: settings, `work_dir`, client, account, clean exits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.plugin_base import PluginBase
+from typing_extensions import override
+
+from singer_http import redaction
+from singer_http.errors import ConfigError, Interrupted, one_line
+from singer_http.http.rate_limit import Limiter
+from singer_http.plugin import validation
+from singer_http.plugin.command import PluginCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    import click
+    from requests.auth import AuthBase
+    from singer_sdk.plugin_base import _ConfigInput
+
+    from singer_http.http.client import Client
+
+
+class HTTPPlugin(PluginBase):
+    """The part that is the same for a tap and a target of an HTTP API.
+
+    A plugin sets `name` and `config_jsonschema` (see `settings`), and has `new_auth`.
+    """
+
+    setting_checks: ClassVar[Mapping[str, validation.Check]] = {}
+    """Checks of the plugin's own settings, beside their JSON schema: name → check."""
+
+    def __init__(
+        self,
+        *,
+        config: dict[str, Any] | PurePath | str | list[PurePath | str] | None = None,
+        parse_env_config: bool = False,
+        validate_config: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Check the settings, then do what the SDK does.
+
+        Raises:
+            ConfigError: a setting is missing or wrong (unless `validate_config` is false).
+        """
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        given = _read(config)
+        if parse_env_config:
+            prefix = f"{self.name.upper().replace('-', '_')}_"
+            given |= validation.from_environment(schema, prefix)
+        # Before anything can be logged about them.
+        for name, definition in schema["properties"].items():
+            if validation.is_secret(definition) and given.get(name) is not None:
+                redaction.add(str(given[name]).strip())
+        checks = {**validation.CHECKS, **self.setting_checks}
+        try:
+            given = validation.validate(given, schema, checks)
+            super().__init__(config=given, validate_config=validate_config, **kwargs)
+        except ConfigValidationError as error:
+            raise ConfigError(one_line("; ".join(error.errors))) from None
+        except ConfigError:
+            if validate_config:
+                raise
+            super().__init__(config=given, validate_config=False, **kwargs)
+
+    # For a plugin to fill in
+
+    def new_auth(self) -> AuthBase | None:
+        """The credentials for the plugin's requests, made from its settings."""
+        raise NotImplementedError
+
+    def default_account(self) -> str:
+        """Whose data this is when `account` is not set: a fingerprint of host and secrets."""
+        host = urlsplit(self.config.get("api_url") or "").netloc
+        keys = [
+            str(self.config.get(name))
+            for name in self.config_jsonschema.get("required", ())
+            if validation.is_secret(self.config_jsonschema["properties"][name])
+        ]
+        return fingerprint(host, *keys)
+
+    # What it gets for that
+
+    @property
+    def account(self) -> str:
+        """Whose data this is; holds no secret."""
+        return str(self.config.get("account") or self.default_account())
+
+    @property
+    def api_url(self) -> str:
+        """The address that paths are joined to, without a slash at its end."""
+        return str(self.config["api_url"]).rstrip("/")
+
+    @property
+    def work_path(self) -> Path:
+        """Where `work_dir` is or will be."""
+        root = os.environ.get("MELTANO_PROJECT_ROOT") or "."
+        given = self.config.get("work_dir")
+        return Path(given).expanduser() if given else Path(root) / ".singer-http"
+
+    @cached_property
+    def work_dir(self) -> Path:
+        """The folder for what outlives a run; made if it is not there.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        path = self.work_path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not (ignore := path / ".gitignore").exists():
+                ignore.write_text("*\n")
+            with tempfile.TemporaryFile(dir=path) as probe:
+                probe.write(b"\0" * 4096)  # a full disk lets a file be made, but not filled
+        except OSError as error:
+            message = f"work_dir {path} cannot be written: {error.strerror or error}"
+            raise ConfigError(message) from error
+        return path.resolve()
+
+    @cached_property
+    def client(self) -> Client:
+        """The one client for all requests to the vendor."""
+        return self.new_client(auth=self.new_auth(), limiter=self._limiter())
+
+    def new_client(
+        self,
+        url: str | None = None,
+        *,
+        auth: AuthBase | None = None,
+        limiter: Limiter | None = None,
+    ) -> Client:
+        """A client with this plugin's limits of time and tries.
+
+        Args:
+            url: what paths are joined to; None for `api_url`.
+            auth: credentials, None for none.
+            limiter: the rate limit, None for none (a token endpoint is not the vendor's API).
+        """
+        from singer_http.http.client import Client  # noqa: PLC0415  (--about starts without it)
+
+        return Client(
+            url or self.api_url,
+            auth=auth,
+            timeout=self.config["timeout"],
+            max_retries=self.config["max_retries"],
+            max_wait=self.config["max_wait"],
+            concurrency=self.config["concurrency"],
+            limiter=limiter,
+            user_agent=f"{self.name}/{self.plugin_version}",
+        )
+
+    def _limiter(self) -> Limiter | None:
+        spec = str(self.config.get("rate_limit") or "").strip()
+        return Limiter(spec, f"{self.account}", self.work_dir) if spec else None
+
+    def on_signal(self, signum: int) -> None:
+        """What SIGTERM and SIGINT do; runs in the main thread, between any two steps of it."""
+        raise Interrupted(signum)
+
+    # The SDK's hooks
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        # The SDK registers this method for both signals; its own exits with 0.
+        self.on_signal(signum)
+
+    @classmethod
+    @override
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the settings files, with a clear line about one that cannot be read."""
+        for name in value:
+            if name != "ENV":
+                _read_file(name)
+        return super().cb_config(ctx, param, value)
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        """The SDK's command, with errors as one line."""
+        command = super().get_singer_command()
+        return PluginCommand(
+            name=command.name,
+            callback=command.callback,
+            context_settings=command.context_settings,
+            params=command.params,
+            help=command.help,
+            logger=cls.logger,
+        )
+
+
+def fingerprint(*parts: str) -> str:
+    """A short hash of texts, from which they cannot be had back: 16 hex digits."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _read(config: Any) -> dict[str, Any]:
+    """A copy of the settings, from a dict or from files."""
+    if config is None or isinstance(config, dict):
+        return dict(config or {})
+    given: dict[str, Any] = {}
+    for name in config if isinstance(config, list) else [config]:
+        given |= _read_file(name)
+    return given
+
+
+def _read_file(name: PurePath | str) -> dict[str, Any]:
+    """The settings in a JSON file.
+
+    Raises:
+        ConfigError: there is none, or it is not a JSON object. Never shows what is in it.
+    """
+    problem = None
+    try:
+        data = json.loads(Path(name).read_bytes())
+    except OSError as error:
+        problem = error.strerror or "cannot be read"
+    except json.JSONDecodeError as error:
+        problem = f"no JSON ({error.msg}, line {error.lineno} column {error.colno})"
+    except ValueError:
+        problem = "no JSON (it is not UTF-8 text)"
+    else:
+        if isinstance(data, dict):
+            return data
+        problem = f"no JSON object but a {type(data).__name__}"
+    message = f"Config file {name}: {problem}"
+    raise ConfigError(message)

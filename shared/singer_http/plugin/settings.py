@@ -1,0 +1,250 @@
+"""The settings that every tap and every target has, and how settings are checked.
+
+The table of CONTRACT.md, once. A plugin adds its own:
+
+    config_jsonschema = tap_settings(
+        Property("api_key", StringType, required=True, secret=True, description="..."),
+        rate_limit="100/10s",
+    )
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+
+from singer_http.plugin.validation import whole_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
+    th.Property(
+        "timeout",
+        th.NumberType(exclusive_minimum=0),
+        default=30,
+        description="Seconds to wait for a connection, and for an answer, of one request.",
+    ),
+    th.Property(
+        "max_retries",
+        th.IntegerType(minimum=0),
+        default=5,
+        description="Further tries of a request that may be tried again.",
+    ),
+    th.Property(
+        "max_wait",
+        th.IntegerType(minimum=0),
+        default=300,
+        description=(
+            "The longest pause in seconds (Retry-After) that is waited for; beyond it the run "
+            "stops and says when to come back."
+        ),
+    ),
+    th.Property(
+        "rate_limit",
+        th.StringType,
+        default="10/s",
+        description=(
+            "Requests per time as the vendor sees it, never more in any window of that length: "
+            "'10/s', several with commas: '100/10s,200000/day'; empty for none. Shared by all "
+            "threads, and by the tap and target processes of one account and work_dir."
+        ),
+    ),
+    th.Property(
+        "concurrency",
+        th.IntegerType(minimum=1, maximum=64),
+        default=4,
+        description="Requests in flight at once.",
+    ),
+    th.Property(
+        "work_dir",
+        th.StringType,
+        description=(
+            "Folder for what must outlive a run (token cache, ledger, rejects, report, rate "
+            "windows). Default: $MELTANO_PROJECT_ROOT/.singer-http where that is set, else "
+            "./.singer-http."
+        ),
+    ),
+    th.Property(
+        "account",
+        th.StringType,
+        description=(
+            "Whose data this is. Default: made from the credentials. Set it to the old name after "
+            "a key rotation, to a new one for another account."
+        ),
+    ),
+)
+"""What every plugin has."""
+
+TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
+    th.Property(
+        "sync",
+        th.StringType(pattern=r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"),
+        default="default",
+        description=(
+            "The name of this pipeline, part of every ledger row and file name: letters, digits, "
+            "- and _. Two pipelines into one target need two names."
+        ),
+    ),
+    th.Property(
+        "source",
+        th.StringType,
+        description=(
+            "The new name of the source stream, where the ledger knows another one for this sync."
+        ),
+    ),
+    th.Property(
+        "keys",
+        th.ObjectType(additional_properties=th.ArrayType(th.StringType)),
+        description=(
+            "Stream → the columns that identify a record. Needed where the source has no key "
+            "properties (a database view)."
+        ),
+    ),
+    th.Property(
+        "mode",
+        th.StringType,
+        default="upsert",
+        allowed_values=["upsert", "update", "create", "mirror"],
+        description=(
+            "upsert; update (never create); create (never touch what exists); mirror (upsert, and "
+            "remove what this sync once wrote and the source no longer has)."
+        ),
+    ),
+    th.Property(
+        "mirror_count",
+        th.StringType,
+        description=(
+            "The column that holds the extract's row count (count(*) over () in the view), "
+            "required by mode mirror: nothing is removed unless exactly that many rows came in. "
+            "'trust' takes the end of input as complete, at your risk."
+        ),
+    ),
+    th.Property(
+        "max_deletes",
+        th.StringType,
+        default="10%",
+        description=(
+            "The most that a mirror may remove: a number, or a share of the ledger's rows of that "
+            "stream (a share always allows 5). Beyond it the run stops before the first removal."
+        ),
+    ),
+    th.Property(
+        "max_rejects",
+        th.StringType,
+        default="50%",
+        description=(
+            "The most rejected records of a run: a number, or a share of delivered and rejected "
+            "ones (looked at once there are 20). Beyond it the run stops. Empty for no limit."
+        ),
+    ),
+    th.Property(
+        "retry_rejects",
+        th.BooleanType,
+        default=True,
+        description="Send what an earlier run rejected again, unless something newer came.",
+    ),
+    th.Property(
+        "uncertain",
+        th.StringType,
+        default="keep",
+        allowed_values=["keep", "resend", "drop"],
+        description=(
+            "What to do with earlier uncertain rejects: keep; resend (someone checked: they did "
+            "not arrive); drop (they did)."
+        ),
+    ),
+    th.Property(
+        "nulls",
+        th.StringType,
+        default="omit",
+        allowed_values=["omit", "send"],
+        description="Where the source has null: omit leaves the vendor's value, send clears it.",
+    ),
+    th.Property(
+        "unknown_fields",
+        th.StringType,
+        default="warn",
+        allowed_values=["warn", "error", "send"],
+        description=(
+            "A column that is no vendor field, no custom field and no key: warn once and leave it "
+            "out, error before anything is sent, or send it as it is."
+        ),
+    ),
+    th.Property(
+        "dry_run",
+        th.BooleanType,
+        default=False,
+        description=(
+            "Work out and report everything, send nothing that changes the vendor, write no state, "
+            "ledger or rejects."
+        ),
+    ),
+    th.Property(
+        "full_resync",
+        th.BooleanType,
+        default=False,
+        description=(
+            "Send unchanged rows too (the vendor's data was edited by hand); never messages, calls "
+            "and the like."
+        ),
+    ),
+    th.Property(
+        "first_run",
+        th.BooleanType,
+        default=False,
+        description=(
+            "This really is the first run: messages, calls and the like may go out although the "
+            "ledger is empty."
+        ),
+    ),
+    th.Property(
+        "ledger_url",
+        th.StringType,
+        secret=True,
+        description=(
+            "SQLAlchemy URL of the database that remembers what was sent. Default: SQLite in "
+            "work_dir. 'none' keeps no ledger."
+        ),
+    ),
+    th.Property(
+        "phone_region",
+        th.StringType(pattern=r"[A-Za-z]{2}"),
+        description="ISO country code (US); when set, phones are turned into E.164.",
+    ),
+)
+"""What every target has besides."""
+
+
+def tap_settings(*own: th.Property[Any], **defaults: Any) -> dict[str, Any]:
+    """A tap's `config_jsonschema`: its own settings, then those of every plugin.
+
+    Args:
+        own: the tap's own settings; one with a common name replaces the common one.
+        defaults: other defaults for common settings (`rate_limit="100/10s"`).
+    """
+    return _schema((*own, *COMMON_SETTINGS), defaults)
+
+
+def target_settings(*own: th.Property[Any], **defaults: Any) -> dict[str, Any]:
+    """A target's `config_jsonschema`: its own settings, then those of every target and plugin."""
+    return _schema((*own, *TARGET_SETTINGS, *COMMON_SETTINGS), defaults)
+
+
+def _schema(properties: Iterable[th.Property[Any]], defaults: dict[str, Any]) -> dict[str, Any]:
+    # A new dict every time: the SDK changes it in place. Built here rather than by
+    # PropertiesList, which keeps the last of two properties of one name, not the first.
+    schema: dict[str, Any] = {"type": "object", "properties": {}, "required": []}
+    for item in properties:
+        if item.name in schema["properties"]:
+            continue
+        schema["properties"] |= item.to_dict()
+        if not item.optional:
+            schema["required"].append(item.name)
+    for name, value in defaults.items():
+        schema["properties"][name]["default"] = value
+    for definition in schema["properties"].values():
+        if "pattern" in definition:
+            definition["pattern"] = whole_text(definition["pattern"])
+    return schema

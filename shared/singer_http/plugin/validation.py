@@ -1,0 +1,252 @@
+"""Checking settings: one clear line for what is wrong, and never a secret in it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from singer_http.errors import ConfigError
+from singer_http.http.rate_limit import parse_limits
+from singer_http.http.urls import require_safe_url
+
+logger = logging.getLogger(__name__)
+
+TRUE = ("true", "1", "yes", "on")
+FALSE = ("false", "0", "no", "off")
+
+Check = Callable[[str], object]
+"""Takes a setting's text; raises ValueError with what it accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A limit that is a number of records, or a share of them (0 to 1)."""
+
+    number: int | None = None
+    share: float | None = None
+
+    def allows(self, count: int, total: int, *, at_least: int = 0) -> bool:
+        """Whether `count` of `total` is within the limit; a share always allows `at_least`."""
+        if self.share is not None:
+            return count <= max(at_least, self.share * total)
+        return self.number is None or count <= self.number
+
+
+def parse_share(text: str) -> Share:
+    """A limit from `"50"`, `"10%"` or `""` (no limit).
+
+    Raises:
+        ValueError: anything else; the text says what is accepted.
+    """
+    text = text.strip()
+    if not text:
+        return Share()
+    if found := re.fullmatch(r"(\d+)", text):
+        return Share(number=int(found[1]))
+    if (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)) and float(found[1]) <= 100:
+        return Share(share=float(found[1]) / 100)
+    message = "a number ('50'), a share up to 100% ('10%'), or nothing for no limit"
+    raise ValueError(message)
+
+
+CHECKS: Mapping[str, Check] = {
+    "rate_limit": parse_limits,
+    "max_deletes": parse_share,
+    "max_rejects": parse_share,
+}
+"""Settings whose text has a grammar of its own."""
+
+
+def whole_text(pattern: str) -> str:
+    """The pattern for the whole of a text: JSON Schema looks for a match anywhere in it."""
+    return pattern if pattern.startswith("^") else f"^(?:{pattern})$"
+
+
+def is_secret(definition: Mapping[str, Any]) -> bool:
+    """Whether a setting of this JSON schema must never be shown."""
+    return bool(definition.get("secret") or definition.get("writeOnly"))
+
+
+def from_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """The settings found in the environment (and a `.env` file) as `<PREFIX><NAME>`, as text."""
+    from dotenv import find_dotenv, load_dotenv  # noqa: PLC0415  (only for --config ENV)
+
+    load_dotenv(find_dotenv(usecwd=True))
+    names = {name: prefix + name.upper().replace("-", "_") for name in schema["properties"]}
+    return {name: os.environ[key] for name, key in names.items() if key in os.environ}
+
+
+def validate(
+    config: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    checks: Mapping[str, Check] = CHECKS,
+) -> dict[str, Any]:
+    """The settings with their proper types and without nulls.
+
+    Text is converted where the setting is no text (Meltano hands settings over in the
+    environment). A null, and an empty text for what is no text, is as if not set. A key that no
+    setting has is warned about and kept.
+
+    Raises:
+        ConfigError: with one line that names every setting that is wrong or missing.
+    """
+    properties: Mapping[str, Any] = schema["properties"]
+    clean: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, value in config.items():
+        definition = properties.get(name)
+        if definition is None:
+            _warn_unknown(name, properties)
+            clean[name] = value
+            continue
+        if value is None or (value == "" and "string" not in _types(definition)):
+            continue
+        try:
+            clean[name] = _checked(value, definition, checks.get(name))
+        except ValueError as error:
+            said = str(error).removeprefix(f"{name}: ")
+            problems.append(f"{name} is {_shown(value, definition)}; it takes {said}")
+    problems += [
+        f"{name} is missing: {properties[name].get('description', '')}".rstrip(": ")
+        for name in schema.get("required", ())
+        if clean.get(name) in (None, "") and not any(p.startswith(f"{name} ") for p in problems)
+    ]
+    if problems:
+        raise ConfigError("setting " + "; setting ".join(problems))
+    return clean
+
+
+def _checked(value: Any, definition: Mapping[str, Any], check: Check | None) -> Any:
+    """The value in its proper type. Raises ValueError with what is accepted."""
+    types = _types(definition)
+    value = _converted(value, types) if types else value
+    if definition.get("enum") and value not in definition["enum"]:
+        raise ValueError("one of " + ", ".join(map(repr, definition["enum"])))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        _check_range(value, definition)
+    if isinstance(value, str):
+        _check_text(value, definition)
+        if check:
+            try:
+                check(value)
+            except ValueError as error:
+                raise ValueError(str(error)) from None
+    return value
+
+
+def _converted(value: Any, types: tuple[str, ...]) -> Any:
+    """The value as one of the JSON types, of which the first that it can be counts."""
+    for kind in types:
+        converted = _as(kind, value)
+        if converted is not None:
+            return converted
+    raise ValueError(" or ".join(_NOUNS.get(kind, kind) for kind in types))
+
+
+_NOUNS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+def _as(kind: str, value: Any) -> Any:
+    """The value as a JSON type, None where it cannot be."""
+    match kind, value:
+        case "boolean", bool():
+            return value
+        case "boolean", str() if value.lower() in (*TRUE, *FALSE):
+            return value.lower() in TRUE
+        case (("string" | "integer" | "number"), bool()):
+            return None
+        case "string", str():
+            return value
+        case "string", int() | float() | Decimal():
+            return str(value)  # 50 for "50": what YAML makes of it
+        case "integer", int():
+            return value
+        case "integer", float() | Decimal() if value % 1 == 0:
+            return int(value)
+        case "integer", str() if re.fullmatch(r"\s*[+-]?\d+\s*", value):
+            return int(value)
+        case "number", int() | float() | Decimal() if math.isfinite(value):
+            return float(value)
+        case "number", str() if re.fullmatch(r"\s*[+-]?\d+(\.\d+)?\s*", value):
+            return float(value)
+        case "array", list():
+            return value
+        case "object", dict():
+            return value
+        case (("array" | "object"), str()):
+            return _from_json(value, list if kind == "array" else dict)
+    return None
+
+
+def _from_json(text: str, kind: type) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, kind) else None
+
+
+def _check_range(value: float, definition: Mapping[str, Any]) -> None:
+    if value < definition.get("minimum", value):
+        message = f"at least {definition['minimum']}"
+    elif value > definition.get("maximum", value):
+        message = f"at most {definition['maximum']}"
+    elif "exclusiveMinimum" in definition and value <= definition["exclusiveMinimum"]:
+        message = f"more than {definition['exclusiveMinimum']}"
+    else:
+        return
+    raise ValueError(message)
+
+
+def _check_text(value: str, definition: Mapping[str, Any]) -> None:
+    message = None
+    if definition.get("format") == "uri":
+        require_safe_url(value)
+    elif definition.get("format") == "date-time":
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            message = "a date and time like 2026-01-31T12:00:00Z"
+    elif (pattern := definition.get("pattern")) and not re.search(pattern, value):
+        message = f"text like {pattern.removeprefix('^(?:').removesuffix(')$')}"
+    if message:
+        raise ValueError(message)
+
+
+def _types(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    """The JSON types of a setting besides null; text last, which anything can be."""
+    types = definition.get("type", ())
+    types = [types] if isinstance(types, str) else list(types)
+    return tuple(sorted((kind for kind in types if kind != "null"), key="string".__eq__))
+
+
+def _shown(value: Any, definition: Mapping[str, Any]) -> str:
+    """What a setting got, for an error's text; a secret's type only."""
+    if is_secret(definition):
+        return f"a secret of type {type(value).__name__}"
+    if definition.get("format") == "uri" and "@" in str(value):
+        return "an address with a password"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _warn_unknown(name: str, properties: Mapping[str, Any]) -> None:
+    near = difflib.get_close_matches(name, properties, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    logger.warning("There is no setting %r%s", name, hint)

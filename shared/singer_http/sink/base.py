@@ -1,0 +1,334 @@
+"""What a vendor's sink says: which fields it has, how a record is prepared and found.
+
+A sink knows the vendor and nothing of batches, retries, threads or the ledger: `delivery.py` does.
+Its methods `send` and `find` are called from several threads at once. What it does with a record at
+the vendor depends on its kind: see `sink_kinds.py`.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singer_http.errors import ConfigError
+from singer_http.operations import JSON, Operation, Outcome, Rejection, invalid
+from singer_http.sink import columns as f
+
+if TYPE_CHECKING:
+    import logging
+
+    from singer_http.http.client import Client
+    from singer_http.report.counts import Counts
+    from singer_http.target.target import HTTPTarget
+
+Render = Callable[[datetime.datetime], Any]
+"""A moment in UTC (naive) -> the vendor's form."""
+
+UPSERT, UPDATE, CREATE, MIRROR = "upsert", "update", "create", "mirror"
+ALL_MODES = (UPSERT, UPDATE, CREATE, MIRROR)
+
+
+class HTTPSink(abc.ABC):
+    """One stream of one target."""
+
+    stream: ClassVar[str]
+    depends_on: ClassVar[tuple[str, ...]] = ()
+    """Streams that this one hangs on: their records go first."""
+    modes: ClassVar[tuple[str, ...]] = ALL_MODES
+    fields: ClassVar[tuple[str, ...]] = ()
+    """The vendor's writable fields, under its own names."""
+    read_only: ClassVar[tuple[str, ...]] = ()
+    """The vendor's own fields that are not written: left out in silence."""
+    identities: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Columns that can stand in for a key, in order of preference."""
+    personal: ClassVar[tuple[str, ...]] = ()
+    """Columns with emails and numbers: as a key they are hashed in the ledger."""
+    phones: ClassVar[tuple[str, ...]] = ()
+    """Fields that `phone_region` turns into E.164."""
+    container: ClassVar[str | None] = None
+    """The column that may hold custom fields as an object."""
+    batch_limit: ClassVar[int] = 1
+    """Rows in one request, at most."""
+    no_delete: ClassVar[str | None] = None
+    """Why a delete is rejected, where the vendor has none."""
+    may_create: ClassVar[bool] = False
+    """A request may make something that a second one would make twice."""
+    at_most_once: ClassVar[bool] = False
+    """Records are sent once and only once."""
+    has_lookup: ClassVar[bool] = False
+    """`find` is asked for records whose id at the vendor is not known."""
+    group_by_parent: ClassVar[bool] = False
+    """Operations on one found record go in one call, in order."""
+    examples: ClassVar[int] = 3
+    """What a dry run prints of each kind of operation, at most."""
+    deterministic: ClassVar[bool] = False
+    """What `prepare` makes of a record depends on its columns that are not `unread`, the settings
+    and `description` alone, and `skip`, `is_current` and `key_suffix` are not the plugin's own: a
+    record that is as it was when it was delivered need not be looked at."""
+    supposed: ClassVar[tuple[str, ...]] = ()
+    """Columns that `--check`, which sees no record, supposes that they have."""
+    revision: ClassVar[str] = "1"
+    """Goes into the digest: raise it when the same body comes to mean something else."""
+
+    def __init__(
+        self, target: HTTPTarget, properties: Mapping[str, Any], keys: Sequence[str]
+    ) -> None:
+        """Resolve the columns.
+
+        Args:
+            target: whose settings and client it uses.
+            properties: the SCHEMA's properties, after `stream_maps`.
+            keys: the columns that identify a record.
+        """
+        self.target = target
+        self.config = target.config
+        self.client: Client = target.client
+        self.logger: logging.Logger = target.logger
+        self.properties = properties
+        self.keys = tuple(keys)
+        self.meter: Counts = target.report.stream(self.stream).counts
+        self.send_nulls = self.config["nulls"] == "send"
+        self.setup()
+        self.columns = columns = self.resolve_columns()
+        self.plain_values = f.applier(columns.plain, send_nulls=self.send_nulls)
+        """Record -> the vendor's own fields."""
+        self.custom_columns = f.applier(columns.custom, send_nulls=self.send_nulls)
+        """Record -> custom fields that have a column of their own."""
+        self._warned: set[str] = set()
+
+    def setup(self) -> None:  # noqa: B027 - a hook that most do without
+        """Prepare what the stream needs, and refuse settings that cannot be (`ConfigError`)."""
+
+    # --- columns ------------------------------------------------------------------------------
+
+    def resolve_columns(self) -> f.Columns:
+        """Resolve each column once; what to do with the unknown ones is the user's setting."""
+        left_out = {*self.read_only, *self.extra_columns()}
+        if count := self.config.get("mirror_count"):
+            left_out.add(count)
+        columns = f.resolve(
+            self.properties,
+            fields=self.writable(),
+            left_out=left_out,
+            keys=self.keys,
+            custom_fields=self.account_fields if self.has_custom_fields else None,
+            convert=self.converter,
+        )
+        if columns.unknown:
+            columns = self._treat_unknown(columns)
+        return columns
+
+    def _treat_unknown(self, columns: f.Columns) -> f.Columns:
+        names = ", ".join(columns.unknown)
+        treatment = self.config["unknown_fields"]
+        if treatment == "error":
+            raise ConfigError(
+                f"{self.stream}: the columns {names} are no field of the vendor, no custom field "
+                "of the account and no key: drop them, or set `unknown_fields` to warn or send."
+            )
+        if treatment == "warn":
+            self.logger.warning(
+                "%s: left out, since the vendor knows no such field: %s (setting unknown_fields)",
+                self.stream,
+                names,
+            )
+            return columns
+        sent = tuple(
+            f.Column(name, name, self.converter(name, None, self.properties[name]))
+            for name in columns.unknown
+        )
+        return f.Columns((*columns.plain, *sent), columns.custom, ())
+
+    def writable(self) -> Sequence[str]:
+        """The vendor's writable fields in this account."""
+        return self.fields
+
+    def extra_columns(self) -> Sequence[str]:
+        """Columns that `prepare` reads itself."""
+        return (self.container,) if self.container else ()
+
+    @property
+    def description(self) -> Any:
+        """What the columns are to the vendor, and the account's custom fields; JSON values."""
+        columns = [*self.columns.plain, *self.columns.custom]
+        known = [(column.name, column.field, repr(column.custom)) for column in columns]
+        inner = self.container in self.properties and self.has_custom_fields
+        return [known, repr(self.account_fields().fields) if inner else None]
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """Columns of which nothing is made: they may change without a difference."""
+        sent = {column.name for column in (*self.columns.plain, *self.columns.custom)}
+        looked_at = {
+            "_sdc_deleted_at",
+            *self.keys,
+            *self.extra_columns(),
+            *sum(self.identities, ()),
+        }
+        return frozenset(self.properties) - sent - looked_at
+
+    @property
+    def has_custom_fields(self) -> bool:
+        """The account can be asked for its custom fields."""
+        return self.container is not None
+
+    @functools.cached_property
+    def _account_fields(self) -> f.CustomFields:
+        return f.CustomFields(self.read_custom_fields())
+
+    def account_fields(self) -> f.CustomFields:
+        """The account's custom fields, asked for once per run."""
+        return self._account_fields
+
+    def read_custom_fields(self) -> Sequence[f.CustomField]:
+        """Ask the vendor for the account's custom fields."""
+        return ()
+
+    def converter(
+        self, name: str, custom: f.CustomField | None, schema: Mapping[str, Any]
+    ) -> f.Convert | None:
+        """How a column's values become the vendor's; `None`: as they are."""
+        if custom is None and name in self.phones and (region := self.config.get("phone_region")):
+            return f.phone(name, region)
+        format_ = f.format_of(schema)
+        if format_ == "date-time":
+            return f.date_time(name, type(self).render_date_time)
+        if format_ == "date":
+            return f.date_time(name, type(self).render_date)
+        return None
+
+    render_date_time: ClassVar[Render | None] = None
+    """datetime (naive UTC) -> the vendor's form; `None` sends the text as it came."""
+    render_date: ClassVar[Render | None] = None
+    """datetime (UTC midnight) -> the vendor's form; `None` sends the text as it came."""
+
+    def custom_values(self, record: JSON) -> JSON:
+        """The record's custom fields: field id -> value, of its columns and its container.
+
+        Raises:
+            Rejection: a value does not fit, or the container is no object.
+        """
+        values = self.custom_columns(record)
+        if self.container and (inner := record.get(self.container)) is not None:
+            for name, value in self.unpack(inner).items():
+                if value is None and not self.send_nulls:
+                    continue
+                field = self.account_fields().find(name)
+                if field is not None:
+                    convert = self.converter(field.id, field, {})
+                    values[field.id] = convert(value) if convert and value is not None else value
+                else:
+                    self._unknown_custom(name, value, values)
+        return values
+
+    def _unknown_custom(self, name: str, value: Any, values: JSON) -> None:
+        treatment = self.config["unknown_fields"]
+        if treatment == "error":
+            raise invalid(f"{self.container}: the account has no custom field {name!r}")
+        if treatment == "send":
+            values[name] = value
+        elif name not in self._warned:
+            self._warned.add(name)
+            self.logger.warning(
+                "%s: left out, since the account has no custom field %r (setting unknown_fields)",
+                self.stream,
+                name,
+            )
+
+    def unpack(self, container: Any) -> JSON:
+        """The container's custom fields by id, key or name."""
+        if not isinstance(container, dict):
+            raise invalid(f"{self.container}: {f.shortened(container)} is not an object")
+        return container
+
+    # --- a record -------------------------------------------------------------------------------
+
+    def prepare(self, record: JSON, op: Operation) -> None:
+        """Turn a record into the operation: body, id, identities, group.
+
+        Raises:
+            Rejection: it must not be sent.
+        """
+        op.body = self.plain_values(record)
+
+    def key_suffix(self, op: Operation) -> str:
+        """What is part of the key whatever the key is."""
+        return ""
+
+    def meaning(self) -> Any:
+        """Settings that change what the vendor gets without changing a body; JSON values."""
+        return None
+
+    def skip(self, op: Operation) -> bool:
+        """Whether a setting forbids that it is ever sent."""
+        return False
+
+    def is_current(self, op: Operation) -> bool:
+        """Whether what the ledger knows of the key (`op.row`, of the same content) still holds.
+
+        Asked on the main thread, in the order in which the records came.
+        """
+        return True
+
+    def restore_id(self, op: Operation) -> None:  # noqa: B027 - only some know more than the ledger row
+        """An operation goes out: correct `op.remote_id`, which is the ledger row's if it has one.
+
+        Called on the main thread, in the order in which the records came; may read the ledger.
+        """
+
+    def before_send(self, op: Operation) -> Rejection | None:
+        """A last look before an operation leaves.
+
+        Returns:
+            Why it is kept back.
+
+        Raises:
+            StopRun: nothing more must be sent in this run.
+        """
+        return None
+
+    def find(self, op: Operation) -> str | None:
+        """Ask the vendor for the record's id; `None` if there is none.
+
+        Raises:
+            Rejection: there is one that must not be touched.
+        """
+        raise NotImplementedError
+
+    def can_find(self, op: Operation) -> bool:
+        """Whether `find` can tell."""
+        return self.has_lookup
+
+    @abc.abstractmethod
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Carry out operations that go together; the outcomes in the same order.
+
+        Raises:
+            Refused: the vendor said no to the request (halved by the caller if there are several).
+            Uncertain: a create or once request may have arrived.
+            StopRun: the run cannot go on.
+        """
+
+    def on_delivered(self, op: Operation, remote_id: str | None) -> None:  # noqa: B027 - only some need it
+        """It arrived, and the ledger knows; `remote_id` is its id at the vendor (main thread)."""
+
+    def describe(self, op: Operation) -> str:
+        """What would be sent, for a dry run: long texts and what is personal cut short."""
+        shown = [
+            f"{name}={f.masked(value) if name in self.personal else f.shortened(value)}"
+            for name, value in op.body.items()
+        ]
+        return ", ".join([*([f"id {op.remote_id}"] if op.remote_id else []), *shown])
+
+    def current(self, op: Operation) -> JSON | None:
+        """The record `op.remote_id` in the form of `op.body`; `None` if it cannot be read."""
+        return None
+
+    def prepare_removal(self, op: Operation) -> None:  # noqa: B027 - only some need it
+        """Prepare the removal of what a ledger row stands for (`mirror`), from `op.remote_id`."""
+
+    def forget_lookup(self, op: Operation) -> None:  # noqa: B027 - only some keep something
+        """What was read from the vendor may have changed: `find` must ask again."""

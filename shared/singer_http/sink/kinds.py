@@ -1,0 +1,114 @@
+"""The kinds of sinks, by what a request does at the vendor.
+
+HTTPSink
+├── BatchSink     many records in a request (a bulk upsert)
+├── RecordSink    one record at a time: find, create, update, delete
+├── LinkSink      what hangs on a record that must exist: add, remove
+└── AtMostOnceSink      what cannot be taken back: perform
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Sequence
+
+from typing_extensions import override
+
+from singer_http.errors import NotFound
+from singer_http.operations import Operation, Outcome, OutcomeKind, RejectionKind
+from singer_http.sink.base import UPSERT, HTTPSink
+
+
+class BatchSink(HTTPSink):
+    """Many records in a request, which may be sent again."""
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Deliver a batch, or remove one."""
+        if ops[0].delete:
+            return [self._remove(op) for op in ops]
+        return self.deliver(ops)
+
+    def _remove(self, op: Operation) -> Outcome:
+        try:
+            return self.remove(op)
+        except NotFound:
+            return Outcome(OutcomeKind.DELETED)
+
+    @abc.abstractmethod
+    def deliver(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Send one request with all of them."""
+
+    def remove(self, op: Operation) -> Outcome:
+        """Delete one; a 404 is a success."""
+        raise NotImplementedError
+
+
+class RecordSink(HTTPSink):
+    """One record at a time: found, then updated, or created."""
+
+    may_create = True
+    has_lookup = True
+
+    @override
+    def is_current(self, op: Operation) -> bool:
+        """Not if the record names another one at the vendor than what was written."""
+        named = None if op.delete or not op.id_from_record else op.remote_id
+        return named is None or op.row is None or named == op.row.vendor_id
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Create, update or delete one record."""
+        (op,) = ops
+        if op.delete:
+            with contextlib.suppress(NotFound):
+                self.delete(op)
+            return [Outcome(OutcomeKind.DELETED)]
+        if op.remote_id is None:
+            return [Outcome(OutcomeKind.CREATED, self.create(op))]
+        try:
+            self.update(op)
+        except NotFound as error:
+            if op.id_from_record:
+                return [Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)]
+            return [Outcome(OutcomeKind.GONE)]
+        return [Outcome(OutcomeKind.UPDATED, op.remote_id)]
+
+    @abc.abstractmethod
+    def create(self, op: Operation) -> str | None:
+        """Create it; the vendor's id."""
+
+    @abc.abstractmethod
+    def update(self, op: Operation) -> None:
+        """Update `op.remote_id`."""
+
+    @abc.abstractmethod
+    def delete(self, op: Operation) -> None:
+        """Delete `op.remote_id`."""
+
+
+class LinkSink(HTTPSink):
+    """What hangs on a record that must exist; sent again, it changes nothing."""
+
+    has_lookup = True
+    group_by_parent = True
+
+
+class AtMostOnceSink(HTTPSink):
+    """What cannot be taken back: sent once, and never again when in doubt."""
+
+    modes = (UPSERT,)
+    at_most_once = True
+    no_delete = "what was sent cannot be taken back: a delete has nothing to undo"
+    examples = 100
+
+    @override
+    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        """Perform one."""
+        (op,) = ops
+        return [Outcome(OutcomeKind.CREATED, self.perform(op))]
+
+    @abc.abstractmethod
+    def perform(self, op: Operation) -> str | None:
+        """Do it, with effect `ONCE`; what the vendor calls it, if anything."""

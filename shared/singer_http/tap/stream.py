@@ -1,0 +1,151 @@
+"""A stream of an HTTP API: what the taps share. A stream of a plugin takes about 7 lines:
+
+class Lists(ExampleStream):
+    \"""Lists of people.\"""
+
+    name = "lists"
+    path = "lists"
+    primary_keys = ("id",)
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from typing_extensions import override
+
+from singer_http.errors import Refused, RequestRejected, SingerHTTPError, reason_of
+from singer_http.tap.page_stream import PageStream, Record
+
+if TYPE_CHECKING:
+    from singer_sdk.helpers.types import Context
+
+    from singer_http.http.client import Response
+    from singer_http.tap.pagination import NumberedPages
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+class HTTPStream(PageStream):
+    """Records of one address. A subclass says where they are and how they are paged."""
+
+    path: ClassVar[str]
+    """Joined to the tap's `api_url`."""
+
+    records_key: ClassVar[str] = "data"
+    """The member of an answer that holds its rows."""
+
+    @property
+    def address(self) -> str:
+        """Where the stream is; data in it is encoded."""
+        return self.path
+
+    @property
+    def paging(self) -> NumberedPages | None:
+        """How the rows are paged; None where all come in one answer."""
+        return None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The query of every request."""
+        return {}
+
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        # The SDK says that a stream failed before the command says why: one line is enough.
+        if level == logging.ERROR and isinstance(sys.exception(), SingerHTTPError):
+            level = logging.DEBUG
+        super().log(message, *args, level=level, **kwargs)
+
+    def fetch(self, params: dict[str, Any] | None = None) -> Any:
+        """Ask for an answer's parsed JSON; in any thread. As `ask`."""
+        return self.ask(params).data
+
+    def ask(self, params: dict[str, Any] | None = None) -> Response:
+        """Ask the vendor; in any thread.
+
+        Args:
+            params: the query.
+
+        Raises:
+            StopRun: there is no usable answer.
+        """
+        try:
+            return self._tap.client.request("GET", self.address, params=params)
+        except Refused as error:
+            message = f"{self.name}: the vendor refuses to list them: {error}; look at api_url"
+            raise RequestRejected(message) from error
+
+    def rows(self, answer: Any) -> list[Record]:
+        """The rows of an answer.
+
+        Raises:
+            RequestRejected: it has none, not even an empty list.
+        """
+        rows = answer.get(self.records_key) if isinstance(answer, dict) else answer
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            said = reason_of(answer) or "no reason given"
+            message = (
+                f"{self.name}: the answer has no list of objects under {self.records_key!r} "
+                f"({said}); look at api_url"
+            )
+            raise RequestRejected(message)
+        return rows
+
+    def total(self, answer: Any) -> int | None:  # noqa: ARG002
+        """How many rows there are, as an answer states it; None where it does not."""
+        return None
+
+    @override
+    def pages(self, context: Context | None) -> Iterator[list[Record]]:
+        if self.paging is None:
+            yield self.rows(self.fetch(self.params))
+        else:
+            yield from self.paging.read(self, self.params)
+
+    def ahead(
+        self, call: Callable[[Argument], Result], arguments: Iterable[Argument]
+    ) -> Iterator[Result]:
+        """Call with each argument, up to `concurrency` side by side; the results in order."""
+        if self.ABORT_AT_RECORD_COUNT is not None:
+            return map(call, arguments)  # a test run wants one
+        return self._tap.ahead.map(call, arguments)
+
+    def chain(
+        self, answer: Any, following: Callable[[Any], dict[str, Any] | None]
+    ) -> Iterator[Any]:
+        """Answers of which each tells where the next one is; fetched while the last is written.
+
+        Args:
+            answer: the first.
+            following: an answer → the query of the next request, None after the last.
+        """
+        while True:
+            query = following(answer)
+            coming = self._tap.ahead.submit(partial(self.fetch, query)) if query else None
+            yield answer
+            if coming is None:
+                return
+            answer = coming.result()
+
+
+class ChildStream(HTTPStream):
+    """Records that are asked for one parent at a time, side by side."""
+
+    def records_of(self, parent: Record) -> list[Record]:
+        """Read the records of one parent; in any thread."""
+        raise NotImplementedError
+
+    @override
+    def pages(self, context: Context | None) -> Iterator[list[Record]]:
+        """Read nothing: the parent stream leads here."""
+        return iter(())
+
+    @override
+    def pages_of(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
+        return (page for page in self.ahead(self.records_of, parents) if page)

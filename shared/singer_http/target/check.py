@@ -1,0 +1,211 @@
+"""`target-x --check`: would a run get anywhere? A list of ticks on stderr; nothing is written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from singer_http.errors import (
+    BadCredentials,
+    ConfigError,
+    Refused,
+    SingerHTTPError,
+    one_line,
+)
+from singer_http.store.tables import VERSION, accounts, delivered, meta
+
+if TYPE_CHECKING:
+    from singer_http.sink.base import HTTPSink
+    from singer_http.target.target import HTTPTarget
+
+ROOM = 16 * 1024 * 1024
+"""Bytes of free space in `work_dir` below which a run is not worth beginning."""
+
+
+def check(target: HTTPTarget) -> bool:
+    """Carry out all checks; whether all went well."""
+    work_dir = target.work_path
+    with tempfile.TemporaryDirectory() as elsewhere:
+        # Whatever is written on the way (a token, rate windows) goes there, and with it.
+        target.__dict__["work_dir"] = Path(elsewhere)
+        target._config |= {"max_retries": min(1, target.config["max_retries"]), "dry_run": True}
+        return Check(target, work_dir).run()
+
+
+class Check:
+    """One list of ticks."""
+
+    def __init__(self, target: HTTPTarget, work_dir: Path) -> None:
+        self._target = target
+        self._work_dir = work_dir
+        self._well = True
+        self._sinks: list[HTTPSink] = []
+        self._asked = 0
+        self._refusal: BadCredentials | None = None
+
+    def run(self) -> bool:
+        """Print the ticks."""
+        target = self._target
+        self._line(f"{target.name} {target.plugin_version}")
+        self._tick("settings", self._settings)
+        self._tick("work_dir", self._folder)
+        self._tick("ledger", self._ledger)
+        if self._tick("address", self._address) and self._tick("credentials", self._credentials):
+            for sink in self._sinks:
+                if sink.has_custom_fields:
+                    self._tick(f"custom fields, {sink.stream}", lambda s=sink: _fields(s))  # type: ignore[misc]
+        target.client.close()
+        return self._well
+
+    def _tick(self, name: str, look: Callable[[], str]) -> bool:
+        try:
+            words, well = look(), True
+        except Refused as error:
+            words, well = f"the vendor says no: HTTP {error.status}: {error.reason}", False
+        except SingerHTTPError as error:
+            words, well = str(error), False
+        self._well = self._well and well
+        self._line(f"  {_mark(well=well)} {name}: {one_line(words, 500)}")
+        return well
+
+    @staticmethod
+    def _line(text: str) -> None:
+        print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
+
+    def _settings(self) -> str:
+        target = self._target
+        target.check_settings()
+        mode = target.config["mode"]
+        streams = [sink.stream for sink in target.sinks if mode in sink.modes]
+        return f"mode {mode} for {', '.join(streams)}"
+
+    def _folder(self) -> str:
+        """What is there or would be made; a file is not even tried."""
+        path = self._work_dir
+        there = next(p for p in (path, *path.parents) if p.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ConfigError(f"{path} cannot be written: see work_dir and the rights of {there}")
+        if (free := shutil.disk_usage(there).free) < ROOM:
+            raise ConfigError(f"{path} has only {free // 1024:,} KB left")
+        return f"{path}" if there == path else f"{path} will be made"
+
+    def _ledger(self) -> str:
+        target = self._target
+        url = target.config.get("ledger_url")
+        if url == "none":
+            return "none is kept (ledger_url)"
+        with _opened(url, self._work_dir / f"{target.name}.ledger.db") as connection:
+            return "will be made" if connection is None else self._contents(connection)
+
+    def _contents(self, connection: sa.Connection) -> str:
+        kind = "SQLite" if connection.dialect.name == "sqlite" else "PostgreSQL"
+        if not sa.inspect(connection).has_table(meta.name):
+            may = sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+            if kind == "PostgreSQL" and not connection.scalar(may):
+                raise ConfigError("the user may not make tables: grant CREATE on the schema")
+            return f"{kind}, its tables will be made"
+        stated = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "version"))
+        version = int(stated or VERSION)
+        if version > VERSION:
+            raise ConfigError(f"of a later release (version {version}): upgrade this plugin")
+        rows = connection.scalar(sa.select(sa.func.count()).select_from(delivered))
+        self._guard(connection)
+        later = "" if version == VERSION else ", will be brought up to date"
+        return f"{kind}, {rows:,} records known{later}"
+
+    def _guard(self, connection: sa.Connection) -> None:
+        """As the run does: a key that the ledger has not seen beside one that it has."""
+        target = self._target
+        mine = sa.select(accounts.c.credential, accounts.c.account)
+        known = connection.execute(mine.where(accounts.c.plugin == target.name)).all()
+        if not target.account_by_key or target.config.get("account") or not known:
+            return
+        if all(row.credential != target.credential for row in known):
+            names = " or ".join(sorted({row.account for row in known}))
+            raise ConfigError(
+                f"has not seen this key, but another one: set account to {names} if the key was "
+                "renewed, or to a new name if this is another account"
+            )
+
+    def _address(self) -> str:
+        """Whether anybody is there; what is said of the credentials is kept for the next tick."""
+        target = self._target
+        target.client.on_request = self._count
+        try:
+            self._sinks = [_sink(target, kind) for kind in target.sinks]
+            target.probe(self._sinks)
+        except BadCredentials as error:
+            self._refusal = error
+        return f"{target.api_url} answers" if self._asked else f"{target.api_url}, not tried"
+
+    def _credentials(self) -> str:
+        if self._refusal is not None:
+            raise self._refusal
+        return "accepted" if self._asked else "not tried: this vendor has nothing to read"
+
+    def _count(self, first: bool) -> None:
+        self._asked += first
+
+
+def _sink(target: HTTPTarget, kind: type[HTTPSink]) -> HTTPSink:
+    return kind(target, {name: {} for name in kind.supposed}, ())
+
+
+def _fields(sink: HTTPSink) -> str:
+    # A field's last name is the one for people, but where it is a number.
+    words = [[n for n in f.names if not n.isdecimal()] for f in sink.account_fields().fields]
+    names = [some[-1] if some else "?" for some in words]
+    shown = ", ".join(names[:8])
+    return f"{len(names)} ({shown}{', ...' if len(names) > 8 else ''})" if names else "none"
+
+
+def _mark(*, well: bool) -> str:
+    mark, plain = ("\N{CHECK MARK}", "ok") if well else ("\N{BALLOT X}", "FAILED")
+    try:
+        mark.encode(sys.stderr.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return plain
+    return mark
+
+
+@contextlib.contextmanager
+def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
+    """A ledger to read from, which is not written to; `None` if there is none yet.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        parsed = sa.make_url(url or f"sqlite:///{default}")
+        if parsed.get_backend_name() == "sqlite":
+            path = Path(parsed.database or default)
+            if not path.exists():
+                yield None
+                return
+            # With no log beside it nobody writes: then it can be read without making one.
+            log = path.with_name(f"{path.name}-wal")
+            still = "" if log.exists() else "&immutable=1"
+            name = f"file:{quote(str(path.absolute()))}?mode=ro{still}"
+            engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(name, uri=True))
+        else:
+            if parsed.drivername == "postgresql":
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            engine = sa.create_engine(parsed)
+        with engine.connect() as connection:
+            yield connection
+        engine.dispose()
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"ledger_url needs the package {error.name}: install it") from None
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        cause = one_line(str(getattr(error, "orig", None) or error), 200)
+        raise ConfigError(f"cannot be read ({cause}): look at ledger_url") from None
