@@ -24,7 +24,7 @@ class Effect(enum.StrEnum):
     """Sent twice, it makes two: after a lost answer the vendor is asked first."""
 
     AT_MOST_ONCE = "at_most_once"
-    """Cannot be taken back or looked up (a message, a call): never sent again."""
+    """Cannot be undone or looked up (a message, a call): never sent again."""
 
 
 class OutcomeKind(enum.StrEnum):
@@ -40,9 +40,9 @@ class OutcomeKind(enum.StrEnum):
     """Forbidden by a setting (`mode`, `suppression`) or by an outstanding uncertain one."""
     REJECTED = "rejected"
     GONE = "gone"
-    """The vendor does not know the id, or knows the record by another. Not final: matched anew."""
+    """The vendor does not know the id, or knows the record by another. Not final: looked up."""
     LOST = "lost"
-    """A create may have arrived. Not final: the vendor is asked before it is sent again."""
+    """A create may have arrived. Not final: looked up before it is sent again."""
 
 
 class RejectionKind(enum.StrEnum):
@@ -58,67 +58,63 @@ class RejectionKind(enum.StrEnum):
     """Kept back for a later run; not counted by `max_rejects`."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Rejection(Exception):
-    """Why a record was not delivered; goes into the rejects file as it stands."""
+    """Why a record was not delivered; goes into the rejects as it stands."""
 
     kind: RejectionKind
     reason: str
     status: int | None = None
     attempts: int = 0
+    remote_id: str | None = None
+    """The vendor's id of the record that it names, if it is known: a mirror keeps that."""
 
 
-def invalid(reason: str) -> Rejection:
+def invalid(reason: str, *, remote_id: str | None = None) -> Rejection:
     """A rejection of a record that must not be sent, for `raise`."""
-    return Rejection(RejectionKind.INVALID, reason)
+    return Rejection(RejectionKind.INVALID, reason, remote_id=remote_id)
 
 
 SAME = "="
-"""A ledger row's remote_id that is its key."""
+"""Stands in the ledger for a remote id that is the key."""
+DELETED = b"deleted"
+"""Digest of a row whose last operation was a delete: a second delete has nothing to do."""
+UNKNOWN = b""
+"""Digest of a row whose state at the vendor is not known: nothing is unchanged against it."""
 
 
 @dataclass(slots=True)
 class Row:
-    """What the ledger knows of one key: one delivery that was acknowledged, or is uncertain."""
+    """What the ledger knows of one key: its last acknowledged delivery."""
 
     key: str
+    """In the form in which it is stored."""
     digest: bytes
-    """16 bytes: of what was sent, or `DELETED`."""
+    """16 bytes of what was sent, or `DELETED`, or `UNKNOWN`."""
     source: bytes
-    """16 bytes: of the record that it was made from (see `HTTPSink.deterministic`); else empty."""
-    remote_id: str | None
-    """What the vendor calls it, enough to update or delete it (an id)."""
-    identity: str | None
-    """Hash of the vendor identity (an email, a number)."""
-    uncertain: bool
+    """16 bytes of the record that it was made from (see `HTTPSink.deterministic`), or empty."""
+    stored_id: str | None
     at: int
     """Epoch seconds of the acknowledgement."""
 
     @property
-    def vendor_id(self) -> str | None:
-        """What the vendor calls it."""
-        return self.key if self.remote_id == SAME else self.remote_id
-
-
-DELETED = b"deleted"
-"""Digest of a row whose last operation was a delete: a second delete has nothing to do."""
+    def remote_id(self) -> str | None:
+        """The vendor's id of the record, enough to update or delete it."""
+        return self.key if self.stored_id == SAME else self.stored_id
 
 
 class Operation:
-    """One record on its way: what is to be done at the vendor for one key.
+    """What one record asks for at the vendor, as a plugin's sink sees it.
 
     What is not set has the default below: a record costs the few assignments that it needs.
     """
 
     payload: bytes = b""
     """`body` as JSON with sorted keys."""
-    digest: bytes = b""
-    source: bytes = b""
-    """Digest of the record that it was made from, if that decides all of it."""
     remote_id: str | None = None
     """The vendor's id, once known: from the record, the ledger or a match."""
     id_from_record: bool = False
-    """The id is the record's own: it is never matched anew."""
+    """The id is the record's own: it is never matched again."""
     identities: tuple[str, ...] = ()
     """Vendor identities as the vendor compares them; the first is the unique one."""
     group: Any = None
@@ -126,63 +122,18 @@ class Operation:
     effect: Effect = Effect.IDEMPOTENT
     row: Row | None = None
     """What the ledger knew of the key when the operation was checked."""
-    previous: Operation | None = None
-    """An earlier copy of the key that this one replaced; goes out if this one is rejected."""
-    lanes: tuple[str, ...] = ()
-    """Held while in flight: no two operations that share one are in flight at once."""
-    alone: bool = False
-    """Refused before: goes in a request of its own, so that it costs its neighbours nothing."""
-    retried: bool = False
-    """From an earlier run (rejected or left pending), sent again."""
-    removal: bool = False
-    """A mirror's removal, not a record of the source."""
-    resend: bool = False
-    """A person said that the uncertain one did not arrive."""
-    contested: bool = False
-    """Another key had the same identity, or was on its way with it: looked at again at start."""
-    gone: str | None = None
-    """The id that the vendor said it does not know."""
-    lost: int = 0
-    """How often a create's answer was lost in this run."""
-    entry: Entry | None = None
-    """The pending entry in the ledger that covers it."""
-    window: Window | None = None
-    stored: str = ""
-    """The form in which the key stands in the ledger."""
-    expect: OutcomeKind = OutcomeKind.UPSERTED
-    """What it will have been when the vendor says yes."""
 
-    def __init__(self, *, key: str = "", delete: bool, line: bytes, seq: int) -> None:
+    def __init__(self, key: str = "", *, delete: bool = False) -> None:
         """Begin with what is known before the record is looked at.
 
         Args:
             key: canonical text of the key columns' values.
             delete: the source no longer has it.
-            line: the RECORD message as it came, before `stream_maps`.
-            seq: order of arrival in this run, from 1.
         """
         self.key = key
         self.delete = delete
-        self.line = line
-        self.seq = seq
         self.body: JSON = {}
         """The vendor's fields; empty for a delete that needs none."""
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A pending entry of the ledger, and how many of its operations are not settled."""
-
-    id: int
-    open: int
-
-
-@dataclass(slots=True, eq=False)
-class Window:
-    """Operations that were checked together: their invalid ones count when the rest is settled."""
-
-    open: int = 0
-    invalid: int = 0
 
 
 @dataclass(slots=True)
@@ -193,14 +144,20 @@ class Outcome:
     remote_id: str | None = None
     """The vendor's id of what was written, kept in the ledger."""
     rejection: Rejection | None = None
-    parent_id: str | None = None
-    """The vendor's id of what it hangs on; kept (hashed) as the ledger row's identity."""
-    undoes: str | None = None
-    """The vendor's id of a record: what other keys hung on it is gone; the ledger forgets it."""
+    claims: tuple[str, ...] = ()
+    """What the key now stands for at the vendor besides its id (a contact's tag)."""
+    forgets: str | None = None
+    """A claim: what other keys had with it is gone at the vendor, and leaves the ledger."""
+    released: bool = False
+    """Of a removal: another key stands for the record. This one lets go of it; nothing is sent."""
+    nothing_was_done: bool = True
+    """Of a rejection: the vendor certainly has what it had before."""
+    still_running: bool = False
+    """Of a lost answer: the vendor may still be working on the request."""
 
     @classmethod
     def rejected(
         cls, kind: RejectionKind, reason: str, *, status: int | None = None, attempts: int = 1
     ) -> Outcome:
-        """A rejection, with the vendor's status and the number of tries."""
+        """A rejection, with the vendor's status and the number of attempts."""
         return cls(OutcomeKind.REJECTED, rejection=Rejection(kind, reason, status, attempts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import threading
 import zoneinfo
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,31 @@ class QuietHours:
         if self.start < self.end:
             return self.start <= now < self.end
         return now >= self.start or now < self.end
+
+
+class MessageGuards:
+    """Quiet hours and the number of messages of a run; asked from several threads."""
+
+    def __init__(self, quiet_hours: str, most: int) -> None:
+        """Take the settings `quiet_hours` (empty for none) and `max_messages`."""
+        self.most = most
+        self._quiet = QuietHours.parse(quiet_hours) if quiet_hours else None
+        self._lock = threading.Lock()
+        self._admitted: dict[int, object] = {}
+
+    def are_quiet(self) -> bool:
+        """Whether nobody is called or texted now."""
+        return self._quiet is not None and self._quiet.hold(datetime.datetime.now(datetime.UTC))
+
+    def admit(self, message: object) -> bool:
+        """Count a message; False if it would be one too many. A message counts once."""
+        with self._lock:
+            if id(message) in self._admitted:
+                return True
+            if len(self._admitted) >= self.most:
+                return False
+            self._admitted[id(message)] = message
+            return True
 
 
 DAY = 24 * 60

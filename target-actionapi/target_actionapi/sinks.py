@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 from typing_extensions import override
@@ -24,10 +23,10 @@ from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.kinds import AtMostOnceSink, RecordSink
 from target_actionapi import answers
-from target_actionapi.guards import e164
+from target_actionapi.guards import MessageGuards, e164
 
 if TYPE_CHECKING:
-    from target_actionapi.target import TargetActionApi
+    pass
 
 
 class MerlinSink(HTTPSink):
@@ -74,7 +73,8 @@ class Contacts(MerlinSink, RecordSink):
     read_only = ("idContact",)
     identities = (("idContact",), ("Email",), ("Number",))
     personal = ("Email", "Number", "Fname", "Lname")
-    phones = ("Number",)
+    email_columns = ("Email",)
+    phone_columns = ("Number",)
     container = "Custom"
     deterministic = True
 
@@ -177,18 +177,6 @@ class Contacts(MerlinSink, RecordSink):
         if not answers.says_yes(data):
             raise misunderstood(data, status)
 
-    @override
-    def on_delivered(self, op: Operation, remote_id: str | None) -> None:
-        # The ledger keeps a contact's first identity; automations may name it by the other one.
-        ledger, by_number = self.target.run.ledger, number_identity(op.body.get("Number"))
-        ledger.acknowledge(
-            merlin(self).numbers.id,
-            op.stored,
-            op.digest,
-            remote_id,
-            ledger.hashed(by_number) if by_number and remote_id else None,
-        )
-
 
 class MerlinOnce(MerlinSink, AtMostOnceSink):
     """What reaches a person. An answer that is no clear no may stand for one that was reached."""
@@ -214,7 +202,8 @@ class Automations(MerlinOnce):
     fields = ("idContact", "Email", "Number", "idAuto")
     identities = (("idContact", "idAuto"), ("Email", "idAuto"), ("Number", "idAuto"))
     personal = ("Email", "Number")
-    phones = ("Number",)
+    email_columns = ("Email",)
+    phone_columns = ("Number",)
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
@@ -232,7 +221,7 @@ class Automations(MerlinOnce):
         op.body = {**contact, "idAuto": number(automation), **others}
 
     @override
-    def before_send(self, op: Operation) -> Rejection | None:
+    def precondition(self, op: Operation) -> Rejection | None:
         if op.remote_id is None:
             op.remote_id = self._contact(op)
         if op.remote_id is not None:
@@ -244,12 +233,8 @@ class Automations(MerlinOnce):
         )
 
     def _contact(self, op: Operation) -> str | None:
-        ledger, account = self.target.run.ledger, self.target.ledger_account
         (identity,) = identities_of(op.body)
-        hashed = ledger.hashed(identity)
-        return ledger.find(account, Contacts.stream, identity=hashed) or ledger.find(
-            account, NUMBERS, identity=hashed
-        )
+        return self.context.ledger.find(Contacts.stream, identity)
 
     @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
@@ -271,6 +256,7 @@ class Messages(MerlinOnce):
     fields = ("number", "text")
     identities = (("id",),)
     personal = ("number", "text")
+    phone_columns = ("number",)
     type: ClassVar[str]
 
     @override
@@ -283,21 +269,22 @@ class Messages(MerlinOnce):
 
     @override
     def before_send(self, op: Operation) -> Rejection | None:
-        target = merlin(self)
-        if target.quiet_hours and target.quiet_hours.hold(datetime.datetime.now(datetime.UTC)):
+        guards = self.context.shared("message guards", self._new_guards)
+        if guards.are_quiet():
             hours = self.config["quiet_hours"]
             return Rejection(
                 RejectionKind.HELD, f"due within quiet_hours ({hours}): kept for later"
             )
-        most = self.config["max_messages"]
-        if target.messages >= most:
+        if not guards.admit(op):
             raise StopRun(
-                f"{self.stream}: {most:,} calls and SMS are all that max_messages allows in one "
-                "run: the next one was not sent. Raise it if so many are meant; what went out does "
-                "not go out again."
+                f"{self.stream}: {guards.most:,} calls and SMS are all that max_messages allows in "
+                "one run: the next one was not sent. Raise it if so many are meant; what went out "
+                "does not go out again."
             )
-        target.messages += 1
         return None
+
+    def _new_guards(self) -> MessageGuards:
+        return MessageGuards(self.config.get("quiet_hours") or "", self.config["max_messages"])
 
     @override
     def perform(self, op: Operation) -> str | None:
@@ -316,15 +303,6 @@ class Sms(Messages):
 
     stream = "sms"
     type = "SMS"
-
-
-NUMBERS = "contacts by number"
-"""Where the ledger keeps the contacts a second time, by their Number."""
-
-
-def merlin(sink: HTTPSink) -> TargetActionApi:
-    """The target of a sink."""
-    return cast("TargetActionApi", sink.target)
 
 
 def number(value: Any) -> Any:

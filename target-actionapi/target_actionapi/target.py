@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from singer_sdk import typing as th
 from typing_extensions import override
@@ -13,13 +12,12 @@ from singer_http.plugin.settings import target_settings
 from singer_http.target.target import HTTPTarget
 from target_actionapi.auth import KeyInBody
 from target_actionapi.guards import QuietHours
-from target_actionapi.sinks import NUMBERS, Automations, Calls, Contacts, Sms
+from target_actionapi.sinks import Automations, Calls, Contacts, Sms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from singer_http.sink.base import HTTPSink
-    from singer_http.store.tables import Scope
 
 
 class TargetActionApi(HTTPTarget):
@@ -81,8 +79,6 @@ class TargetActionApi(HTTPTarget):
             ),
         ),
     )
-    messages = 0
-    """Calls and SMS that were let out in this run."""
 
     @override
     def new_auth(self) -> KeyInBody:
@@ -93,21 +89,3 @@ class TargetActionApi(HTTPTarget):
         # Nothing can be listed: a search for nobody is the one question that changes nothing.
         contacts = next(sink for sink in sinks if isinstance(sink, Contacts))
         contacts.search({"Fname": "-", "Lname": "-"})
-
-    @cached_property
-    def quiet_hours(self) -> QuietHours | None:
-        """When nobody is called or texted."""
-        text: Any = self.config.get("quiet_hours")
-        return QuietHours.parse(text) if text else None
-
-    @cached_property
-    def numbers(self) -> Scope:
-        """The ledger's scope of contacts by Number."""
-        return self.run.ledger.open_scope(
-            self.ledger_account,
-            self.config["sync"],
-            NUMBERS,
-            source=NUMBERS,
-            keys=("Number",),
-            schema_message=b"",
-        )

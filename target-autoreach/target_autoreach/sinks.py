@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, ClassVar
 
 import orjson
@@ -36,7 +35,6 @@ class AutoReachSink(HTTPSink):
     fields: ClassVar[tuple[str, ...]] = FIELDS
     read_only: ClassVar[tuple[str, ...]] = READ_ONLY
     personal = ("email", "phone")
-    phones = ("phone",)
     container = "custom_fields"
     deterministic = True
     render_date_time = render
@@ -158,9 +156,12 @@ class Members(AutoReachSink, RecordSink):
     def forget_lookup(self, op: Operation) -> None:
         self.index.refresh()
 
-    @cached_property
+    @property
     def index(self) -> MemberIndex:
         """The members of the account, read once per run at first use."""
+        return self.context.shared("members", self._new_index)
+
+    def _new_index(self) -> MemberIndex:
         return MemberIndex(
             lambda: (
                 (

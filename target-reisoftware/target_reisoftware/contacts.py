@@ -22,7 +22,7 @@ from singer_http.operations import (
     invalid,
 )
 from singer_http.sink import columns as f
-from singer_http.sink.kinds import RecordSink
+from singer_http.sink.kinds import RecordSink, second_step
 from target_reisoftware import values
 from target_reisoftware.lookup import (
     Api,
@@ -53,7 +53,6 @@ class Contacts(RecordSink):
     )  # fmt: skip
     identities = (("id",), ("email",), ("phone",))
     personal = ("email", "phone")
-    phones = ("phone",)
     container = "customField"
     deterministic = True
 
@@ -64,7 +63,7 @@ class Contacts(RecordSink):
 
     @override
     def setup(self) -> None:
-        self._taken: dict[str, tuple[str, str]] = {}
+        self._taken = self.context.shared("taken contacts", dict[str, tuple[str, str]])
 
     # --- columns ------------------------------------------------------------------------------
 
@@ -145,7 +144,7 @@ class Contacts(RecordSink):
         return contact
 
     @override
-    def before_send(self, op: Operation) -> Rejection | None:
+    def precondition(self, op: Operation) -> Rejection | None:
         if op.remote_id is None and not op.identities:
             return invalid("a contact needs an email or a phone")
         return None
@@ -190,9 +189,10 @@ class Contacts(RecordSink):
         content = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         self.api.request("PUT", path, body=content)
         if tags := op.body.get("tags"):
-            self.api.request(
-                "POST", contact_path(op.remote_id or "", "tags", ""), json={"tags": tags}
-            )
+            with second_step():
+                self.api.request(
+                    "POST", contact_path(op.remote_id or "", "tags", ""), json={"tags": tags}
+                )
 
     @override
     def delete(self, op: Operation) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -44,7 +44,6 @@ class OnContact(HTTPSink):
 
     depends_on = ("contacts",)
     personal = ("email", "phone")
-    phones = ("phone",)
     columns_read: ClassVar[tuple[str, ...]] = ()
     """Columns beside the contact's."""
 
@@ -105,12 +104,9 @@ class OnContact(HTTPSink):
 
     def _recorded(self, op: Operation) -> str | None:
         """The id of an operation's contact, if the contacts stream wrote it (main thread)."""
-        if not (folded := identity_of(op).folded):
-            return None
-        ledger = self.target.run.ledger
-        return ledger.find(
-            self.target.ledger_account, "contacts", identity=ledger.hashed(folded[0])
-        )
+        folded = identity_of(op).folded
+        found = (self.context.ledger.find("contacts", identity) for identity in folded)
+        return next((contact for contact in found if contact is not None), None)
 
     def _is_named(self, op: Operation) -> bool:
         """Whether a delete says what it is about."""
@@ -198,6 +194,16 @@ class ContactTags(OnContact, LinkSink):
         op.remote_id, op.body = contact, {"tags": json.loads(written or "[]")}
 
     @override
+    def taken_away(self, op: Operation) -> Sequence[str]:
+        return [tag_claim(op.remote_id or "", tag) for tag in op.body.get("tags", ())]
+
+    @override
+    def keep(self, op: Operation, kept: Collection[str]) -> bool:
+        contact, tags = op.remote_id or "", op.body.get("tags", ())
+        op.body["tags"] = [tag for tag in tags if tag_claim(contact, tag) not in kept]
+        return bool(op.body["tags"])
+
+    @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for delete, run in itertools.groupby(ops, key=lambda op: op.delete):
@@ -234,7 +240,13 @@ def _tagged(op: Operation, contact: str) -> Outcome:
     if before == contact and written:
         tags.update(json.loads(written))
     remote_id = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
-    return Outcome(OutcomeKind.UPSERTED, remote_id)
+    claims = tuple(tag_claim(contact, tag) for tag in sorted(tags))
+    return Outcome(OutcomeKind.UPSERTED, remote_id, claims=claims)
+
+
+def tag_claim(contact: str, tag: str) -> str:
+    """A tag of a contact, as the vendor compares tags: without case."""
+    return f"tag {contact}/{tag.strip().lower()}"
 
 
 class ContactCampaigns(OnContact, LinkSink):
@@ -255,7 +267,7 @@ class ContactCampaigns(OnContact, LinkSink):
     @override
     def setup(self) -> None:
         super().setup()
-        self._emptied: OrderedDict[str, None] = OrderedDict()
+        self._emptied = self.context.shared("emptied campaigns", OrderedDict[str, None])
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
@@ -279,6 +291,12 @@ class ContactCampaigns(OnContact, LinkSink):
     def prepare_removal(self, op: Operation) -> None:
         contact, _, campaign = (op.remote_id or "").partition("/")
         op.remote_id, op.body = contact, {"campaignId": campaign}
+
+    @override
+    def taken_away(self, op: Operation) -> Sequence[str]:
+        if _is_all(op):
+            return ()
+        return (campaign_claim(op.remote_id or "", str(op.body.get("campaignId"))),)
 
     @override
     def is_current(self, op: Operation) -> bool:
@@ -315,10 +333,25 @@ class ContactCampaigns(OnContact, LinkSink):
                 return Outcome(OutcomeKind.DELETED)
             return refused(error)
         if everything:
-            return Outcome(OutcomeKind.DELETED, f"{contact}/{ALL} {op.body['at']}", undoes=contact)
+            return Outcome(
+                OutcomeKind.DELETED,
+                f"{contact}/{ALL} {op.body['at']}",
+                forgets=campaigns_of(contact),
+            )
         if op.delete:
             return Outcome(OutcomeKind.DELETED)
-        return Outcome(OutcomeKind.UPSERTED, f"{contact}/{campaign}", parent_id=contact)
+        claims = (campaigns_of(contact), campaign_claim(contact, campaign))
+        return Outcome(OutcomeKind.UPSERTED, f"{contact}/{campaign}", claims=claims)
+
+
+def campaigns_of(contact: str) -> str:
+    """All campaigns of a contact."""
+    return f"campaigns {contact}"
+
+
+def campaign_claim(contact: str, campaign: str) -> str:
+    """A campaign of a contact."""
+    return f"campaign {contact}/{campaign}"
 
 
 def _is_all(op: Operation) -> bool:

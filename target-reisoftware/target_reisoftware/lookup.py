@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_http.errors import NotFound, Refused, RequestRejected
 from singer_http.http.urls import segment
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from singer_http.http.client import Client
     from singer_http.report.counts import Counts
     from singer_http.sink.base import HTTPSink
-    from target_reisoftware.target import TargetReiSoftware
 
 REMEMBERED = 50_000
 """Contacts that a run remembers having looked up."""
@@ -188,8 +187,8 @@ def is_missing(error: Refused, thing: str) -> bool:
 
 
 def directory_of(sink: HTTPSink) -> Directory:
-    """The target's directory, which its streams share."""
-    return cast("TargetReiSoftware", sink.target).directory
+    """The directory that the streams of a run share."""
+    return sink.context.shared("directory", Directory)
 
 
 class Directory:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from singer_sdk import typing as th
 from typing_extensions import override
 
@@ -12,7 +10,6 @@ from singer_http.plugin.settings import target_settings
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
 from target_reisoftware.links import ContactCampaigns, ContactTags, ContactWorkflows
-from target_reisoftware.lookup import Directory
 
 
 class TargetReiSoftware(HTTPTarget):
@@ -42,8 +39,3 @@ class TargetReiSoftware(HTTPTarget):
     @override
     def new_auth(self) -> BearerKey:
         return BearerKey(self.config["api_key"])
-
-    @cached_property
-    def directory(self) -> Directory:
-        """Contacts that were looked up in this run, for all streams."""
-        return Directory()

@@ -1,168 +1,228 @@
-"""What ledger and rejects say of a record before anything is sent."""
+"""What ledger and rejects say of a record before anything is sent. Decides; writes nothing.
+
+Pending means unknown: what a run that died left is recovered before a stream's first record comes
+here. Uncertain means unknown too: nothing is unchanged against it, and nothing newer goes out.
+"""
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from singer_http.delivery.intake import Intake
+from singer_http.delivery.item import Item, Origin
 from singer_http.operations import (
     DELETED,
     JSON,
-    Operation,
+    UNKNOWN,
     Outcome,
     OutcomeKind,
+    Rejection,
     RejectionKind,
     Row,
     invalid,
 )
-
-if TYPE_CHECKING:
-    from singer_http.delivery.intake import Intake
-    from singer_http.delivery.settlement import Settlement
-    from singer_http.store.tables import Scope
-    from singer_http.target.run import Run
-
-Came = tuple[str, bytes, JSON, bytes, bool, bool]
-"""A record that came: its key (empty if it has none), digest of the record, the record, its line,
-whether it is an earlier run's, and one that a person said did not arrive."""
-
-
-class Known(NamedTuple):
-    """What earlier runs left of some keys."""
-
-    stored: dict[str, str]
-    """Key -> the form in which it stands in the ledger."""
-    rows: dict[str, Row]
-    """Of the ledger, by stored key."""
-    rejected: dict[str, str]
-    """Key -> kind of its outstanding reject."""
-
+from singer_http.store.ledger import Ledger
+from singer_http.store.rejects import Rejects
+from singer_http.store.rows import RejectState
 
 OTHER_CONTENT = (
-    "was sent before with other content, and is sent only once: give it a key of its own"
+    "a record with this key and other content was sent before, and it is sent at most once: give "
+    "it a key of its own"
 )
 
 
-class Standing:
-    """Compares the operations of one stream with what earlier ones left."""
+@dataclass(slots=True)
+class BufferedRecord:
+    """A record that came, until its batch is checked."""
 
-    def __init__(self, run: Run, intake: Intake, settlement: Settlement, scope: Scope) -> None:
+    intake: Intake
+    key: str
+    """Empty if it has none."""
+    source: bytes
+    """Digest of the record."""
+    record: JSON
+    line: bytes
+    origin: Origin
+
+
+class Known(NamedTuple):
+    """What earlier deliveries left of some keys."""
+
+    stored: dict[str, str]
+    """Key -> the form in which it stands in the database."""
+    rows: dict[str, Row]
+    """Of the ledger, by stored key."""
+    rejects: dict[str, RejectState]
+    """Outstanding, by stored key."""
+
+
+class Verdict(enum.Enum):
+    """What has to happen with a record."""
+
+    SEND = "goes out"
+    SETTLE = "needs no request"
+    WAIT = "skipped, and kept beside the uncertain record of its key"
+
+
+class Decision(NamedTuple):
+    """What has to happen with a record."""
+
+    verdict: Verdict
+    outcome: Outcome | None = None
+    """Of `SETTLE` and `WAIT`."""
+    refresh: bool = False
+    """The ledger's digest of the record is another one: it is written again."""
+
+
+SEND = Decision(Verdict.SEND)
+
+
+def settle(outcome: Outcome) -> Decision:
+    """The record needs no request."""
+    return Decision(Verdict.SETTLE, outcome)
+
+
+def reject(rejection: Rejection) -> Decision:
+    """The record is rejected without a request."""
+    return settle(Outcome(OutcomeKind.REJECTED, rejection=rejection))
+
+
+class ChangeCheck:
+    """Compares the records of one stream with what earlier deliveries left."""
+
+    def __init__(self, ledger: Ledger, rejects: Rejects, scope: int, *, full_resync: bool) -> None:
         """Look under a scope of the ledger."""
-        self.run = run
-        self.sink = sink = intake.sink
-        self.settlement = settlement
-        self.scope = scope
-        self.ledger = run.ledger
-        self.uncertain: str = run.config["uncertain"]
-        self.full_resync: bool = run.config["full_resync"]
-        self.personal = bool(set(sink.keys) & set(sink.personal))
-        self.tells_unchanged = intake.digests.know_sources and not self.full_resync
-        """A record that is as it was when it was delivered need not be looked at."""
+        self._ledger = ledger
+        self._rejects = rejects
+        self._scope = scope
+        self._full_resync = full_resync
 
-    def stored_key(self, key: str) -> str:
-        """The form in which a key stands in the ledger."""
-        return self.ledger.stored_key(key, personal=self.personal)
+    def stored_key(self, intake: Intake, key: str) -> str:
+        """The form in which a key stands in the database."""
+        sink = intake.sink
+        personal = not set(sink.keys).isdisjoint(sink.personal)
+        return self._ledger.stored_key(key, personal=personal)
 
-    def known(self, keys: Iterable[str]) -> Known:
-        """What earlier runs left of these keys."""
-        stored = {key: self.stored_key(key) for key in keys}
+    def known(self, stored: dict[str, str]) -> Known:
+        """What earlier deliveries left of these keys (key -> stored key)."""
+        keys = list(stored.values())
         return Known(
-            stored,
-            self.ledger.rows(self.scope.id, list(stored.values())),
-            self.run.rejects.known(self.sink.stream, list(stored)),
+            stored, self._ledger.rows(self._scope, keys), self._rejects.states(self._scope, keys)
         )
 
-    def sift(self, came: Sequence[Came], waiting: Collection[str]) -> tuple[list[Came], Known]:
-        """Count what is as it was when it was delivered as unchanged; the rest has to be read.
+    def skip_unchanged(
+        self, buffered: Sequence[BufferedRecord], waiting: Collection[str]
+    ) -> tuple[list[BufferedRecord], list[tuple[BufferedRecord, str]]]:
+        """Part the records that are as they were when they were delivered from the rest.
 
         Args:
-            came: nothing of it is on its way.
-            waiting: keys of which another copy has been looked at.
+            buffered: nothing of it is on its way.
+            waiting: keys of which another copy has been checked.
+
+        Returns:
+            The records that have to be looked at; the others, each with its stored key.
         """
-        keys = [one[0] for one in came if one[0]]
-        known = self.known(keys)
+        if self._full_resync or not any(one.source for one in buffered):
+            return list(buffered), []
+        stored = {one.key: self.stored_key(one.intake, one.key) for one in buffered if one.source}
+        known = self.known(stored)
         if not known.rows:
-            return list(came), known
-        apart = {*waiting, *known.rejected}
-        if len(known.stored) < len(keys):
-            apart.update(key for key, number in Counter(keys).items() if number > 1)
-        rest = []
-        mirror = self.run.mirror
-        rows, stored = known.rows, known.stored
-        for one in came:
-            key, source = one[0], one[1]
-            row = rows.get(stored[key]) if key else None
-            if row is None or row.source != source or row.uncertain or not source or key in apart:
+            return list(buffered), []
+        copies = Counter(one.key for one in buffered)
+        rest: list[BufferedRecord] = []
+        unchanged: list[tuple[BufferedRecord, str]] = []
+        for one in buffered:
+            place = stored.get(one.key) if one.source and one.key else None
+            row = known.rows.get(place) if place else None
+            if (
+                row is None
+                or row.source != one.source
+                or row.key in known.rejects
+                or copies[one.key] > 1
+                or one.key in waiting
+            ):
                 rest.append(one)
-            elif mirror is not None:
-                mirror.saw(self.sink.stream, row.key)
-        counts, unchanged = self.settlement.report.counts, len(came) - len(rest)
-        counts.received += unchanged
-        counts.unchanged += unchanged
-        return rest, known
+            else:
+                unchanged.append((one, row.key))
+        return rest, unchanged
 
-    def of(self, op: Operation, row: Row | None, rejected: str | None) -> Outcome | None:
-        """A settled outcome, or `None` if the operation has to go out.
+    def decide(self, item: Item, row: Row | None, state: RejectState | None) -> Decision:
+        """Whether an operation has to go out.
 
         Args:
-            op: gets what the ledger knows: its row, its id at the vendor.
+            item: gets what the ledger knows: its row, its id at the vendor.
             row: the ledger's, of the operation's key.
-            rejected: kind of the key's outstanding reject.
+            state: the key's outstanding reject.
         """
-        op.row = row
-        if self.sink.skip(op):
-            return Outcome(OutcomeKind.SKIPPED)
-        if (row and row.uncertain) or rejected == RejectionKind.UNCERTAIN:
-            doubt = self._of_uncertain(op, row)
-            if doubt is not None or op.row is None:
-                return doubt
+        sink = item.sink
+        item.row = row
+        if sink.skip(item):
+            return settle(Outcome(OutcomeKind.SKIPPED))
+        uncertain = state is not None and state.kind == RejectionKind.UNCERTAIN
+        if state is not None and uncertain and not item.origin.resend:
+            return self._beside_uncertain(item, state)
+        if sink.at_most_once:
+            return self._at_most_once(item, row)
         if row is None:
-            return None
-        same = row.digest == op.digest and self.sink.is_current(op)
-        if same and (self.sink.at_most_once or op.delete or not self.full_resync):
-            if op.source != row.source:
-                self.settlement.acknowledge(row, op.source)
-            return Outcome(OutcomeKind.UNCHANGED)
-        if self.sink.at_most_once:
-            return Outcome(OutcomeKind.REJECTED, rejection=invalid(OTHER_CONTENT))
+            if state is not None and state.remote_id and not item.id_from_record:
+                item.remote_id, item.contested = state.remote_id, True
+            return SEND
+        same = row.digest == item.digest != UNKNOWN and sink.is_current(item)
+        if same and (item.delete or not self._full_resync):
+            refresh = item.source != row.source
+            return Decision(Verdict.SETTLE, Outcome(OutcomeKind.UNCHANGED), refresh)
         if row.digest == DELETED:
-            op.row = None
-        elif not op.id_from_record:
-            op.remote_id = row.vendor_id
-        return None
+            item.row = None
+        elif not item.id_from_record:
+            item.remote_id = row.remote_id
+        return SEND
 
-    def _of_uncertain(self, op: Operation, row: Row | None) -> Outcome | None:
-        """What the setting `uncertain` makes of one that may have arrived in an earlier run."""
-        if self.run.became_uncertain(self.sink.stream, op.stored):
-            return Outcome(OutcomeKind.SKIPPED)
-        if op.resend or self.uncertain == "resend":
-            op.row = None
-            return None
-        if self.uncertain == "keep":
-            return Outcome(OutcomeKind.SKIPPED)
+    def _at_most_once(self, item: Item, row: Row | None) -> Decision:
         if row is None:
-            identity = self.settlement.identity(op)
-            self.ledger.acknowledge(self.scope.id, op.stored, op.digest, op.remote_id, identity)
-            return Outcome(OutcomeKind.UNCHANGED)
-        self.settlement.acknowledge(row, row.source)
-        return None
+            return SEND
+        if row.digest in (item.digest, UNKNOWN):
+            refresh = item.source != row.source
+            return Decision(Verdict.SETTLE, Outcome(OutcomeKind.UNCHANGED), refresh)
+        item.other_content = True
+        return reject(invalid(OTHER_CONTENT))
 
-    def set_lanes(self, ops: Sequence[Operation]) -> None:
-        """What each operation holds; and which of them may collide with another key."""
-        hashed = self.ledger.hashed
-        firsts: dict[str, list[Operation]] = {}
-        for op in ops:
-            if not op.identities:
-                op.lanes = (op.key,)
-                continue
-            identities = [hashed(identity) for identity in op.identities]
-            firsts.setdefault(identities[0], []).append(op)
-            if op.row and op.row.identity:
-                identities.append(op.row.identity)
-            op.lanes = (op.key, *(f"\n{identity}" for identity in identities))
-            self.run.remember_name(op)
-        if firsts:
-            for identity, key in self.ledger.owners(self.scope.id, list(firsts)).items():
-                for op in firsts[identity]:
-                    op.contested = op.contested or key != op.stored
+    def _beside_uncertain(self, item: Item, state: RejectState) -> Decision:
+        if item.digest == state.digest:
+            return settle(Outcome(OutcomeKind.SKIPPED))
+        if item.sink.at_most_once:
+            item.other_content = True
+            return reject(invalid(OTHER_CONTENT))
+        return Decision(Verdict.WAIT, Outcome(OutcomeKind.SKIPPED))
+
+
+def merge_copies(
+    items: Iterable[Item],
+) -> tuple[list[Item], list[Item], list[tuple[Item, Rejection]]]:
+    """Of several copies of a key the last one goes out; of what is sent at most once, the first.
+
+    Returns:
+        What goes on, in order; the copies that another one replaced; those that are rejected.
+    """
+    going: dict[str, Item] = {}
+    merged: list[Item] = []
+    rejected: list[tuple[Item, Rejection]] = []
+    for item in items:
+        earlier = going.get(item.key)
+        if earlier is None:
+            going[item.key] = item
+        elif item.sink.at_most_once:
+            if item.digest == earlier.digest:
+                merged.append(item)
+            else:
+                item.other_content = True
+                rejected.append((item, invalid(OTHER_CONTENT)))
+        else:
+            del going[item.key]
+            item.previous = earlier
+            merged.append(earlier)
+            going[item.key] = item
+    return list(going.values()), merged, rejected

@@ -6,14 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import orjson
-
+from singer_http.exact_json import canonical, encode_sorted
 from singer_http.operations import JSON
-
-if TYPE_CHECKING:
-    from singer_http.sink.base import HTTPSink
+from singer_http.sink.base import HTTPSink
 
 
 class Digests:
@@ -26,17 +23,17 @@ class Digests:
             sink: what the records are for.
             schema: the SCHEMA message's, after `stream_maps`.
         """
-        target = sink.target
-        sent = [sink.stream, sink.revision, target.api_url, sink.meaning()]
+        context = sink.context
+        sent = [sink.stream, sink.revision, context.api_url, sink.meaning()]
         # Copied for each record: that is faster than making one.
-        self._sent = _begin(orjson.dumps(sent))
+        self._sent = _begin(canonical(sent))
         self._source = None
         self._unread = sink.unread
         if sink.deterministic:
             # Rather too much than too little: where it changes, all is looked at once more.
             everything = [
-                *(sent, schema, sink.keys, sink.description, dict(target.config)),
-                *(target.plugin_version, version("singer-http")),
+                *(sent, schema, sink.keys, sink.description, dict(context.config)),
+                *(context.version, version("singer-http")),
             ]
             self._source = _begin(json.dumps(everything, sort_keys=True, default=str).encode())
 
@@ -52,17 +49,17 @@ class Digests:
         if self._unread:
             record = {name: value for name, value in record.items() if name not in self._unread}
         try:
-            text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+            text = encode_sorted(record)
         except (TypeError, ValueError):
             return b""
         digest = self._source.copy()
         digest.update(text)
         return digest.digest()
 
-    def of_sent(self, payload: bytes, group: Any) -> bytes:
+    def of_sent(self, canonical_body: bytes, group: Any) -> bytes:
         """Of what is sent for a record, and of what it shares with others of its request."""
         digest = self._sent.copy()
-        digest.update(payload)
+        digest.update(canonical_body)
         if group is not None:
             digest.update(repr(group).encode())
         return digest.digest()

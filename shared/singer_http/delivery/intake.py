@@ -2,111 +2,132 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import jsonschema_rs
 import orjson
 
 from singer_http.delivery.digests import Digests
-from singer_http.errors import ConfigError
-from singer_http.operations import DELETED, JSON, Operation, Rejection, invalid
+from singer_http.delivery.item import Item
+from singer_http.delivery.schemas import validator
+from singer_http.errors import StopRun, one_line
+from singer_http.exact_json import canonical, encode_sorted, text_of
+from singer_http.identity import fold_email, fold_phone
+from singer_http.operations import DELETED, JSON, Rejection, invalid
+from singer_http.sink.base import HTTPSink
 from singer_http.sink.columns import shortened
-from singer_http.store.rejects import text_key
-
-if TYPE_CHECKING:
-    from singer_http.sink.base import HTTPSink
 
 
 class Intake:
-    """Makes the operations of one stream."""
+    """Makes the operations of one mapping into one sink."""
 
-    def __init__(self, sink: HTTPSink, schema: Mapping[str, Any], *, validate: bool = True) -> None:
+    def __init__(
+        self, sink: HTTPSink, schema: Mapping[str, Any], route: str, *, validate: bool = True
+    ) -> None:
         """Compile the schema.
 
         Args:
             sink: what the records are for.
             schema: the SCHEMA message's, after `stream_maps`.
+            route: the name of the mapping, kept with what is pending or rejected.
             validate: whether records are held to the schema (the SDK's `validate_records`).
 
         Raises:
             ConfigError: the schema is not JSON Schema.
         """
         self.sink = sink
+        self.route = route
         self.digests = Digests(sink, schema)
         self._column = sink.keys[0] if len(sink.keys) == 1 else None
-        self._validate = validate
-        # `_sdc_*` columns come with any stream, declared or not.
-        tolerant = {
-            **schema,
-            "patternProperties": {"^_sdc_": {}, **schema.get("patternProperties", {})},
-        }
-        try:
-            self._validator = jsonschema_rs.validator_for(tolerant, validate_formats=False)
-        except (ValueError, jsonschema_rs.ValidationError) as error:
-            raise ConfigError(
-                f"The SCHEMA of {sink.stream} is not JSON Schema: {str(error).splitlines()[0]}"
-            ) from None
+        folded = {*sink.email_columns, *sink.phone_columns}
+        self._plain = self._column is not None and self._column not in folded
+        self._validator = validator(sink.stream, schema) if validate else None
 
-    def operation(
-        self, record: JSON, line: bytes, seq: int, *, key: str = ""
-    ) -> tuple[Operation, Rejection | None]:
-        """The operation that a record asks for, and why it must not be carried out, if so."""
-        delete = record.get("_sdc_deleted_at") is not None
-        op = Operation(key=key, delete=delete, line=line, seq=seq)
-        try:
-            op.key = key or self.key_of(record)
-            self._prepare(record, op)
-        except Rejection as rejection:
-            if not op.key:
-                op.key = text_key(record)
-            return op, rejection
-        return op, None
+    def item(self, record: JSON, line: bytes, seq: int, *, key: str = "") -> Item:
+        """An operation that nothing is known of yet but its key (empty: it has none)."""
+        delete = is_delete(record)
+        item = Item(self.sink, self.route, key=key, delete=delete, line=line, seq=seq)
+        if not key:
+            item.keyless = True
+            item.key = text_key(record)
+        return item
 
-    def key_of(self, record: JSON) -> str:
-        """The canonical text of a record's key.
+    def prepare(self, record: JSON, item: Item) -> Rejection | None:
+        """Make the operation that a record asks for; why it must not be carried out, if so.
 
         Raises:
-            Rejection: a key column is missing or null.
+            StopRun: the run cannot go on.
         """
-        if self._column is not None:
-            value = record.get(self._column)
-            if type(value) is str and value:
+        try:
+            if item.keyless:
+                self.key_of(record)  # says what is wrong with it
+            self._prepare(record, item)
+        except Rejection as rejection:
+            return rejection
+        except StopRun:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a record rejects it
+            return invalid(f"cannot be prepared: {type(error).__name__}: {one_line(str(error))}")
+        return None
+
+    def key_of(self, record: JSON) -> str:
+        """The canonical text of a record's key: `7`, `7.0` and `7e0` are one.
+
+        Raises:
+            Rejection: a key column is missing or null, or no key can be made of it.
+        """
+        if self._plain:
+            value = record.get(self._column or "")
+            if type(value) is str and value and "\0" not in value:
                 return value
-        parts = []
-        for column in self.sink.keys:
-            value = record.get(column)
-            if value is None or value == "":
-                raise invalid(f"the key column {column!r} is missing, null or empty")
-            parts.append(value if isinstance(value, str) else str(value))
+        parts = [self._part(column, record.get(column)) for column in self.sink.keys]
         return parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
 
-    def _prepare(self, record: JSON, op: Operation) -> None:
+    def _part(self, column: str, value: Any) -> str:
+        if value is None or value == "":
+            raise invalid(f"the key column {column!r} is missing, null or empty")
+        try:
+            text = text_of(value)
+            text.encode()
+        except (TypeError, ValueError):
+            raise invalid(f"the key column {column!r} cannot be a key") from None
+        if "\0" in text:
+            raise invalid(f"the key column {column!r} holds a NUL character")
+        # Where the key is the vendor's identity itself, its spellings are one key.
+        if column in self.sink.email_columns:
+            return fold_email(text) or text
+        if column in self.sink.phone_columns:
+            return fold_phone(text) or text
+        return text
+
+    def _prepare(self, record: JSON, item: Item) -> None:
         sink = self.sink
-        if op.delete:
+        if item.delete:
             if sink.no_delete:
                 raise invalid(sink.no_delete)
-        elif self._validate and not self._validator.is_valid(record):
+        elif self._validator is not None and not self._validator.is_valid(record):
             raise invalid(self._complaint(record))
-        sink.prepare(record, op)
-        if suffix := sink.key_suffix(op):
-            op.key = f"{op.key}\n{suffix}"
-        if op.remote_id is not None:
-            op.id_from_record = True
-            if op.remote_id in {".", ".."}:
-                raise invalid(f"an id cannot be {op.remote_id!r}")
+        sink.prepare(record, item)
+        if suffix := sink.key_suffix(item):
+            item.key = orjson.dumps([item.key, suffix]).decode()
+        if item.remote_id is not None:
+            item.id_from_record = True
+            if item.remote_id in {".", ".."} or "\0" in item.remote_id:
+                raise invalid(f"an id cannot be {item.remote_id!r}")
         try:
-            op.payload = payload = orjson.dumps(op.body, option=orjson.OPT_SORT_KEYS)
+            item.payload = encode_sorted(item.body)
+            if item.delete:
+                item.digest = DELETED
+            else:
+                item.digest = self.digests.of_sent(canonical(item.body), item.group)
         except (TypeError, ValueError) as error:
             raise invalid(f"cannot be sent as JSON: {error}") from None
-        if op.delete:
-            op.digest = DELETED
-            return
-        op.digest = self.digests.of_sent(payload, op.group)
 
     def _complaint(self, record: JSON) -> str:
         """The first thing that is wrong with a record, by column."""
-        for error in self._validator.iter_errors(record):
+        validator: Any = self._validator
+        for error in validator.iter_errors(record):
             path: Sequence[Any] = list(error.instance_path)
             value: Any = record
             for step in path:
@@ -116,3 +137,20 @@ class Intake:
                 return f"{place}: {shortened(value)} is not of the type that the SCHEMA declares"
             return f"{place + ': ' if place else ''}{shortened(error.message, 200)}"
         return "does not fit the SCHEMA"
+
+
+def is_delete(record: JSON) -> bool:
+    """Whether a record says that the source no longer has it: an empty text says nothing."""
+    value = record.get("_sdc_deleted_at")
+    if isinstance(value, str):
+        return bool(value.strip())
+    return value is not None and value is not False
+
+
+def text_key(record: Any) -> str:
+    """How a record without a key is told from others: by its text."""
+    try:
+        text = canonical(record)
+    except (TypeError, ValueError):
+        text = repr(record).encode("utf-8", "backslashreplace")
+    return "\n" + hashlib.blake2b(text, digest_size=16).hexdigest()

@@ -1,116 +1,203 @@
-"""Which record of the vendor's an operation is for, and whether it may be written."""
+"""Which record of the vendor an operation is for, and whether it may be written."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import Any
 
-from singer_http.errors import Refused, VendorDown
+from singer_http.delivery.item import Item, LostCreate
+from singer_http.delivery.ownership import Ownership
+from singer_http.errors import Refused, StopRun, VendorDown, one_line
 from singer_http.operations import (
-    DELETED,
     Effect,
     Operation,
     Outcome,
     OutcomeKind,
     Rejection,
     RejectionKind,
-    Row,
     invalid,
 )
+from singer_http.sink.base import HTTPSink
 
-if TYPE_CHECKING:
-    from singer_http.sink.base import HTTPSink
-    from singer_http.store.tables import Scope
-    from singer_http.target.run import Run
+FIRST_PAUSE = 0.5
+"""Seconds before a lost create is looked up; each further pause is twice as long."""
+MOST_GONE = 3
+"""Ids of one record that the vendor may say it does not know, before the record is rejected."""
 
 
 class Matching:
     """Judges the operations of one stream; each outcome that it returns is final."""
 
-    def __init__(self, run: Run, sink: HTTPSink, scope: Scope) -> None:
-        """Judge by a scope of the ledger."""
-        self.run = run
-        self.sink = sink
-        self.scope = scope
-        self.mode: str = run.config["mode"]
-        self.max_retries: int = run.config["max_retries"]
+    def __init__(self, ownership: Ownership, config: Any) -> None:
+        """Judge by the settings `mode`, `max_retries`, `lookup_wait`."""
+        self._ownership = ownership
+        self._mode: str = config["mode"]
+        self._max_retries: int = config["max_retries"]
+        self._wait: float = config["lookup_wait"]
 
-    def conflict(self, op: Operation) -> Outcome | None:
-        """Another key of this sync has the same vendor identity."""
-        ledger = self.run.ledger
-        owner = ledger.owner_of_identity(self.scope.id, ledger.hashed(op.identities[0]))
-        return self._belongs(op, owner, "has the same identity at the vendor")
+    def conflict(self, item: Item) -> Outcome | None:
+        """Another key of this sync is the same record at the vendor."""
+        return _rejected(self._ownership.conflict(item))
 
-    def _belongs(self, op: Operation, owner: Row | None, why: str) -> Outcome | None:
-        if owner is None or owner.key == op.stored or owner.digest == DELETED:
-            return None
-        name = self.run.name_of(owner.key)
-        return Outcome(
-            OutcomeKind.REJECTED, rejection=invalid(f"the record with the key {name} {why}")
-        )
+    def look_up(self, item: Item) -> str | None:
+        """Ask the vendor for the record's id; for an unfinished create's by what was sent."""
+        sent = item.origin.sent
+        if sent is None or item.lost is None or item.lost.times > 1:
+            return item.sink.find(item)
+        probe = Operation(item.key)
+        probe.body, probe.identities = sent.body, sent.identities
+        return item.sink.find(probe)
 
-    def found(self, op: Operation, remote_id: str | None) -> Outcome | None:
+    def found(self, item: Item, remote_id: str | None) -> Outcome | None:
         """The vendor said what it calls the record; `None` if it knows none."""
-        op.remote_id = remote_id
+        item.remote_id = remote_id
         if remote_id is None:
             return None
-        if remote_id == op.gone:
+        if item.gone and remote_id in item.gone:
             reason = f"the vendor finds it as {remote_id}, and then does not know that id"
             return Outcome.rejected(RejectionKind.REFUSED, reason)
-        if not self.sink.may_create:
+        if not item.sink.may_create:
             return None
-        owner = self.run.ledger.owner_of_remote_id(self.scope.id, remote_id)
-        return self._belongs(op, owner, f"is already {remote_id} at the vendor")
+        return _rejected(self._ownership.owner_of_id(item, remote_id))
 
-    def not_found(self, error: BaseException) -> Outcome:
+    def not_found(self, item: Item, error: BaseException) -> Outcome:
         """The vendor could not be asked.
 
         Raises:
             BaseException: `error`, if it is not about this record.
         """
+        if isinstance(error, StopRun) or not isinstance(error, Exception):
+            raise error
+        if item.lost is not None:
+            reason = f"the answer was lost, and it cannot be looked up: {one_line(str(error))}"
+            return self._uncertain(item, reason)
         if isinstance(error, Rejection):
             return Outcome(OutcomeKind.REJECTED, rejection=error)
         if isinstance(error, Refused):
             return Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)
-        raise error
+        reason = f"cannot be looked up: {type(error).__name__}: {one_line(str(error))}"
+        return Outcome(OutcomeKind.REJECTED, rejection=invalid(reason))
 
-    def anew(self, op: Operation, kind: OutcomeKind) -> None:
-        """Forget the id: the vendor does not know it, or a create may have arrived.
+    # --- a lost create ------------------------------------------------------------------------
+
+    def lost(self, item: Item, *, still_running: bool) -> None:
+        """A create may have arrived: the vendor gets time before it is asked.
 
         Raises:
             VendorDown: too many creates of the record got no answer.
         """
-        op.gone, op.remote_id = op.remote_id, None
-        if kind is OutcomeKind.LOST:
-            op.lost += 1
-        if op.lost > self.max_retries:
-            raise VendorDown(
-                f"{self.sink.stream}: {op.lost} creates of one record got no answer: run again "
-                "when the vendor is back, nothing is sent twice (`max_retries`)."
-            )
-        self.sink.forget_lookup(op)
-
-    def decide(self, op: Operation) -> Outcome | None:
-        """The one place where the mode is looked at, and the effect is settled."""
-        sink, mode = self.sink, self.mode
-        if op.lost and op.remote_id is not None:
-            return Outcome(OutcomeKind.CREATED, op.remote_id)  # it arrived after all
-        exists = op.remote_id is not None if sink.may_create else op.row is not None
-        if (mode == "create" and exists) or (mode == "update" and not exists and not op.delete):
-            return Outcome(OutcomeKind.SKIPPED)
-        if op.delete and sink.has_lookup and op.remote_id is None:
-            return Outcome(OutcomeKind.DELETED)
-        if sink.at_most_once:
-            self.run.admit(sink, self.scope)
-        if rejection := sink.before_send(op):
-            return Outcome(OutcomeKind.REJECTED, rejection=rejection)
-        if op.delete:
-            op.expect = OutcomeKind.DELETED
-        elif sink.at_most_once:
-            op.expect, op.effect = OutcomeKind.CREATED, Effect.AT_MOST_ONCE
-        elif not sink.may_create:
-            op.expect = OutcomeKind.UPSERTED
-        elif op.remote_id:
-            op.expect, op.effect = OutcomeKind.UPDATED, Effect.IDEMPOTENT
+        if item.lost is None:
+            item.lost = LostCreate()
         else:
-            op.expect, op.effect = OutcomeKind.CREATED, Effect.CREATE
+            item.lost.times += 1
+        lost = item.lost
+        lost.asked, lost.since = 0, time.monotonic()
+        lost.still_running = lost.still_running or still_running
+        if lost.times > self._max_retries + 1:
+            raise VendorDown(
+                f"{item.sink.stream}: {lost.times} creates of one record got no answer: run again "
+                "when the vendor is back, nothing is created twice (`max_retries`)."
+            )
+        item.remote_id = None
+        item.due = lost.since + min(FIRST_PAUSE, self._wait)
+        item.sink.forget_lookup(item)
+
+    def unfinished(self, item: Item, age: float) -> None:
+        """A run that died was about to create it, `age` seconds ago."""
+        item.lost = LostCreate(since=time.monotonic() - age)
+        pause = FIRST_PAUSE
+        while pause < self._wait and item.lost.since + pause < time.monotonic():
+            pause = 2 * pause + FIRST_PAUSE
+            item.lost.asked += 1
+        item.due = item.lost.since + min(pause, self._wait)
+
+    def ask_again(self, item: Item) -> bool:
+        """Whether a lost create that was not found is looked up once more, at `item.due`."""
+        lost = item.lost
+        if lost is None or item.remote_id is not None:
+            return False
+        last = lost.since + self._wait
+        if item.due >= last:
+            return False
+        lost.asked += 1
+        item.due = min(last, lost.since + FIRST_PAUSE * (2 ** (lost.asked + 1) - 1))
+        item.sink.forget_lookup(item)
+        return True
+
+    def not_there(self, item: Item) -> Outcome | None:
+        """A lost create was not found; `None` if it may be sent again."""
+        if item.lost is not None and item.lost.still_running:
+            return self._uncertain(
+                item, "no answer came in time, and the vendor does not find it: it may still come"
+            )
         return None
+
+    def cannot_be_told(self, item: Item) -> Outcome | None:
+        """A lost create that nothing can look up; `None` if it is none."""
+        if item.lost is None:
+            return None
+        return self._uncertain(item, "the answer was lost, and there is nothing to look it up by")
+
+    @staticmethod
+    def _uncertain(item: Item, reason: str) -> Outcome:
+        attempts = item.lost.times if item.lost else 1
+        outcome = Outcome.rejected(RejectionKind.UNCERTAIN, reason, attempts=attempts)
+        outcome.nothing_was_done = False
+        return outcome
+
+    def gone(self, item: Item) -> Outcome | None:
+        """The vendor does not know the id: it is looked up again; an outcome if that is enough."""
+        item.gone = item.gone or set()
+        item.gone.add(item.remote_id or f"create {len(item.gone)}")
+        if len(item.gone) > MOST_GONE:
+            reason = "the vendor says that it exists, and then does not know the id that it names"
+            return Outcome.rejected(RejectionKind.REFUSED, reason)
+        item.remote_id = None
+        item.sink.forget_lookup(item)
+        return None
+
+    # --- the decision -------------------------------------------------------------------------
+
+    def decide(self, item: Item) -> Outcome | None:
+        """The one place where the mode is looked at, and the effect is settled."""
+        sink, mode = item.sink, self._mode
+        if item.lost is not None and item.remote_id is not None:
+            return Outcome(OutcomeKind.CREATED, item.remote_id)  # it arrived after all
+        exists = item.remote_id is not None if sink.may_create else item.row is not None
+        if (mode == "create" and exists) or (mode == "update" and not exists and not item.delete):
+            return Outcome(OutcomeKind.SKIPPED)
+        if item.delete and sink.has_lookup and item.remote_id is None:
+            return self._nothing_to_delete(item)
+        if item.delete:
+            item.expect = OutcomeKind.DELETED
+        elif sink.at_most_once:
+            item.expect, item.effect = OutcomeKind.CREATED, Effect.AT_MOST_ONCE
+        elif not sink.may_create:
+            item.expect = OutcomeKind.UPSERTED
+        elif item.remote_id:
+            item.expect, item.effect = OutcomeKind.UPDATED, Effect.IDEMPOTENT
+        else:
+            item.expect, item.effect = OutcomeKind.CREATED, Effect.CREATE
+        return None
+
+    @staticmethod
+    def _nothing_to_delete(item: Item) -> Outcome:
+        row = item.row
+        if row is not None and row.remote_id is None and not item.sink.can_find(item):
+            return Outcome(
+                OutcomeKind.REJECTED,
+                rejection=invalid(
+                    "the vendor never told its id, and the delete brings nothing to look it up by: "
+                    "give the delete the id, the email or the phone"
+                ),
+            )
+        return Outcome(OutcomeKind.DELETED)
+
+
+def _rejected(rejection: Rejection | None) -> Outcome | None:
+    return None if rejection is None else Outcome(OutcomeKind.REJECTED, rejection=rejection)
+
+
+def may_look_up(sink: HTTPSink, item: Item) -> bool:
+    """Whether the vendor can tell the record's id."""
+    return sink.has_lookup and sink.can_find(item)

@@ -2,25 +2,26 @@
 
 Nothing in a Singer stream proves that an extract is complete: not its end, not STATE, not
 ACTIVATE_VERSION. So the source has to say how many rows there are, in a column, and exactly that
-many have to come.
+many have to come, each with a key of its own.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
 
+from singer_http.delivery.item import Item
 from singer_http.errors import StopRun
-from singer_http.operations import JSON, Row
+from singer_http.operations import DELETED, JSON, OutcomeKind, Row
 from singer_http.plugin.validation import parse_share
-
-if TYPE_CHECKING:
-    from singer_http.delivery.delivery import Delivery
+from singer_http.sink.base import HTTPSink
+from singer_http.store.ledger import Ledger
 
 TRUST = "trust"
 ALWAYS_ALLOWED = 5
-"""What a share allows, however small the ledger."""
+"""What a share above 0% allows, however small the ledger."""
 
 
 class Mirror:
@@ -38,33 +39,66 @@ class Mirror:
         self._rows: dict[str, int] = {}
         self._stated: dict[str, set[Any]] = {}
         self._keyless: set[str] = set()
-        self._seen = sqlite3.connect("", isolation_level=None)
-        self._seen.execute("PRAGMA synchronous=OFF")
-        self._seen.execute("PRAGMA journal_mode=OFF")
-        self._seen.execute(
-            "CREATE TABLE seen (stream TEXT, key TEXT, PRIMARY KEY (stream, key)) WITHOUT ROWID"
-        )
+        self._unidentified: set[str] = set()
+        self._repeated: set[str] = set()
+        self._store = sqlite3.connect("", isolation_level=None)
+        for statement in (
+            "PRAGMA synchronous=OFF",
+            "PRAGMA journal_mode=OFF",
+            "CREATE TABLE seen (stream TEXT, key TEXT, PRIMARY KEY (stream, key)) WITHOUT ROWID",
+            "CREATE TABLE named (stream TEXT, name TEXT, PRIMARY KEY (stream, name)) WITHOUT ROWID",
+        ):
+            self._store.execute(statement)
+
+    # --- what came ----------------------------------------------------------------------------
 
     def count(self, source: str, record: JSON) -> None:
         """Count a row of the extract, before `stream_maps`."""
         self._rows[source] = self._rows.get(source, 0) + 1
         stated = self._stated.setdefault(source, set())
-        value = record.get(self.column)
         if len(stated) < 2:
-            stated.add(value if isinstance(value, int | float) else str(value))
+            stated.add(_number(record.get(self.column)))
 
-    def saw(self, stream: str, stored: str) -> None:
-        """A (stored) key is present, whatever becomes of its record."""
-        self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (stream, stored))
+    def saw(self, item: Item) -> None:
+        """A record is present, whatever becomes of it."""
+        if item.keyless:
+            self._keyless.add(item.sink.stream)
+        else:
+            self.saw_key(item.sink.stream, item.stored)
 
-    def saw_keyless(self, stream: str) -> None:
-        """A row without a key: whose it is cannot be told, so nothing is known to be gone."""
-        self._keyless.add(stream)
+    def saw_key(self, stream: str, stored: str) -> None:
+        """A (stored) key is present."""
+        new = self._store.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (stream, stored))
+        if not new.rowcount:
+            self._repeated.add(stream)
+
+    def saw_rejected(self, item: Item, claims: Iterable[str], remote_id: str | None) -> None:
+        """A rejected row names a record of the vendor: that is present.
+
+        Args:
+            item: the row.
+            claims: its identities, hashed.
+            remote_id: of the record that its rejection names.
+        """
+        names = [*claims, *(f"id {id_}" for id_ in (item.remote_id, remote_id) if id_)]
+        self._store.executemany(
+            "INSERT OR IGNORE INTO named VALUES (?, ?)", [(item.sink.stream, n) for n in names]
+        )
+
+    def saw_unidentified(self, stream: str) -> None:
+        """A rejected row with a new key, of which nobody can tell which record it stands for."""
+        self._unidentified.add(stream)
+
+    # --- what is gone -------------------------------------------------------------------------
 
     def doubt(self, source: str, stream: str) -> str | None:
         """Why the extract is not known to be complete."""
         if stream in self._keyless:
             return "a row came without its key, so it cannot be told which ones are gone"
+        if stream in self._unidentified:
+            return (
+                "a row with a new key was rejected, so it cannot be told which record it stands for"
+            )
         if self.column == TRUST:
             return None
         rows, stated = self._rows.get(source, 0), self._stated.get(source, set())
@@ -73,40 +107,88 @@ class Mirror:
         if len(stated) > 1:
             return f"the column {self.column} (mirror_count) differs from row to row"
         (said,) = stated
+        if said is None:
+            return (
+                f"the column {self.column} (mirror_count) did not arrive, or holds no number: "
+                "select it in the tap; after a change of the view: meltano run --refresh-catalog"
+            )
         if said != rows:
             return f"{rows:,} rows came, the column {self.column} (mirror_count) says {said}"
+        if stream in self._repeated:
+            return "several rows share a key, so fewer records came than rows"
         return None
 
-    def gone(self, delivery: Delivery) -> Iterator[Row]:
+    def is_present(self, stream: str, stored: str) -> bool:
+        """Whether a (stored) key is in the extract."""
+        found = self._store.execute(
+            "SELECT 1 FROM seen WHERE stream = ? AND key = ?", (stream, stored)
+        )
+        return found.fetchone() is not None
+
+    def names(self, claims: Iterable[str], item: Item) -> bool:
+        """Whether a rejected row names the record of a removal.
+
+        Args:
+            claims: what the key stands for, hashed.
+            item: the removal.
+        """
+        names = [*claims, *([f"id {item.remote_id}"] if item.remote_id else [])]
+        return any(
+            self._store.execute(
+                "SELECT 1 FROM named WHERE stream = ? AND name = ?", (item.sink.stream, name)
+            ).fetchone()
+            for name in names
+        )
+
+    def gone(self, ledger: Ledger, scope: int, stream: str) -> Iterator[Row]:
         """The ledger's rows that the source no longer has.
 
         Raises:
             StopRun: more than `max_deletes`; raised before the first row.
         """
         total, missing = 0, 0
-        for page in delivery.ledger.walk(delivery.scope.id):
+        for page in ledger.walk(scope):
             total += len(page)
-            missing += sum(1 for _ in self._missing(delivery, page))
+            missing += sum(1 for _ in self._missing(stream, page))
         limit = parse_share(self.max_deletes)
-        if not limit.allows(missing, total, at_least=ALWAYS_ALLOWED):
+        at_least = ALWAYS_ALLOWED if limit.share else 0
+        if not limit.allows(missing, total, at_least=at_least):
             raise StopRun(
-                f"{delivery.sink.stream}: the mirror would remove {missing:,} of {total:,} "
-                f"records, more than max_deletes ({self.max_deletes}) allows: nothing was removed. "
-                "Look at the source, or raise max_deletes."
+                f"{stream}: the mirror would remove {missing:,} of {total:,} records, more than "
+                f"max_deletes ({self.max_deletes}) allows: nothing was removed. Look at the "
+                "source, or raise max_deletes."
             )
         if missing:
-            for page in delivery.ledger.walk(delivery.scope.id):
-                yield from self._missing(delivery, page)
+            for page in ledger.walk(scope):
+                yield from self._missing(stream, page)
 
-    def _missing(self, delivery: Delivery, page: list[Row]) -> Iterator[Row]:
-        stream = delivery.sink.stream
-        for row in page:
-            found = self._seen.execute(
-                "SELECT 1 FROM seen WHERE stream = ? AND key = ?", (stream, row.key)
-            ).fetchone()
-            if not found and not row.uncertain:
-                yield row
+    def _missing(self, stream: str, page: list[Row]) -> Iterator[Row]:
+        return (row for row in page if not self.is_present(stream, row.key))
 
     def close(self) -> None:
-        """Let go of the temporary store."""
-        self._seen.close()
+        """Remove the temporary store."""
+        self._store.close()
+
+
+def removal(sink: HTTPSink, row: Row, seq: int) -> Item:
+    """The operation that removes what a ledger row stands for."""
+    item = Item(sink, "", key=row.key, delete=True, line=b"", seq=seq)
+    item.digest = DELETED
+    item.removal, item.id_from_record = True, True
+    item.stored, item.row = row.key, row
+    item.remote_id = row.remote_id
+    item.expect = OutcomeKind.DELETED
+    sink.prepare_removal(item)
+    item.conflict_keys = (item.key, *([f"\nid {item.remote_id}"] if item.remote_id else []))
+    return item
+
+
+def _number(value: Any) -> int | None:
+    """A row count: a number, or its text."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        number = Decimal(str(value).strip())
+        return int(number) if number == number.to_integral_value() else None
+    except (ArithmeticError, ValueError):
+        return None

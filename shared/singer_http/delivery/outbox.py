@@ -1,44 +1,60 @@
-"""Operations into requests: cut into batches, marked as pending, a refused batch halved."""
+"""Operations into requests: cut into batches, marked as pending in one commit, handed over."""
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from singer_http.errors import NotFound, Refused, RequestRejected, Uncertain
-from singer_http.operations import Effect, Entry, Operation, Outcome, OutcomeKind, RejectionKind
-
-if TYPE_CHECKING:
-    from singer_http.delivery.workers import Task
-    from singer_http.sink.base import HTTPSink
-    from singer_http.store.tables import Scope
-    from singer_http.target.run import Run
+from singer_http.delivery.attempt import attempt
+from singer_http.delivery.item import Entry, Item
+from singer_http.delivery.workers import Task, Workers
+from singer_http.exact_json import decode, encode
+from singer_http.operations import Effect
+from singer_http.store.store import Store
 
 COMMIT_AT = 64
 """Operations that are marked as pending in one commit, where each is a request of its own."""
 
-Answered = Callable[[Sequence[Operation], "Task"], None]
+Answered = Callable[[Sequence[Item], Task], None]
 """Called on the main thread with what was sent together, and what came of it."""
 
 
 class Outbox:
-    """What is ready to leave: marked as pending in one commit, then handed to the workers."""
+    """What is ready to leave."""
 
-    def __init__(self, run: Run, sink: HTTPSink, scope: Scope, answered: Answered) -> None:
-        """Send through a sink, under a scope of the ledger."""
-        self.sink = sink
-        self.scope = scope
-        self.ledger = run.ledger
-        self.workers = run.workers
-        self.batch = min(sink.batch_limit, run.config.get("batch_size_rows") or sink.batch_limit)
-        self.ready: list[Operation] = []
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        scope: int,
+        *,
+        batch: int,
+        by_parent: bool,
+        answered: Answered,
+    ) -> None:
+        """Send under a scope of the ledger.
+
+        Args:
+            store: where requests are marked as pending.
+            workers: carry them out.
+            scope: of the ledger.
+            batch: rows in one request, at most.
+            by_parent: operations on one parent record go in one call, one call at a time.
+            answered: takes what came back.
+        """
+        self.batch = batch
+        self.ready: list[Item] = []
+        self._store = store
+        self._workers = workers
+        self._scope = scope
+        self._by_parent = by_parent
         self._answered = answered
         self._still_refused = self._healed = 0
         """Of the records that were refused before: while most still are, each goes alone."""
-        self._under_way: set[str | None] = set()
-        """Records for which a call is under way, where what hangs on one goes in one call."""
+        self._in_flight: set[str | None] = set()
+        """Parents for which a call is in flight."""
 
     def due(self, *, flush: bool) -> bool:
         """Whether it is time to send.
@@ -48,46 +64,59 @@ class Outbox:
         """
         if self.batch > 1:
             return flush or len(self.ready) >= self.batch
-        return self.workers.outstanding <= self.workers.number or len(self.ready) >= COMMIT_AT
+        workers = self._workers
+        return workers.outstanding <= workers.number or len(self.ready) >= COMMIT_AT
 
     def send(self) -> None:
         """Mark what is ready as pending, and hand it over."""
         ready, self.ready = self.ready, []
-        if self.sink.group_by_parent:
-            chunks, self.ready = gathered(ready, self._under_way)
-            self._under_way.update(chunk[0].remote_id for chunk in chunks)
+        if self._by_parent:
+            chunks, self.ready = by_parent(ready, self._in_flight)
+            self._in_flight.update(chunk[0].remote_id for chunk in chunks)
         else:
             isolate = self._still_refused >= self._healed
             chunks = list(batches(ready, self.batch, isolate=isolate))
         if not chunks:
             return
-        ids = self.ledger.mark_pending(
-            self.scope.id,
-            ((chunk[0].effect, b"\n".join([op.line for op in chunk])) for chunk in chunks),
-        )
+        ids = self._store.commit(lambda: [self._mark(chunk) for chunk in chunks])
         for chunk, id_ in zip(chunks, ids, strict=True):
             self.leave_entries(chunk)
             entry = Entry(id_, len(chunk))
-            for op in chunk:
-                op.entry = entry
-            self.workers.submit(
-                functools.partial(attempt, self.sink, chunk),
+            for item in chunk:
+                item.entry = entry
+            self._workers.submit(
+                functools.partial(attempt, chunk[0].sink, chunk),
                 functools.partial(self._came_back, chunk),
                 entry=entry,
             )
 
-    def _came_back(self, ops: Sequence[Operation], task: Task) -> None:
-        if self.sink.group_by_parent:
-            self._under_way.discard(ops[0].remote_id)
-        self._answered(ops, task)
+    def _mark(self, chunk: Sequence[Item]) -> int:
+        first = chunk[0]
+        sent = None
+        if first.effect is Effect.CREATE:
+            sent = encode([first.body, list(first.identities), first.digest.hex()])
+        return self._store.ledger.add_pending(
+            self._scope,
+            effect=first.effect,
+            route=first.route,
+            keys=[item.stored for item in chunk],
+            records=[item.line for item in chunk],
+            sent=sent,
+            resent=first.origin.resend,
+        )
 
-    def leave_entries(self, ops: Iterable[Operation]) -> None:
-        """Operations are through, or go again under another entry."""
-        for entry, number in Counter([op.entry for op in ops]).items():
+    def _came_back(self, items: Sequence[Item], task: Task) -> None:
+        if self._by_parent:
+            self._in_flight.discard(items[0].remote_id)
+        self._answered(items, task)
+
+    def leave_entries(self, items: Iterable[Item]) -> None:
+        """Operations are settled, or go again under another entry."""
+        for entry, number in Counter([item.entry for item in items]).items():
             if entry is not None:
                 entry.open -= number
                 if not entry.open:
-                    self.ledger.settle(entry.id)
+                    self._store.ledger.settle(entry.id)
 
     def tried_alone(self, *, refused: bool) -> None:
         """Note what became of a record that was refused before."""
@@ -95,69 +124,49 @@ class Outbox:
         self._healed += not refused
 
 
-def batches(ready: Iterable[Operation], size: int, *, isolate: bool) -> Iterable[list[Operation]]:
+def batches(ready: Iterable[Item], size: int, *, isolate: bool) -> Iterable[list[Item]]:
     """Operations that may share a request, at most `size` in each.
 
     Args:
-        ready: in any order; no two share a lane.
+        ready: in any order; no two share a conflict key.
         size: rows in one request.
         isolate: those that were refused before go alone.
     """
-    groups: dict[Any, list[Operation]] = {}
-    for op in ready:
-        if (op.alone and isolate) or op.delete:
-            yield [op]
+    groups: dict[Any, list[Item]] = {}
+    for item in ready:
+        if (item.alone and isolate) or item.delete:
+            yield [item]
         else:
-            groups.setdefault(op.group, []).append(op)
+            groups.setdefault((item.route, item.group), []).append(item)
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]
 
 
-def gathered(
-    ready: Iterable[Operation], under_way: set[str | None]
-) -> tuple[list[list[Operation]], list[Operation]]:
-    """Operations by the record that they hang on, in order; and those that have to wait.
+def by_parent(
+    ready: Iterable[Item], in_flight: set[str | None]
+) -> tuple[list[list[Item]], list[Item]]:
+    """Operations by their parent record, in order; and those that have to wait.
 
     Args:
-        ready: operations whose remote_id is the record's id.
-        under_way: records for which a call is under way: one at a time for each.
+        ready: operations whose remote_id is the parent's id.
+        in_flight: parents for which a call is in flight: one at a time for each.
     """
-    groups: dict[str | None, list[Operation]] = {}
-    waiting: list[Operation] = []
-    closed = set(under_way)
-    for op in sorted(ready, key=lambda op: op.seq):
-        group = groups.get(op.remote_id, [])
-        if op.remote_id in closed or (group and (op.alone or group[0].alone)):
-            closed.add(op.remote_id)
-            waiting.append(op)
+    groups: dict[str | None, list[Item]] = {}
+    waiting: list[Item] = []
+    closed = set(in_flight)
+    for item in sorted(ready, key=lambda item: item.seq):
+        group = groups.get(item.remote_id, [])
+        alone = group and (item.alone or group[0].alone or group[0].route != item.route)
+        if item.remote_id in closed or alone:
+            closed.add(item.remote_id)
+            waiting.append(item)
         else:
-            groups.setdefault(op.remote_id, group).append(op)
+            groups.setdefault(item.remote_id, group).append(item)
     return list(groups.values()), waiting
 
 
-def attempt(sink: HTTPSink, ops: Sequence[Operation]) -> list[Outcome]:
-    """Send operations; a refused batch is halved until the bad rows stand alone. For a worker.
-
-    Raises:
-        StopRun: the run cannot go on.
-    """
-    try:
-        return sink.send(ops)
-    except NotFound as error:
-        raise RequestRejected(
-            f"{sink.stream}: the vendor answered {error.status} ({error.reason}): check `api_url`."
-        ) from None
-    except Uncertain as error:
-        if ops[0].effect is Effect.CREATE:
-            return [Outcome(OutcomeKind.LOST)]
-        return [
-            Outcome.rejected(
-                RejectionKind.UNCERTAIN, error.reason, status=error.status, attempts=error.attempts
-            )
-        ]
-    except Refused as error:
-        if len(ops) == 1:
-            return [Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)]
-    middle = len(ops) // 2
-    return attempt(sink, ops[:middle]) + attempt(sink, ops[middle:])
+def unpacked(sent: bytes) -> tuple[Any, list[str], bytes]:
+    """Body, identities and digest of a create that a run was about to send."""
+    body, identities, digest = decode(sent)
+    return body, identities, bytes.fromhex(digest)

@@ -1,103 +1,170 @@
-"""The end of a record: counted, and taken in by the ledger or the rejects."""
+"""The end of a record: counted, and taken in by the ledger or the rejects. Nothing else writes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
 
-from singer_http.operations import Operation, Outcome, OutcomeKind, Rejection, RejectionKind, Row
+from singer_http.delivery.item import Item
+from singer_http.delivery.limits import RejectLimit
+from singer_http.operations import (
+    UNKNOWN,
+    Outcome,
+    OutcomeKind,
+    Rejection,
+    RejectionKind,
+    Row,
+)
+from singer_http.report.counts import Counts, StreamReport
+from singer_http.store.ledger import Ledger
+from singer_http.store.rejects import MAIN, NEWER, Rejects, as_it_came
+from singer_http.store.rows import Delivered
 
-if TYPE_CHECKING:
-    from singer_http.report.counts import Counts
-    from singer_http.sink.base import HTTPSink
-    from singer_http.store.tables import Scope
-    from singer_http.target.run import Run
+WAITS = "waits until the uncertain record of its key is resolved"
 
 
 class Settlement:
-    """What becomes of the operations of one stream is written down here, and nowhere else."""
+    """Writes down what became of the operations of one stream."""
 
-    def __init__(self, run: Run, sink: HTTPSink, source: str, scope: Scope) -> None:
-        """Settle the records of `source` under a scope of the ledger."""
-        self.run = run
-        self.sink = sink
-        self.source = source
-        self.scope = scope
-        self.ledger = run.ledger
-        self.rejects = run.rejects
-        self.report = run.report.stream(sink.stream)
+    def __init__(
+        self,
+        ledger: Ledger,
+        rejects: Rejects,
+        report: StreamReport,
+        scope: int,
+        limit: RejectLimit,
+        logger: logging.Logger,
+    ) -> None:
+        """Settle under a scope of the ledger."""
+        self._ledger = ledger
+        self._rejects = rejects
+        self._scope = scope
+        self._limit = limit
+        self._logger = logger
+        self.report = report
 
-    def counts(self, op: Operation) -> Counts:
+    def counts(self, item: Item) -> Counts:
         """Where an operation is counted."""
-        return self.report.retried if op.retried else self.report.counts
+        return self.report.retried if item.origin.retried else self.report.counts
 
-    def identity(self, op: Operation) -> str | None:
-        """The (hashed) identity at the vendor."""
-        return self.ledger.hashed(op.identities[0]) if op.identities else None
-
-    def settle(self, op: Operation, outcome: Outcome) -> Operation | None:
+    def settle(self, item: Item, outcome: Outcome) -> Item | None:
         """Write down a final outcome.
 
         Returns:
             An earlier copy of the record that has to go out after all.
-
-        Raises:
-            StopRun: more than `max_rejects`.
         """
-        kind = outcome.kind
         if outcome.rejection is not None:
-            return self.reject(op, outcome.rejection)
-        if op.removal:
+            return self._reject(item, outcome, outcome.rejection)
+        kind = outcome.kind
+        if outcome.released:
+            self._release(item)
+            return None
+        if item.removal:
             self.report.counts.removed += 1
         else:
-            self.counts(op).add(kind)
+            self.counts(item).add(kind)
         if kind is OutcomeKind.SKIPPED:
-            if not (op.row and op.row.uncertain):
-                self.rejects.drop(self.sink.stream, op.key, op.seq, but=RejectionKind.UNCERTAIN)
+            self._skipped(item)
             return None
-        if self.rejects.outstanding:
-            self.rejects.drop(self.sink.stream, op.key, op.seq)
+        self._drop_rejects(item)
         if kind is OutcomeKind.UNCHANGED:
             return None
-        remote_id = outcome.remote_id if op.delete else outcome.remote_id or op.remote_id
-        identity = None if op.delete or not op.identities else self.identity(op)
-        if outcome.parent_id is not None:
-            identity = self.ledger.hashed(outcome.parent_id)
-        self.ledger.acknowledge(self.scope.id, op.stored, op.digest, remote_id, identity, op.source)
-        if outcome.undoes is not None:
-            self.ledger.forget_others(self.scope.id, op.stored, outcome.undoes)
-        self.sink.on_delivered(op, None if op.delete else remote_id)
-        if not op.retried and not op.removal:
-            self.run.limits.delivered()
+        remote_id = outcome.remote_id if item.delete else outcome.remote_id or item.remote_id
+        self._acknowledge(item, remote_id, outcome)
+        if not item.origin.retried and not item.removal:
+            self._limit.delivered()
         return None
 
-    def acknowledge(self, row: Row, source: bytes) -> None:
+    def _acknowledge(self, item: Item, remote_id: str | None, outcome: Outcome) -> None:
+        hashed = self._ledger.hashed
+        claims = () if item.delete else (*item.identities, *outcome.claims)
+        self._ledger.acknowledge(
+            self._scope,
+            Delivered(item.stored, item.digest, item.source, remote_id, tuple(map(hashed, claims))),
+        )
+        if outcome.forgets is not None:
+            self._ledger.forget_others(self._scope, item.stored, hashed(outcome.forgets))
+
+    def _drop_rejects(self, item: Item) -> None:
+        """What was outstanding for the key is settled; other contents stand for themselves."""
+        slots = (MAIN, item.digest.hex()) if item.sink.at_most_once else (None,)
+        for slot in slots:
+            self._rejects.drop(self._scope, item.stored, item.seq, slot=slot)
+
+    def _skipped(self, item: Item) -> None:
+        """A setting forbids it: an older reject of the key has been replaced, unless uncertain."""
+        for state in self._rejects.states(self._scope, [item.stored]).values():
+            if state.kind != RejectionKind.UNCERTAIN:
+                self._rejects.drop(self._scope, item.stored, item.seq, slot=MAIN)
+
+    def refresh(self, row: Row, source: bytes) -> None:
         """What a ledger row stands for is there, whatever record it was made from."""
-        self.ledger.acknowledge(
-            self.scope.id, row.key, row.digest, row.remote_id, row.identity, source
+        self._ledger.acknowledge(
+            self._scope, Delivered(row.key, row.digest, source, row.remote_id, None)
         )
 
-    def reject(self, op: Operation, rejection: Rejection) -> Operation | None:
-        """Keep a record that was not delivered; see `settle`."""
-        stream = self.sink.stream
-        if op.removal:
-            self.report.notes.append(f"not removed: {op.key}: {rejection.reason}")
-            self.run.logger.warning("%s: not removed: %s: %s", stream, op.key, rejection.reason)
-            return None
-        self.counts(op).rejected += 1
-        self.rejects.put(
-            source=self.source,
-            stream=stream,
-            key=op.key,
-            seq=op.seq,
-            line=op.line,
-            operation="delete" if op.delete else "upsert",
-            rejection=rejection,
+    def wait_beside(self, item: Item) -> None:
+        """Keep the newest record of a key until its uncertain one is resolved."""
+        self.counts(item).add(OutcomeKind.SKIPPED)
+        self._put(item, Rejection(RejectionKind.HELD, WAITS), NEWER, None)
+
+    def adopt(self, item: Item, digest: bytes, remote_id: str | None) -> None:
+        """An unfinished create is found to have arrived, with other content than today's."""
+        claims = item.origin.sent.identities if item.origin.sent else item.identities
+        hashed = tuple(map(self._ledger.hashed, claims))
+        self._ledger.acknowledge(
+            self._scope, Delivered(item.stored, digest, b"", remote_id, hashed)
         )
-        if rejection.kind is RejectionKind.UNCERTAIN:
-            self.ledger.mark_uncertain(self.scope.id, op.stored, op.digest, self.identity(op))
-            self.run.note_uncertain(stream, op.stored)
+
+    def changed_by_others(self, row: Row) -> None:
+        """Another key's record went into a key's record: what the vendor now has is not known."""
+        self._ledger.mark_unknown(self._scope, row)
+
+    def _release(self, item: Item) -> None:
+        """A key lets go of a record that another one stands for."""
+        self._ledger.forget(self._scope, item.stored)
+        self._rejects.drop(self._scope, item.stored, item.seq)
+        note = f"not removed, since another key stands for the same record: {item.key}"
+        self.report.notes.append(note)
+        if not item.removal:
+            self.counts(item).add(OutcomeKind.SKIPPED)
+
+    def _reject(self, item: Item, outcome: Outcome, rejection: Rejection) -> Item | None:
+        """Keep a record that was not delivered; see `settle`."""
+        if item.row is not None and not outcome.nothing_was_done:
+            self._ledger.mark_unknown(self._scope, item.row)
+        if item.removal:
+            self.report.notes.append(f"not removed: {item.key}: {rejection.reason}")
+            self._logger.warning(
+                "%s: not removed: %s: %s", item.sink.stream, item.key, rejection.reason
+            )
+            return None
+        self.counts(item).rejected += 1
+        self._put(item, rejection, self._slot(item), outcome.remote_id)
         # One that is outstanding already says nothing about this run's mapping.
-        if op.stored and not (op.retried or op.alone or rejection.kind is RejectionKind.HELD):
-            self.run.limits.rejected(1)
-        final = rejection.kind is RejectionKind.UNCERTAIN or rejection.kind is RejectionKind.HELD
-        return None if final else op.previous
+        counts = not (item.origin.retried or item.alone or rejection.kind is RejectionKind.HELD)
+        if counts and item.check_batch is not None:
+            self._limit.rejected(1)
+        final = rejection.kind in (RejectionKind.UNCERTAIN, RejectionKind.HELD)
+        return None if final else item.previous
+
+    def _slot(self, item: Item) -> str:
+        """What is rejected for its other content stands beside the record that was sent."""
+        return item.digest.hex() if item.other_content else MAIN
+
+    def _put(self, item: Item, rejection: Rejection, slot: str, remote_id: str | None) -> None:
+        self._rejects.put(
+            self._scope,
+            key=item.stored,
+            slot=slot,
+            seq=item.seq,
+            kind=rejection.kind,
+            reason=rejection.reason,
+            status=rejection.status,
+            operation="delete" if item.delete else "upsert",
+            attempts=rejection.attempts,
+            route=item.route,
+            remote_id=remote_id,
+            digest=item.digest or UNKNOWN,
+            resent=item.origin.resend,
+            record=as_it_came(item.line),
+        )

@@ -6,10 +6,9 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from singer_http.operations import Entry
+from singer_http.delivery.item import Entry
 
 
 @dataclass(slots=True, eq=False)

@@ -156,6 +156,15 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         ),
     ),
     th.Property(
+        "lookup_wait",
+        th.NumberType(minimum=0),
+        default=8,
+        description=(
+            "Seconds that the vendor gets after a create whose answer was lost: it is looked up "
+            "at growing pauses (0.5, 1, 2, ...) until it is found or they are over."
+        ),
+    ),
+    th.Property(
         "nulls",
         th.StringType,
         default="omit",

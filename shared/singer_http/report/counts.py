@@ -92,6 +92,7 @@ class Report:
         self.started_at = _now()
         self.outcome = "ok"
         self.error: str | None = None
+        self.input_complete = False
         self.streams: dict[str, StreamReport] = {}
         self.timeline = Timeline()
 
@@ -115,6 +116,7 @@ class Report:
             "dry_run": self.dry_run,
             "outcome": self.outcome,
             "error": self.error,
+            "input_complete": self.input_complete,
             "streams": {name: stream.as_dict() for name, stream in self.streams.items()},
         }
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from singer_http.report.counts import Report
-    from singer_http.store.rejects import Rejects
 
 WHY: dict[str, str] = {
     RejectionKind.INVALID: "found before sending",
@@ -37,9 +36,11 @@ def text(value: Any) -> str:
     return html.escape(visible)
 
 
-def write(path: Path, report: Report, rejects: Rejects, rate_limit: str) -> None:
+def write(
+    path: Path, report: Report, rejects_path: Path, lines: Iterable[bytes], rate_limit: str
+) -> None:
     """Write the page beside itself and rename it; readable by its owner only."""
-    page = render(report, summarise(rejects), rate_limit)
+    page = render(report, summarise(rejects_path, lines), rate_limit)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(page)

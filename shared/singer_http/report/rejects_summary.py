@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
-
+from singer_http.exact_json import decode
 from singer_http.operations import JSON
-
-if TYPE_CHECKING:
-    from singer_http.store.rejects import Rejects
 
 READ = 20_000
 """Rejects that are looked at, at most."""
@@ -51,12 +48,12 @@ class Summary:
     groups: list[Group] = field(default_factory=list)
 
 
-def summarise(rejects: Rejects) -> Summary:
+def summarise(path: Path, lines: Iterable[bytes]) -> Summary:
     """Group what is outstanding; the largest group first."""
-    summary = Summary(rejects.path)
+    summary = Summary(path)
     groups: dict[tuple[str, str, int | None, str], Group] = {}
-    for number, line in enumerate(rejects.lines(), 1):
-        message = msgspec.json.decode(line)
+    for number, line in enumerate(lines, 1):
+        message = decode(line)
         if message["type"] == "SCHEMA":
             continue
         summary.total += 1

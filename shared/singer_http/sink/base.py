@@ -1,8 +1,8 @@
 """What a vendor's sink says: which fields it has, how a record is prepared and found.
 
-A sink knows the vendor and nothing of batches, retries, threads or the ledger: `delivery.py` does.
-Its methods `send` and `find` are called from several threads at once. What it does with a record at
-the vendor depends on its kind: see `sink_kinds.py`.
+A sink knows the vendor and nothing of batches, retries, threads or the ledger: `delivery` does.
+Its methods `send`, `find` and `before_send` are called from several threads at once. What it does
+with a record at the vendor depends on its kind: see `kinds`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,13 @@ from __future__ import annotations
 import abc
 import datetime
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar
 
 from singer_http.errors import ConfigError
 from singer_http.operations import JSON, Operation, Outcome, Rejection, invalid
 from singer_http.sink import columns as f
-
-if TYPE_CHECKING:
-    import logging
-
-    from singer_http.http.client import Client
-    from singer_http.report.counts import Counts
-    from singer_http.target.target import HTTPTarget
+from singer_http.sink.context import SinkContext
 
 Render = Callable[[datetime.datetime], Any]
 """A moment in UTC (naive) -> the vendor's form."""
@@ -36,7 +30,7 @@ class HTTPSink(abc.ABC):
 
     stream: ClassVar[str]
     depends_on: ClassVar[tuple[str, ...]] = ()
-    """Streams that this one hangs on: their records go first."""
+    """Streams whose records go first."""
     modes: ClassVar[tuple[str, ...]] = ALL_MODES
     fields: ClassVar[tuple[str, ...]] = ()
     """The vendor's writable fields, under its own names."""
@@ -46,8 +40,10 @@ class HTTPSink(abc.ABC):
     """Columns that can stand in for a key, in order of preference."""
     personal: ClassVar[tuple[str, ...]] = ()
     """Columns with emails and numbers: as a key they are hashed in the ledger."""
-    phones: ClassVar[tuple[str, ...]] = ()
-    """Fields that `phone_region` turns into E.164."""
+    email_columns: ClassVar[tuple[str, ...]] = ("email",)
+    """Columns with emails: as a key, their spellings are one."""
+    phone_columns: ClassVar[tuple[str, ...]] = ("phone",)
+    """Columns with phones: as a key, their spellings are one; `phone_region` makes them E.164."""
     container: ClassVar[str | None] = None
     """The column that may hold custom fields as an object."""
     batch_limit: ClassVar[int] = 1
@@ -57,11 +53,11 @@ class HTTPSink(abc.ABC):
     may_create: ClassVar[bool] = False
     """A request may make something that a second one would make twice."""
     at_most_once: ClassVar[bool] = False
-    """Records are sent once and only once."""
+    """Records are sent at most once."""
     has_lookup: ClassVar[bool] = False
     """`find` is asked for records whose id at the vendor is not known."""
     group_by_parent: ClassVar[bool] = False
-    """Operations on one found record go in one call, in order."""
+    """Operations on one parent record go in one call, in order."""
     examples: ClassVar[int] = 3
     """What a dry run prints of each kind of operation, at most."""
     deterministic: ClassVar[bool] = False
@@ -74,22 +70,23 @@ class HTTPSink(abc.ABC):
     """Goes into the digest: raise it when the same body comes to mean something else."""
 
     def __init__(
-        self, target: HTTPTarget, properties: Mapping[str, Any], keys: Sequence[str]
+        self, context: SinkContext, schema: Mapping[str, Any], keys: Sequence[str]
     ) -> None:
         """Resolve the columns.
 
         Args:
-            target: whose settings and client it uses.
-            properties: the SCHEMA's properties, after `stream_maps`.
+            context: settings, client, counts, a view of the ledger.
+            schema: the SCHEMA, after `stream_maps`.
             keys: the columns that identify a record.
         """
-        self.target = target
-        self.config = target.config
-        self.client: Client = target.client
-        self.logger: logging.Logger = target.logger
-        self.properties = properties
+        self.context = context
+        self.config = context.config
+        self.client = context.client
+        self.logger = context.logger
+        self.schema = schema
+        self.properties: Mapping[str, Any] = schema.get("properties", {})
         self.keys = tuple(keys)
-        self.meter: Counts = target.report.stream(self.stream).counts
+        self.meter = context.counts(self.stream)
         self.send_nulls = self.config["nulls"] == "send"
         self.setup()
         self.columns = columns = self.resolve_columns()
@@ -191,7 +188,11 @@ class HTTPSink(abc.ABC):
         self, name: str, custom: f.CustomField | None, schema: Mapping[str, Any]
     ) -> f.Convert | None:
         """How a column's values become the vendor's; `None`: as they are."""
-        if custom is None and name in self.phones and (region := self.config.get("phone_region")):
+        if (
+            custom is None
+            and name in self.phone_columns
+            and (region := self.config.get("phone_region"))
+        ):
             return f.phone(name, region)
         format_ = f.format_of(schema)
         if format_ == "date-time":
@@ -279,11 +280,21 @@ class HTTPSink(abc.ABC):
         Called on the main thread, in the order in which the records came; may read the ledger.
         """
 
-    def before_send(self, op: Operation) -> Rejection | None:
-        """A last look before an operation leaves.
+    def precondition(self, op: Operation) -> Rejection | None:
+        """Whether an operation whose record was looked up can go out (main thread).
 
         Returns:
-            Why it is kept back.
+            Why it cannot.
+        """
+        return None
+
+    def before_send(self, op: Operation) -> Rejection | None:
+        """A guard at the last moment: after every wait, before a request leaves.
+
+        Called in the thread that sends, before each try.
+
+        Returns:
+            Why the operation is kept back.
 
         Raises:
             StopRun: nothing more must be sent in this run.
@@ -312,9 +323,6 @@ class HTTPSink(abc.ABC):
             StopRun: the run cannot go on.
         """
 
-    def on_delivered(self, op: Operation, remote_id: str | None) -> None:  # noqa: B027 - only some need it
-        """It arrived, and the ledger knows; `remote_id` is its id at the vendor (main thread)."""
-
     def describe(self, op: Operation) -> str:
         """What would be sent, for a dry run: long texts and what is personal cut short."""
         shown = [
@@ -329,6 +337,25 @@ class HTTPSink(abc.ABC):
 
     def prepare_removal(self, op: Operation) -> None:  # noqa: B027 - only some need it
         """Prepare the removal of what a ledger row stands for (`mirror`), from `op.remote_id`."""
+
+    def taken_away(self, op: Operation) -> Sequence[str]:
+        """The claims (see `Outcome.claims`) that a delete would take away from the vendor's record.
+
+        Nothing where a delete removes the whole record.
+        """
+        return ()
+
+    def keep(self, op: Operation, kept: Collection[str]) -> bool:
+        """Leave out of a delete what other keys of this sync stand for too.
+
+        Args:
+            op: the delete.
+            kept: claims out of `taken_away`.
+
+        Returns:
+            Whether anything is left to take away.
+        """
+        return False
 
     def forget_lookup(self, op: Operation) -> None:  # noqa: B027 - only some keep something
         """What was read from the vendor may have changed: `find` must ask again."""

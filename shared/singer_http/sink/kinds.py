@@ -1,21 +1,21 @@
 """The kinds of sinks, by what a request does at the vendor.
 
 HTTPSink
-├── BatchSink     many records in a request (a bulk upsert)
-├── RecordSink    one record at a time: find, create, update, delete
-├── LinkSink      what hangs on a record that must exist: add, remove
-└── AtMostOnceSink      what cannot be taken back: perform
+├── BatchSink       many records in a request (a bulk upsert)
+├── RecordSink      one record at a time: find, create, update, delete
+├── LinkSink        what belongs to a record that must exist: add, remove
+└── AtMostOnceSink  what cannot be undone: perform
 """
 
 from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from typing_extensions import override
 
-from singer_http.errors import NotFound
+from singer_http.errors import NotFound, SingerHTTPError
 from singer_http.operations import Operation, Outcome, OutcomeKind, RejectionKind
 from singer_http.sink.base import UPSERT, HTTPSink
 
@@ -41,7 +41,7 @@ class BatchSink(HTTPSink):
         """Send one request with all of them."""
 
     def remove(self, op: Operation) -> Outcome:
-        """Delete one; a 404 is a success."""
+        """Delete one; NotFound is a success."""
         raise NotImplementedError
 
 
@@ -55,7 +55,7 @@ class RecordSink(HTTPSink):
     def is_current(self, op: Operation) -> bool:
         """Not if the record names another one at the vendor than what was written."""
         named = None if op.delete or not op.id_from_record else op.remote_id
-        return named is None or op.row is None or named == op.row.vendor_id
+        return named is None or op.row is None or named == op.row.remote_id
 
     @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
@@ -89,18 +89,18 @@ class RecordSink(HTTPSink):
 
 
 class LinkSink(HTTPSink):
-    """What hangs on a record that must exist; sent again, it changes nothing."""
+    """What belongs to a record that must exist; sent again, it changes nothing."""
 
     has_lookup = True
     group_by_parent = True
 
 
 class AtMostOnceSink(HTTPSink):
-    """What cannot be taken back: sent once, and never again when in doubt."""
+    """What cannot be undone: sent at most once, and never again when in doubt."""
 
     modes = (UPSERT,)
     at_most_once = True
-    no_delete = "what was sent cannot be taken back: a delete has nothing to undo"
+    no_delete = "what was sent cannot be undone: a delete has nothing to undo"
     examples = 100
 
     @override
@@ -111,4 +111,14 @@ class AtMostOnceSink(HTTPSink):
 
     @abc.abstractmethod
     def perform(self, op: Operation) -> str | None:
-        """Do it, with effect `ONCE`; what the vendor calls it, if anything."""
+        """Do it, with effect `AT_MOST_ONCE`; what the vendor calls it, if anything."""
+
+
+@contextlib.contextmanager
+def second_step() -> Iterator[None]:
+    """A further request of one operation: if it fails, the operation has been half done."""
+    try:
+        yield
+    except SingerHTTPError as error:
+        error.nothing_was_done = False
+        raise

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from singer_http.errors import Refused
 from singer_http.operations import JSON, Operation, Rejection
 from singer_http.sink import columns as f
-
-if TYPE_CHECKING:
-    from singer_http.sink.base import HTTPSink
+from singer_http.sink.base import HTTPSink
 
 
 class Change(NamedTuple):
@@ -50,14 +48,14 @@ class Example(NamedTuple):
         return {"operation": self.operation, "id": self.id, "fields": fields}
 
 
-def example(sink: HTTPSink, op: Operation) -> Example:
+def example(sink: HTTPSink, op: Operation, operation: str) -> Example:
     """What an operation would change; asks the vendor for its record where that can be read."""
     # An id may be an email or a number: as an id it stays readable only where it is neither.
     remote_id = None if op.remote_id in op.identities else op.remote_id
     if op.delete:
-        return Example(op.expect, remote_id, [], known=False)
+        return Example(operation, remote_id, [], known=False)
     old = _current(sink, op)
-    return Example(op.expect, remote_id, list(changes(sink, op.body, old)), known=old is not None)
+    return Example(operation, remote_id, list(changes(sink, op.body, old)), known=old is not None)
 
 
 def _current(sink: HTTPSink, op: Operation) -> JSON | None:

@@ -1,14 +1,15 @@
-"""The ledger's database: opened, brought up to date, and read and written with clear errors."""
+"""The database: opened, brought up to date, read and written with clear errors."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import itertools
 import os
 import secrets
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from singer_http.errors import ConfigError, StopRun
+from singer_http.store.dry_copy import copy_for_dry_run, remove_copy
 from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
 
 Row = tuple[Any, ...]
@@ -30,66 +32,50 @@ TRIES = 5
 
 
 class Database:
-    """One connection to SQLite or PostgreSQL, with the ledger's tables.
+    """One connection to SQLite or PostgreSQL, with the tables of `tables.py`.
 
     Raises:
         ConfigError: it cannot be opened or written; the line names the setting.
     """
 
-    def __init__(self, url: str, *, discard: bool) -> None:
+    def __init__(self, url: str, *, dry_run_of: str | None = None) -> None:
         """Open it, and make or migrate the tables.
 
         Args:
             url: any SQLAlchemy URL of SQLite or PostgreSQL.
-            discard: leave no trace: SQLite is copied, PostgreSQL never commits.
+            dry_run_of: an account (as in `scopes`) whose rows are copied into a temporary SQLite:
+                the database itself is only read, and not locked.
         """
-        self._discard = discard
         self._copy: Path | None = None
+        self._locks: list[int] = []
         try:
-            self._engine = self._open(url)
+            parsed = _parse(url)
+            if dry_run_of is not None:
+                self._copy = copy_for_dry_run(parsed, dry_run_of)
+                parsed = sa.make_url(f"sqlite:///{self._copy}")
+            self._path = _file_of(parsed)
+            if self._path:
+                self._path.touch(mode=0o600)
+            self._engine = sa.create_engine(parsed)
             self.dialect = self._engine.dialect
             self.sqlite = self.dialect.name == "sqlite"
+            if self.sqlite:
+                sa.event.listen(self._engine, "connect", set_up_sqlite)
             self._connection = self._engine.connect()
             self.salt = self._prepare()
-            """Of the hashes in this ledger: 16 bytes."""
+            """Of the hashes in this database: 16 bytes."""
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"ledger_url needs the package {error.name}: install it beside the plugin "
                 "(pip install 'psycopg[binary]')."
             ) from None
-        except (SQLAlchemyError, OSError, sqlite3.Error) as error:
+        except (SQLAlchemyError, OSError, sqlite3.Error, StopRun) as error:
+            if isinstance(error, ConfigError):
+                raise
             raise ConfigError(
                 f"The ledger cannot be opened ({_words(error)}): check `ledger_url` and that "
                 "`work_dir` can be written; nothing was sent."
             ) from None
-
-    def _open(self, url: str) -> sa.Engine:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() == "sqlite" and self._discard:
-            descriptor, name = tempfile.mkstemp(suffix=".ledger")
-            os.close(descriptor)
-            self._copy = Path(name)
-            original = parsed.database
-            if original and Path(original).exists():
-                with (
-                    sqlite3.connect(f"file:{original}?mode=ro", uri=True) as source,
-                    sqlite3.connect(name) as copy,
-                ):
-                    source.backup(copy)
-            parsed = sa.make_url(f"sqlite:///{name}")
-        elif parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).touch(mode=0o600)
-        elif parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(parsed)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", set_up_sqlite)
-        elif engine.dialect.name != "postgresql":
-            raise ConfigError(
-                f"`ledger_url` is for {engine.dialect.name}: the ledger keeps to SQLite and "
-                "PostgreSQL."
-            )
-        return engine
 
     def _prepare(self) -> bytes:
         """Make the tables if they are not there; two first runs at once may both try."""
@@ -122,16 +108,28 @@ class Database:
                 self._connection.exec_driver_sql(statement)
             self.execute(meta.update().where(meta.c.name == "version").values(value=str(step + 1)))
 
-    def claim(self, name: str) -> bool:
-        """Hold a name in the database until `close`; `False` if another process holds it.
+    def lock(self, name: str) -> bool:
+        """Hold a name where the data is until `close`; `False` if another process holds it.
 
-        SQLite lies in a `work_dir`, where a file is locked; PostgreSQL may serve several machines.
+        The system lets go of it, however the process ends. A dry run holds nothing.
         """
-        if self.sqlite or self._discard:
+        if self._copy:
             return True
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
-        held = self.execute(sa.select(sa.func.pg_try_advisory_lock(number)))
-        return bool(held.scalar_one())
+        if not self.sqlite:
+            held = self.execute(sa.select(sa.func.pg_try_advisory_lock(number))).scalar_one()
+            self.commit()
+            return bool(held)
+        if self._path is None:
+            return True
+        descriptor = os.open(f"{self._path}.{number:x}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._locks.append(descriptor)
+        return True
 
     def require_durable(self) -> None:
         """Commits reach the disk from now on; call it between transactions."""
@@ -139,8 +137,16 @@ class Database:
             self._connection.exec_driver_sql("PRAGMA synchronous=FULL")
             self.commit()
 
+    def query(self, statement: Any, parameters: Any = None) -> Sequence[Any]:
+        """The rows of a SELECT. No transaction stays open. Errors as in `execute`."""
+        with self._guarded():
+            found = self._connection.execute(statement, parameters).all()
+            if not self.sqlite:
+                self._connection.commit()
+            return found
+
     def execute(self, statement: Any, parameters: Any = None) -> Any:
-        """Run a statement.
+        """Run a statement, in a transaction that the caller commits.
 
         Raises:
             StopRun: the disk is full, the database locked or gone.
@@ -156,8 +162,8 @@ class Database:
                 named = [dict(zip(names, row, strict=True)) for row in rows]
                 self._connection.execute(statement, named)
                 return
-            # Many rows in one statement: for each statement, the interpreter is let go of, and
-            # has to be waited for while other threads send.
+            # Many rows in one statement: each statement releases the interpreter lock, which has
+            # to be waited for while other threads send.
             for start in range(0, len(rows), ROWS):
                 some = rows[start : start + ROWS]
                 values = tuple(itertools.chain.from_iterable(some))
@@ -166,10 +172,13 @@ class Database:
 
     def commit(self) -> None:
         """Commit; errors as in `execute`."""
-        if self._discard and not self.sqlite:
-            return
         with self._guarded():
             self._connection.commit()
+
+    def rollback(self) -> None:
+        """Take back what was not committed."""
+        with suppress(SQLAlchemyError):
+            self._connection.rollback()
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -177,27 +186,54 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            self._connection.rollback()
+            self.rollback()
             raise StopRun(
                 f"The ledger cannot be used ({_words(error)}): free some space or check "
-                "`ledger_url`; what was sent stays marked as pending, and the next run settles it."
+                "`ledger_url`; what was sent stays marked as pending, and the next run recovers it."
             ) from None
 
     def close(self) -> None:
-        """Close it; a copy is removed."""
-        self._connection.close()
+        """Close it; a copy is removed, a lock released."""
+        with suppress(SQLAlchemyError):
+            if self.sqlite and self._path:
+                # Deleted texts also leave the log.
+                self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(SQLAlchemyError):
+            self._connection.close()
         self._engine.dispose()
         if self._copy:
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{self._copy}{suffix}").unlink(missing_ok=True)
+            remove_copy(self._copy)
+        for descriptor in self._locks:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._locks.clear()
+
+
+def _parse(url: str) -> sa.URL:
+    parsed = sa.make_url(url)
+    backend = parsed.get_backend_name()
+    if backend not in {"sqlite", "postgresql"}:
+        raise ConfigError(
+            f"`ledger_url` is for {backend}: the ledger keeps to SQLite and PostgreSQL."
+        )
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _file_of(url: sa.URL) -> Path | None:
+    """The file of an SQLite database that has one."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)
 
 
 @functools.lru_cache(ROWS)
 def _of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
-    """An INSERT of so many rows in the database's own words: compiling it takes longer than it."""
+    """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
     row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
     return str(statement.values([row] * number).compile(dialect=dialect))
 
 
 def _words(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]

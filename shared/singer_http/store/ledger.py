@@ -1,235 +1,166 @@
-"""What was sent, and what came of it: the memory of a target.
+"""The ledger: what was delivered for each key, and what is about to be sent.
 
-SQLite (WAL) beside the run's other files by default, PostgreSQL by URL. One thread uses it.
-Acknowledgements wait in memory until the next commit: lost with the process, they cost a resend
-of what is idempotent and a question to the vendor for what is not, never a record.
+Acknowledgements wait in memory until the next commit: lost with the process, they cost a resend of
+what is idempotent and a look at the vendor for what is not, never a record.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from singer_http.errors import StopRun
-from singer_http.operations import DELETED, SAME, Effect, Row
+from singer_http.operations import DELETED, SAME, UNKNOWN, Effect, Row
 from singer_http.store.database import Database
-from singer_http.store.tables import (
-    ROW,
-    LeftBehind,
-    Scope,
-    accounts,
-    delivered,
-    pending,
-    scopes,
-)
+from singer_http.store.rows import Delivered, Unfinished
+from singer_http.store.tables import ROW, claims, delivered, pending, scopes
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
+LONGEST_KEY = 200
+"""Characters of a key that is stored as it is; a longer one is hashed."""
 
 
 class Ledger:
-    """The ledger of one plugin; see the module's text.
+    """Reads and writes the tables `delivered`, `claims` and `pending`."""
 
-    Raises:
-        ConfigError: the database cannot be opened or written; the line names the setting.
-    """
-
-    def __init__(self, url: str, *, discard: bool = False) -> None:
-        """Open (and if need be create or migrate) the ledger.
+    def __init__(self, database: Database, commit: Callable[[], None]) -> None:
+        """Work on a database.
 
         Args:
-            url: any SQLAlchemy URL of SQLite or PostgreSQL.
-            discard: leave no trace (`dry_run`): SQLite is copied, PostgreSQL never commits.
+            database: an open one.
+            commit: writes down and commits what this ledger and its neighbours hold back.
         """
-        self._database = Database(url, discard=discard)
-        self._execute = self._database.execute
-        self._write = self._database.commit
-        self._acknowledged: list[tuple[Any, ...]] = []
-        self._acknowledged_keys: set[str] = set()
+        self._database = database
+        self._commit = commit
+        self._query = database.query
+        self._execute = database.execute
+        self._acknowledged: dict[tuple[int, str], Delivered] = {}
+        self._forgotten: dict[tuple[int, str], None] = {}
         self._settled: list[int] = []
-        self.claim = self._database.claim
         self._compile()
 
     def _compile(self) -> None:
-        """Write the statements that are run for each window once, as the database takes them."""
+        """Write the statements that are run for each batch once, as the database takes them."""
         if self._database.sqlite:
             upsert: Any = sqlite.insert(delivered)
+            claim: Any = sqlite.insert(claims)
             some: Any = sa.text("SELECT value FROM json_each(:some)")
         else:
             upsert = postgresql.insert(delivered)
+            claim = postgresql.insert(claims)
             some = sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
-        changed = ("digest", "source", "remote_id", "identity", "uncertain", "at")
+        changed = ("digest", "source", "remote_id", "at")
         self._upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],
             set_={name: upsert.excluded[name] for name in changed},
         )
+        self._add_claims = claim.on_conflict_do_nothing()
         scope = delivered.c.scope == sa.bindparam("scope")
         self._by_key = sa.select(*ROW).where(scope & delivered.c.key.in_(some))
-        self._by_identity = sa.select(delivered.c.identity, delivered.c.key).where(
-            scope & delivered.c.identity.in_(some)
+        # The condition on '=' is the index's own, in the words that let it be used.
+        self._by_id = sa.select(delivered.c.remote_id, delivered.c.key).where(
+            scope & delivered.c.remote_id.in_(some) & sa.text("remote_id <> '='")
+        )
+        self._by_id_as_key = sa.select(delivered.c.key, delivered.c.key).where(
+            scope & delivered.c.key.in_(some) & (delivered.c.remote_id == SAME)
+        )
+        claimed = claims.c.scope == sa.bindparam("scope")
+        self._claimants = sa.select(claims.c.claim, claims.c.key).where(
+            claimed & claims.c.claim.in_(some)
+        )
+        self._claims_of = sa.select(claims.c.key, claims.c.claim).where(
+            claimed & claims.c.key.in_(some)
         )
 
-    # --- whose rows -------------------------------------------------------------------------
-
-    def remember_account(self, plugin: str, credential: str, account: str) -> list[str]:
-        """Note that a credential belongs to an account; the other credentials' accounts if new.
-
-        Returns:
-            Nothing if the credential was seen before or is the first; else the accounts that
-            the ledger knows for other credentials: the caller decides whether to go on, and
-            then calls `confirm_account`.
-        """
-        found = self._execute(
-            sa.select(accounts.c.credential, accounts.c.account).where(accounts.c.plugin == plugin)
-        ).all()
-        if found and not any(row.credential == credential for row in found):
-            return sorted({row.account for row in found})
-        self.confirm_account(plugin, credential, account)
-        return []
-
-    def confirm_account(self, plugin: str, credential: str, account: str) -> None:
-        """Note that a credential belongs to an account."""
-        where = (accounts.c.plugin == plugin) & (accounts.c.credential == credential)
-        self._execute(accounts.delete().where(where))
-        self._execute(
-            accounts.insert().values(plugin=plugin, credential=credential, account=account)
-        )
-        self._write()
-
-    def scope(self, account: str, sync: str, stream: str) -> Scope | None:
-        """The scope of a stream, `None` if this pipeline never wrote it."""
-        found = self._execute(
-            sa.select(scopes).where(
-                (scopes.c.account == account)
-                & (scopes.c.sync == sync)
-                & (scopes.c.stream == stream)
-            )
-        ).one_or_none()
-        if found is None:
-            return None
-        known = any(
-            self._execute(
-                sa.select(table.c.scope).where(table.c.scope == found.id).limit(1)
-            ).first()
-            for table in (delivered, pending)
-        )
-        return Scope(
-            found.id, found.source, tuple(json.loads(found.keys)), known, found.schema_message
-        )
-
-    def streams(self, account: str, sync: str) -> list[str]:
-        """The streams that this pipeline has scopes for."""
-        return list(
-            self._execute(
-                sa.select(scopes.c.stream).where(
-                    (scopes.c.account == account) & (scopes.c.sync == sync)
-                )
-            ).scalars()
-        )
-
-    def open_scope(
-        self,
-        account: str,
-        sync: str,
-        stream: str,
-        *,
-        source: str,
-        keys: Sequence[str],
-        schema_message: bytes,
-    ) -> Scope:
-        """Make the scope of a stream, or bring it up to date."""
-        values = {
-            "source": source,
-            "keys": json.dumps(list(keys)),
-            "schema_message": schema_message,
-        }
-        known = self.scope(account, sync, stream)
-        if known is None:
-            self._execute(
-                scopes.insert().values(account=account, sync=sync, stream=stream, **values)
-            )
-        else:
-            self._execute(scopes.update().where(scopes.c.id == known.id).values(**values))
-        self._write()
-        scope = self.scope(account, sync, stream)
-        if scope is None:
-            raise StopRun("The ledger lost what was just written: is something else emptying it?")
-        return scope
-
-    # --- rows -------------------------------------------------------------------------------
+    # --- keys and hashes --------------------------------------------------------------------
 
     def hashed(self, text: str) -> str:
         """Salted hash of an identity: `#` and 32 hex digits."""
-        digest = hashlib.blake2b(text.encode(), digest_size=16, key=self._database.salt)
+        digest = hashlib.blake2b(
+            text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._database.salt
+        )
         return "#" + digest.hexdigest()
 
     def stored_key(self, key: str, *, personal: bool) -> str:
-        """The form in which a key stands in the ledger: hashed if it may be an email or number.
+        """The form in which a key stands in the database: hashed if it may be an email or number.
 
-        A plain key can be looked up by a person, and rows that come in the key's order lie side
-        by side: a run costs the same per row however large the ledger is.
+        A plain key can be looked up by a person, and rows that come in the key's order lie side by
+        side: a run costs the same for each row however large the ledger is.
         """
-        if personal or "@" in key or (not key.isdecimal() and _PHONE.fullmatch(key)):
+        if (
+            personal
+            or "@" in key
+            or key.startswith("#")
+            or len(key) > LONGEST_KEY
+            or (not key.isdecimal() and _PHONE.fullmatch(key))
+        ):
             return self.hashed(key)
         return key
 
+    # --- rows -------------------------------------------------------------------------------
+
     def rows(self, scope: int, keys: Sequence[str]) -> dict[str, Row]:
         """What is known of these (stored) keys."""
-        if not self._acknowledged_keys.isdisjoint(keys):
-            self._apply()
-        found = self._execute(self._by_key, {"scope": scope, "some": _json(keys)})
-        return {row[0]: Row(*row) for row in found.all()}
+        if any((scope, key) in self._acknowledged for key in keys) or self._forgotten:
+            self._commit()
+        found = self._query(self._by_key, {"scope": scope, "some": _json(keys)})
+        return {row[0]: Row(*row) for row in found}
 
-    def owner_of_identity(self, scope: int, identity: str) -> Row | None:
-        """The row that holds a (hashed) identity."""
-        return self._one(scope, delivered.c.identity == identity)
+    def row(self, scope: int, key: str) -> Row | None:
+        """What is known of one (stored) key."""
+        return self.rows(scope, [key]).get(key)
 
-    def owner_of_remote_id(self, scope: int, remote_id: str) -> Row | None:
-        """The row that stands for what the vendor calls by this id."""
-        # The second condition is the index's own, in the words that let it be used.
-        found = self._one(scope, (delivered.c.remote_id == remote_id) & sa.text("remote_id <> '='"))
-        return found or self._one(
-            scope, (delivered.c.key == remote_id) & (delivered.c.remote_id == SAME)
-        )
-
-    def _one(self, scope: int, condition: sa.ColumnElement[bool]) -> Row | None:
+    def owners_of_ids(self, scope: int, ids: Sequence[str]) -> dict[str, set[str]]:
+        """Which (stored) keys were delivered to these records of the vendor: id -> keys."""
         self._apply()
-        found = self._execute(
-            sa.select(*ROW).where((delivered.c.scope == scope) & condition).limit(1)
-        ).first()
-        return Row(*found) if found else None
+        owners: dict[str, set[str]] = {}
+        for statement in (self._by_id, self._by_id_as_key):
+            for id_, key in self._query(statement, {"scope": scope, "some": _json(ids)}):
+                owners.setdefault(id_, set()).add(key)
+        return owners
 
-    def owners(self, scope: int, identities: Sequence[str]) -> dict[str, str]:
-        """Which of these (hashed) identities have a row: identity -> its key."""
+    def claimants(self, scope: int, hashed: Sequence[str]) -> dict[str, set[str]]:
+        """Which (stored) keys stand for these (hashed) claims: claim -> keys."""
         self._apply()
-        found = self._execute(self._by_identity, {"scope": scope, "some": _json(identities)})
-        return {row[0]: row[1] for row in found}
+        owners: dict[str, set[str]] = {}
+        for claim, key in self._query(self._claimants, {"scope": scope, "some": _json(hashed)}):
+            owners.setdefault(claim, set()).add(key)
+        return owners
 
-    def find(self, account: str, stream: str, *, identity: str) -> str | None:
-        """The vendor's id of an identity, from any pipeline into this account."""
+    def claims_of(self, scope: int, keys: Sequence[str]) -> dict[str, set[str]]:
+        """What these (stored) keys stand for: key -> hashed claims."""
         self._apply()
-        found = self._execute(
+        held: dict[str, set[str]] = {}
+        for key, claim in self._query(self._claims_of, {"scope": scope, "some": _json(keys)}):
+            held.setdefault(key, set()).add(claim)
+        return held
+
+    def find(self, account: str, stream: str, identity: str) -> str | None:
+        """The vendor's id of a (hashed) identity, from any pipeline into this account."""
+        self._apply()
+        found = self._query(
             sa.select(delivered.c.remote_id, delivered.c.key)
             .join(scopes, scopes.c.id == delivered.c.scope)
+            .join(claims, (claims.c.scope == delivered.c.scope) & (claims.c.key == delivered.c.key))
             .where(
                 (scopes.c.account == account)
                 & (scopes.c.stream == stream)
-                & (delivered.c.identity == identity)
+                & (claims.c.claim == identity)
                 & delivered.c.remote_id.is_not(None)
+                & (delivered.c.digest != DELETED)
             )
             .order_by(delivered.c.at.desc())
             .limit(1)
-        ).first()
-        if found is None:
+        )
+        if not found:
             return None
-        return str(found.key if found.remote_id == SAME else found.remote_id)
+        return str(found[0].key if found[0].remote_id == SAME else found[0].remote_id)
 
     def walk(self, scope: int, size: int = 1000) -> Iterator[list[Row]]:
         """All rows that stand for something, in the order of their keys, `size` at a time."""
@@ -238,7 +169,7 @@ class Ledger:
             self._apply()
             page = [
                 Row(*row)
-                for row in self._execute(
+                for row in self._query(
                     sa.select(*ROW)
                     .where(
                         (delivered.c.scope == scope)
@@ -254,125 +185,144 @@ class Ledger:
             yield page
             after = page[-1].key
 
-    def require_durable(self) -> None:
-        """Commits reach the disk from now on: for what must not be repeated after a power cut."""
-        self.commit()
-        self._database.require_durable()
+    # --- before a request -------------------------------------------------------------------
 
-    # --- write-ahead --------------------------------------------------------------------------
-
-    def mark_pending(self, scope: int, entries: Iterable[tuple[Effect, bytes]]) -> list[int]:
-        """Commit that these requests are about to leave; the ids to acknowledge them by.
-
-        What was acknowledged since the last commit is committed with it.
-        """
-        self._put()
-        now = int(time.time())
-        ids = []
-        for effect, records in entries:
-            inserted = self._execute(
-                _INSERT_PENDING,
-                {"scope": scope, "effect": effect, "at": now, "records": records},
-            )
-            ids.append(int(inserted.inserted_primary_key[0]))
-        self._commit()
-        return ids
-
-    def acknowledge(
+    def add_pending(
         self,
         scope: int,
-        key: str,
-        digest: bytes,
-        remote_id: str | None,
-        identity: str | None,
-        source: bytes = b"",
-    ) -> None:
-        """What was sent under a (stored) key arrived."""
-        if remote_id == key:
-            remote_id = SAME
-        self._acknowledged_keys.add(key)
-        self._acknowledged.append(
-            (scope, key, digest, source, remote_id, identity, False, int(time.time()))
+        *,
+        effect: Effect,
+        route: str,
+        keys: Sequence[str],
+        records: Sequence[bytes],
+        sent: bytes | None,
+        resent: bool,
+    ) -> int:
+        """Write that a request is about to leave; the caller commits. The entry's id."""
+        inserted = self._execute(
+            _INSERT_PENDING,
+            {
+                "scope": scope,
+                "effect": effect,
+                "at": time.time(),
+                "route": route,
+                "keys": _json(keys),
+                "records": b"\n".join(records),
+                "sent": sent,
+                "resent": resent,
+            },
         )
-
-    def mark_uncertain(self, scope: int, key: str, digest: bytes, identity: str | None) -> None:
-        """What was sent under a (stored) key may have arrived."""
-        self._acknowledged_keys.add(key)
-        self._acknowledged.append((scope, key, digest, b"", None, identity, True, int(time.time())))
-
-    def forget_others(self, scope: int, key: str, hung_on: str) -> None:
-        """What was acknowledged under a (stored) key undid all that hung on a record.
-
-        Args:
-            scope: whose rows.
-            key: the row that stays.
-            hung_on: the vendor's id of the record.
-        """
-        self._apply()
-        self._execute(
-            delivered.delete().where(
-                (delivered.c.scope == scope)
-                & (delivered.c.key != key)
-                & (delivered.c.identity == self.hashed(hung_on))
-            )
-        )
-        self._write()
+        return int(inserted.inserted_primary_key[0])
 
     def settle(self, entry: int) -> None:
         """The answer to a pending request is in; its records need not be kept."""
         self._settled.append(entry)
 
-    def left_behind(self, scope: int) -> list[LeftBehind]:
-        """What an earlier run left pending, oldest first."""
+    def unfinished(self, scope: int) -> list[Unfinished]:
+        """What runs that died left pending, oldest first."""
         self._apply()
         return [
-            LeftBehind(row.id, Effect(row.effect), row.records, row.at)
-            for row in self._execute(
+            Unfinished(
+                row.id,
+                Effect(row.effect),
+                row.at,
+                row.route,
+                orjson.loads(row.keys),
+                row.records.split(b"\n"),
+                row.sent,
+                row.resent,
+            )
+            for row in self._query(
                 sa.select(pending).where(pending.c.scope == scope).order_by(pending.c.id)
             )
         ]
 
-    def _put(self) -> None:
-        """Write down what was acknowledged, for the next commit."""
+    def has_unfinished(self, scope: int) -> bool:
+        """Whether a run that died left something pending."""
+        return bool(self._query(sa.select(pending.c.id).where(pending.c.scope == scope).limit(1)))
+
+    # --- after an answer --------------------------------------------------------------------
+
+    def acknowledge(self, scope: int, what: Delivered) -> None:
+        """What was sent under a key arrived."""
+        if what.remote_id == what.key:
+            what.remote_id = SAME
+        elif what.remote_id is not None:
+            what.remote_id = what.remote_id.replace("\0", "")
+        place = (scope, what.key)
+        earlier = self._acknowledged.pop(place, None)
+        if earlier is not None and what.claims is None:
+            what.claims = earlier.claims
+        self._forgotten.pop(place, None)
+        self._acknowledged[place] = what
+
+    def mark_unknown(self, scope: int, row: Row) -> None:
+        """Nobody knows what the vendor now has for a key: nothing is unchanged against it."""
+        self.acknowledge(scope, Delivered(row.key, UNKNOWN, b"", row.remote_id, None))
+
+    def forget(self, scope: int, key: str) -> None:
+        """A (stored) key stands for nothing any more."""
+        self._acknowledged.pop((scope, key), None)
+        self._forgotten[scope, key] = None
+
+    def forget_others(self, scope: int, key: str, claim: str) -> None:
+        """A delivery under a (stored) key undid what others had with a (hashed) claim."""
+        for other in self.claimants(scope, [claim]).get(claim, set()) - {key}:
+            self.forget(scope, other)
+
+    def forget_delivered(self, account: str, sync: str) -> None:
+        """Forget what a pipeline delivered (no ledger is wanted); what is pending stays."""
+        own = sa.select(scopes.c.id).where((scopes.c.account == account) & (scopes.c.sync == sync))
+        for table in (delivered, claims):
+            self._execute(table.delete().where(table.c.scope.in_(own)))
+        self._commit()
+
+    # --- writing down -----------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write down what is held back; the caller commits."""
+        if self._forgotten:
+            places = [{"in_scope": scope, "of": key} for scope, key in self._forgotten]
+            self._execute(_DELETE_ROW, places)
+            self._execute(_DELETE_CLAIMS, places)
         if self._acknowledged:
-            self._database.insert_many(self._upsert, self._acknowledged)
+            rows, claimed, cleared = [], [], []
+            now = int(time.time())
+            for (scope, key), what in self._acknowledged.items():
+                rows.append((scope, key, what.digest, what.source, what.remote_id, now))
+                if what.claims is not None:
+                    cleared.append({"in_scope": scope, "of": key})
+                    claimed += [(scope, claim, key) for claim in dict.fromkeys(what.claims)]
+            self._database.insert_many(self._upsert, rows)
+            if cleared:
+                self._execute(_DELETE_CLAIMS, cleared)
+            if claimed:
+                self._database.insert_many(self._add_claims, claimed)
         if self._settled:
             self._execute(_DELETE_PENDING, [{"entry": entry} for entry in self._settled])
 
-    def _commit(self) -> None:
-        """Commit; what was acknowledged is kept for another try if the database refuses."""
-        self._write()
-        self._acknowledged, self._settled = [], []
-        self._acknowledged_keys.clear()
+    def flushed(self) -> None:
+        """It was committed."""
+        self._acknowledged, self._forgotten, self._settled = {}, {}, []
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something waits to be written down."""
+        return bool(self._acknowledged or self._forgotten or self._settled)
 
     def _apply(self) -> None:
-        """Commit what was acknowledged.
-
-        A transaction is never left open while requests are under way: other syncs write too.
-        """
-        if self._acknowledged or self._settled:
-            self._put()
+        if self.holds_back:
             self._commit()
-
-    def commit(self) -> None:
-        """Commit what was acknowledged so far.
-
-        Raises:
-            StopRun: the disk is full, or the database is gone.
-        """
-        self._put()
-        self._commit()
-
-    def close(self) -> None:
-        """Commit and close."""
-        try:
-            self.commit()
-        finally:
-            self._database.close()
 
 
 _INSERT_PENDING = pending.insert()
 _DELETE_PENDING = pending.delete().where(pending.c.id == sa.bindparam("entry"))
+_DELETE_ROW = delivered.delete().where(
+    (delivered.c.scope == sa.bindparam("in_scope")) & (delivered.c.key == sa.bindparam("of"))
+)
+_DELETE_CLAIMS = claims.delete().where(
+    (claims.c.scope == sa.bindparam("in_scope")) & (claims.c.key == sa.bindparam("of"))
+)
 
 
 def _json(texts: Iterable[str]) -> str:

@@ -1,295 +1,305 @@
-"""The rejects file: what is outstanding now, as valid Singer input.
+"""The rejects: records that are outstanding, each with its account, sync, stream and key.
 
-During a run the rejects lie in a temporary SQLite file, so that a million of them cost no memory;
-the file that users see is written anew beside itself and renamed whenever it has to be true:
-before a STATE goes out, and at the end.
+A record is only ever sent again from here into the scope that rejected it. A key has one reject,
+and beside it at most: the newest record that waits for an uncertain one (slot `newer`), and records
+with other content under a key that is sent at most once (a slot for each content).
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
-import os
-import sqlite3
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-import msgspec
 import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from singer_http.errors import StopRun
-from singer_http.operations import Rejection, RejectionKind
+from singer_http.exact_json import decode, encode
+from singer_http.operations import RejectionKind
+from singer_http.store.database import Database
+from singer_http.store.rows import Reject, RejectState
+from singer_http.store.tables import rejects, scopes
 
-PENDING = "pending"
-"""Kind of a record that a dead run left in the ledger: sent again like a reject, never written."""
-
-_LOOKUP = 500
-
-
-class Stored(NamedTuple):
-    """An outstanding record."""
-
-    id: int
-    source: str
-    kind: str
-    line: bytes
-    """The RECORD message as it stands in the file, `rejection` included."""
-    at: float
-    """Epoch seconds of the rejection."""
+MAIN = ""
+NEWER = "newer"
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Rejects:
-    """Outstanding rejects of one target and sync.
+    """Reads and writes the table `rejects`."""
 
-    A record belongs to (stream, key) once its sink is there to tell the key (`identify`); until
-    then, and where it has none, it is known by the text of its record.
-    """
-
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Load the file if there is one.
+    def __init__(self, database: Database, commit: Callable[[], None], run: str) -> None:
+        """Work on a database.
 
         Args:
-            path: `<work_dir>/<plugin>.rejects.jsonl`.
-            read_only: never write it (`dry_run`).
+            database: an open one.
+            commit: writes down and commits what this store and its neighbours hold back.
+            run: this run; what others left is from earlier ones.
         """
-        self.path = path
-        self._read_only = read_only
-        self._dirty = False
-        self._schemas: dict[str, bytes] = {}
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("PRAGMA synchronous=OFF")
-        self._database.execute("PRAGMA journal_mode=OFF")
-        self._database.execute(
-            "CREATE TABLE rejects (id INTEGER PRIMARY KEY, source TEXT, stream TEXT, key TEXT,"
-            " seq INTEGER, kind TEXT, at REAL, line BLOB)"
+        self._database = database
+        self._commit = commit
+        self._query = database.query
+        self._run = run
+        self._held_back: list[tuple[Any, dict[str, Any]]] = []
+        self._outstanding: set[int] = {
+            row.scope for row in self._query(sa.select(rejects.c.scope).distinct())
+        }
+        some = (
+            "SELECT value FROM json_each(:some)"
+            if database.sqlite
+            else "SELECT jsonb_array_elements_text(CAST(:some AS jsonb))"
         )
-        self._database.execute("CREATE UNIQUE INDEX by_key ON rejects (stream, key)")
-        self.outstanding = 0
-        """Number of records in the store."""
-        if path.exists():
-            self._load()
-
-    def _load(self) -> None:
-        decoder = msgspec.json.Decoder()
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    message = decoder.decode(line)
-                    kind = message["type"]
-                    if kind == "SCHEMA":
-                        self._schemas[message["stream"]] = line.rstrip(b"\n")
-                        continue
-                    rejection = message.get("rejection") or {}
-                    self._insert(
-                        message["stream"],
-                        None,
-                        text_key(message["record"]),
-                        0,
-                        rejection.get("kind", RejectionKind.INVALID),
-                        _epoch(rejection.get("at")),
-                        line.rstrip(b"\n"),
-                    )
-                except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-                    raise StopRun(
-                        f"{self.path}, line {number}, is not a Singer message: mend or remove the "
-                        "line; the file holds rejected records and is not overwritten."
-                    ) from None
-
-    def _insert(
-        self,
-        source: str,
-        stream: str | None,
-        key: str,
-        seq: int,
-        kind: str,
-        at: float,
-        line: bytes,
-    ) -> None:
-        before = self._database.total_changes
-        place = stream if stream is not None else f"\n{source}"
-        newer = self._database.execute(
-            "SELECT 1 FROM rejects WHERE stream = ? AND key = ? AND seq > ?", (place, key, seq)
-        ).fetchone()
-        if newer:
-            return
-        self.outstanding -= self._database.execute(
-            "DELETE FROM rejects WHERE stream = ? AND key = ?", (place, key)
-        ).rowcount
-        self._database.execute(
-            "INSERT INTO rejects (source, stream, key, seq, kind, at, line)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (source, place, key, seq, kind, at, line),
+        columns = [rejects.c[name] for name in RejectState._fields]
+        self._states = sa.select(rejects.c.key, *columns).where(
+            (rejects.c.scope == sa.bindparam("scope"))
+            & (rejects.c.slot == MAIN)
+            & rejects.c.key.in_(sa.text(some))
         )
-        self.outstanding += 1
-        self._dirty = self._dirty or before > 0
+        insert: Any = sqlite.insert if database.sqlite else postgresql.insert
+        # What is newer stays: it arrived later, and was rejected first.
+        self._insert = insert(rejects).on_conflict_do_nothing()
+        self.changed = False
+        """Something was written since the export was last made."""
 
-    # --- the records of a stream --------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------
 
-    def schema(self, source: str) -> bytes | None:
-        """The SCHEMA message that stands in the file for a source stream."""
-        return self._schemas.get(source)
-
-    def sources(self) -> list[str]:
-        """The source streams that have outstanding records."""
-        return [row[0] for row in self._database.execute("SELECT DISTINCT source FROM rejects")]
-
-    def unidentified(self, source: str) -> list[Stored]:
-        """Records from earlier runs whose key is not known yet."""
-        return [
-            Stored(*row)
-            for row in self._database.execute(
-                "SELECT id, source, kind, line, at FROM rejects WHERE stream = ? ORDER BY id",
-                (f"\n{source}",),
-            )
-        ]
-
-    def identify(self, stored: Stored, stream: str, key: str) -> None:
-        """A record from an earlier run turns out to belong to a key."""
-        self.outstanding -= self._database.execute(
-            "DELETE FROM rejects WHERE stream = ? AND key = ?", (stream, key)
-        ).rowcount
-        self._database.execute(
-            "UPDATE rejects SET stream = ?, key = ? WHERE id = ?", (stream, key, stored.id)
+    def states(self, scope: int, keys: Sequence[str]) -> dict[str, RejectState]:
+        """What is outstanding for these (stored) keys."""
+        if scope not in self._outstanding or not keys:
+            return {}
+        self._apply()
+        found = self._query(
+            self._states, {"scope": scope, "some": orjson.dumps(list(keys)).decode()}
         )
+        return {row[0]: RejectState(*row[1:]) for row in found}
 
-    def known(self, stream: str, keys: Sequence[str]) -> dict[str, str]:
-        """Which of these keys have an outstanding record: key -> kind."""
-        found: dict[str, str] = {}
-        if not self.outstanding:
-            return found
-        for start in range(0, len(keys), _LOOKUP):
-            some = keys[start : start + _LOOKUP]
-            marks = ",".join("?" * len(some))
-            found.update(
-                self._database.execute(
-                    f"SELECT key, kind FROM rejects WHERE stream = ? AND key IN ({marks})",  # noqa: S608
-                    (stream, *some),
-                )
-            )
-        return found
+    def of_key(self, scope: int, key: str) -> list[Reject]:
+        """All that is outstanding for a (stored) key."""
+        self._apply()
+        return self._select((rejects.c.scope == scope) & (rejects.c.key == key))
 
-    def earlier(self, stream: str) -> Iterator[tuple[str, Stored]]:
-        """Records from earlier runs that nothing newer has replaced yet, oldest first."""
+    def earlier(self, scope: int) -> Iterator[Reject]:
+        """What earlier runs left and nothing has replaced yet, oldest first."""
         last = 0
-        while True:
-            row = self._database.execute(
-                "SELECT key, id, source, kind, line, at FROM rejects"
-                " WHERE stream = ? AND seq = 0 AND id > ? ORDER BY id LIMIT 1",
-                (stream, last),
-            ).fetchone()
-            if row is None:
+        while scope in self._outstanding:
+            self._apply()
+            page = self._select(
+                (rejects.c.scope == scope) & (rejects.c.run != self._run) & (rejects.c.id > last),
+                limit=500,
+            )
+            if not page:
                 return
-            last = row[1]
-            yield row[0], Stored(*row[1:])
+            yield from page
+            last = page[-1].id
 
-    # --- what a run does ----------------------------------------------------------------------
+    def names(self, scope: int, ids: Sequence[str]) -> set[str]:
+        """Which of these records of the vendor an outstanding record names."""
+        if scope not in self._outstanding or not ids:
+            return set()
+        self._apply()
+        where = (rejects.c.scope == scope) & rejects.c.remote_id.in_(list(ids))
+        return {row[0] for row in self._query(sa.select(rejects.c.remote_id).where(where))}
+
+    def any(self, scope: int) -> bool:
+        """Whether something is outstanding."""
+        if scope not in self._outstanding:
+            return False
+        self._apply()
+        return bool(self._query(sa.select(rejects.c.id).where(rejects.c.scope == scope).limit(1)))
+
+    def _select(self, where: sa.ColumnElement[bool], limit: int | None = None) -> list[Reject]:
+        columns = [rejects.c[name] for name in Reject._fields]
+        found = self._query(sa.select(*columns).where(where).order_by(rejects.c.id).limit(limit))
+        return [Reject(*row) for row in found]
+
+    # --- writing ----------------------------------------------------------------------------
 
     def put(
         self,
+        scope: int,
         *,
-        source: str,
-        stream: str,
         key: str,
+        slot: str = MAIN,
         seq: int,
-        line: bytes,
+        kind: str,
+        reason: str,
+        status: int | None,
         operation: str,
-        rejection: Rejection,
+        attempts: int,
+        route: str,
+        remote_id: str | None,
+        digest: bytes,
+        resent: bool,
+        record: bytes,
     ) -> None:
-        """Keep a record that was rejected; it replaces what was outstanding for its key."""
-        message = msgspec.json.decode(line)
-        now = datetime.datetime.now(datetime.UTC)
-        message["rejection"] = {
-            "kind": str(rejection.kind),
-            "reason": rejection.reason,
-            "status": rejection.status,
-            "operation": operation,
-            "attempts": rejection.attempts,
-            "at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-        self._dirty = True
-        self._insert(
-            source, stream, key, seq, str(rejection.kind), now.timestamp(),
-            msgspec.json.encode(message),
-        )  # fmt: skip
+        """Keep a record; it replaces what is older in the same slot of its key."""
+        values = {
+            "scope": scope, "key": key, "slot": slot, "run": self._run, "seq": seq,
+            "at": int(time.time()), "kind": str(kind),
+            "reason": _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", reason), "status": status,
+            "operation": operation, "attempts": attempts, "route": route,
+            "remote_id": remote_id and _UNSTORABLE.sub("", remote_id), "digest": digest,
+            "resent": resent, "record": record,
+        }  # fmt: skip
+        self._outstanding.add(scope)
+        self._hold(_DELETE, _place(scope, key, self._run, seq, slot))
+        self._hold(self._insert, values)
 
-    def put_pending(self, *, source: str, stream: str, key: str, line: bytes, at: float) -> None:
-        """Take in a record that a dead run left pending, unless a reject is newer."""
-        self._insert(source, stream, key, 0, PENDING, at, line)
-
-    def drop(self, stream: str, key: str, seq: int, *, but: str = "") -> None:
-        """Something as new as `seq` settled the key: what is older leaves, but for one kind."""
-        gone = self._database.execute(
-            "DELETE FROM rejects WHERE stream = ? AND key = ? AND seq <= ? AND kind <> ?",
-            (stream, key, seq, but),
-        ).rowcount
-        self.outstanding -= gone
-        self._dirty = self._dirty or gone > 0
-
-    def write(self, schemas: dict[str, bytes]) -> None:
-        """Make the file true, if anything changed since it was last written.
+    def drop(self, scope: int, key: str, seq: int, *, slot: str | None = None) -> None:
+        """A record as new as `seq` settled a key: what is as old or older leaves.
 
         Args:
-            schemas: source stream -> the SCHEMA message of this run.
-
-        Raises:
-            StopRun: the file cannot be written.
+            scope: whose.
+            key: as it is stored.
+            seq: order of arrival in this run.
+            slot: only this one; None for all.
         """
-        self._schemas.update(schemas)
-        if self._read_only or not self._dirty:
+        if scope not in self._outstanding:
             return
-        try:
-            if not self._database.execute(
-                "SELECT 1 FROM rejects WHERE kind <> ? LIMIT 1", (PENDING,)
-            ).fetchone():
-                self.path.unlink(missing_ok=True)
-            else:
-                self._write_file()
-        except OSError as error:
-            raise StopRun(
-                f"The rejects file {self.path} cannot be written ({error.strerror}): free some "
-                "space or check `work_dir`; STATE was not advanced, so nothing is lost."
-            ) from None
-        self._dirty = False
+        place = _place(scope, key, self._run, seq, slot or MAIN)
+        self._hold(_DELETE if slot is not None else _DELETE_ALL, place)
 
-    def lines(self) -> Iterator[bytes]:
-        """The lines of the file, as it would be written now."""
-        for source in self.sources():
-            schema = self._schemas.get(source)
-            if schema is not None:
-                yield schema
-        for (line,) in self._database.execute(
-            "SELECT line FROM rejects WHERE kind <> ? ORDER BY id", (PENDING,)
-        ):
-            yield line
+    def promote(self, scope: int, key: str) -> None:
+        """The uncertain record of a key is settled: the newest that waited for it is due."""
+        place = {"in_scope": scope, "of": key, "slots": NEWER}
+        self._hold(_PROMOTE, place)
 
-    def _write_file(self) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                for line in self.lines():
-                    file.write(line + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+    def drop_keys(self, scope: int, keys: Sequence[str]) -> None:
+        """What earlier runs left for these (stored) keys leaves, but for what is uncertain."""
+        for key in keys:
+            self._hold(_DELETE_GONE, {"in_scope": scope, "of": key, "this_run": self._run})
 
-    def close(self) -> None:
-        """Let go of the temporary store; the file is not written."""
-        self._database.close()
+    def mark(self, scope: int, key: str, **values: Any) -> None:
+        """Change members of a key's reject."""
+        where = (rejects.c.scope == scope) & (rejects.c.key == key) & (rejects.c.slot == MAIN)
+        self._apply()
+        self._database.execute(rejects.update().where(where).values(**values))
+        self.changed = True
+        self._commit()
+
+    def _hold(self, statement: Any, values: dict[str, Any]) -> None:
+        self._held_back.append((statement, values))
+        self.changed = True
+
+    def flush(self) -> None:
+        """Write down what is held back, in order; the caller commits."""
+        start = 0
+        while start < len(self._held_back):
+            statement = self._held_back[start][0]
+            end = start
+            while end < len(self._held_back) and self._held_back[end][0] is statement:
+                end += 1
+            values = [values for _, values in self._held_back[start:end]]
+            self._database.execute(statement, values)
+            start = end
+
+    def flushed(self) -> None:
+        """It was committed."""
+        self._held_back = []
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something waits to be written down."""
+        return bool(self._held_back)
+
+    def _apply(self) -> None:
+        if self._held_back:
+            self._commit()
+
+    # --- the export -------------------------------------------------------------------------
+
+    def lines(
+        self, account: str, sync: str, schemas: dict[str, bytes]
+    ) -> Iterator[tuple[str, bytes]]:
+        """What is outstanding for a pipeline as Singer lines: (target stream, line).
+
+        SCHEMA lines first (target stream empty), then RECORD lines, oldest first.
+
+        Args:
+            account: as in `scopes`.
+            sync: as in `scopes`.
+            schemas: source -> the SCHEMA message of this run, where one came.
+        """
+        self._apply()
+        own = (scopes.c.account == account) & (scopes.c.sync == sync)
+        found = self._query(
+            sa.select(scopes).where(own & scopes.c.id.in_(sa.select(rejects.c.scope)))
+        )
+        sources = {row.source: schemas.get(row.source, row.schema_message) for row in found}
+        for message in sources.values():
+            if message:
+                yield "", message.rstrip()
+        streams = {row.id: row.stream for row in found}
+        last = 0
+        while True:
+            page = self._query(
+                sa.select(rejects)
+                .where(rejects.c.scope.in_(list(streams)) & (rejects.c.id > last))
+                .order_by(rejects.c.id)
+                .limit(500)
+            )
+            if not page:
+                return
+            for row in page:
+                stream = streams[row.scope]
+                yield stream, exported(row, stream)
+            last = page[-1].id
 
 
-def text_key(record: Any) -> str:
-    """How a record without a key is known: by its text."""
-    text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS, default=str)
-    return "\n" + hashlib.blake2b(text, digest_size=16).hexdigest()
+def exported(row: Any, stream: str) -> bytes:
+    """A reject as a RECORD message: the line as it came, with one more member, `rejection`."""
+    rejection = {
+        "kind": row.kind,
+        "reason": row.reason,
+        "target_stream": stream,
+        "status": row.status,
+        "operation": row.operation,
+        "attempts": row.attempts,
+        "at": datetime.datetime.fromtimestamp(row.at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "run": row.run,
+    }
+    return with_rejection(row.record, rejection)
 
 
-def _epoch(text: Any) -> float:
+def with_rejection(line: bytes, rejection: dict[str, Any]) -> bytes:
+    """A RECORD line with the member `rejection`; the rest stays as it is, to the byte."""
+    body = line.rstrip()
+    return body[:-1].rstrip() + b',"rejection":' + orjson.dumps(rejection) + b"}"
+
+
+def as_it_came(line: bytes) -> bytes:
+    """A RECORD line without a `rejection` that an export of rejects gave it, on one line."""
+    line = line.strip()
+    if b'"rejection"' not in line:
+        return line
     try:
-        return datetime.datetime.fromisoformat(str(text)).timestamp()
+        message = decode(line)
     except ValueError:
-        return 0.0
+        return line
+    if not isinstance(message, dict) or "rejection" not in message:
+        return line
+    message.pop("rejection")
+    return encode(message)
+
+
+def _place(scope: int, key: str, run: str, seq: int, slot: str) -> dict[str, Any]:
+    return {"in_scope": scope, "of": key, "this_run": run, "up_to": seq, "slots": slot}
+
+
+_OF_KEY = (rejects.c.scope == sa.bindparam("in_scope")) & (rejects.c.key == sa.bindparam("of"))
+_NOT_NEWER = (rejects.c.run != sa.bindparam("this_run")) | (rejects.c.seq <= sa.bindparam("up_to"))
+_DELETE = rejects.delete().where(_OF_KEY & (rejects.c.slot == sa.bindparam("slots")) & _NOT_NEWER)
+_DELETE_ALL = rejects.delete().where(_OF_KEY & _NOT_NEWER)
+_DELETE_GONE = rejects.delete().where(
+    _OF_KEY
+    & (rejects.c.run != sa.bindparam("this_run"))
+    & (rejects.c.kind != RejectionKind.UNCERTAIN)
+)
+_PROMOTE = (
+    rejects.update()
+    .where(_OF_KEY & (rejects.c.slot == sa.bindparam("slots")))
+    .values(slot=MAIN, run="")
+)

@@ -1,21 +1,23 @@
-"""The ledger's tables.
+"""The tables of the database.
 
 meta        the schema's version, the salt of the hashes
-accounts    which keys were used for which account
+accounts    which keys (credentials) were used for which account
 scopes      (account, sync, stream): whose rows these are, their source, their key columns
-delivered   scope, key -> digest, source, remote_id, identity, uncertain, at
-pending     one entry for each request that is about to leave: its effect and its records as
-            they came; gone when the answer is in
+delivered   scope, key -> digest, source, remote id, at
+claims      scope, claim, key: what a key stands for at the vendor (emails, phones, tags), hashed
+pending     one entry for each request that is about to leave: its effect, its keys and records;
+            gone once the answer is in
+rejects     what is outstanding: the record as it came, why, and whose it is
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
-from singer_http.operations import SAME, Effect
+from singer_http.operations import SAME
 
 VERSION = 1
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
@@ -44,7 +46,7 @@ scopes = sa.Table(
     "singer_http_scopes",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("account", sa.String, nullable=False),
+    sa.Column("account", sa.String, nullable=False, comment="account and server"),
     sa.Column("sync", sa.String, nullable=False),
     sa.Column("stream", sa.String, nullable=False),
     sa.Column("source", sa.String, nullable=False, comment="the stream that it was read from"),
@@ -60,18 +62,9 @@ delivered = sa.Table(
     sa.Column("key", sa.String, primary_key=True, comment="hashed if it may be personal"),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="of what was sent"),
     sa.Column("source", sa.LargeBinary, nullable=False, comment="digest of the source's record"),
-    sa.Column("remote_id", sa.String, comment="the vendor's id"),
-    sa.Column("identity", sa.String, comment="hashed email or number"),
-    sa.Column("uncertain", sa.Boolean, nullable=False),
-    sa.Column("at", sa.Integer, nullable=False, comment="epoch seconds"),
+    sa.Column("remote_id", sa.String, comment="the vendor's; '=' where it is the key"),
+    sa.Column("at", sa.BigInteger, nullable=False, comment="epoch seconds"),
     sqlite_with_rowid=False,
-)
-by_identity = sa.Index(
-    "singer_http_by_identity",
-    delivered.c.scope,
-    delivered.c.identity,
-    sqlite_where=delivered.c.identity.is_not(None),
-    postgresql_where=delivered.c.identity.is_not(None),
 )
 by_remote_id = sa.Index(
     "singer_http_by_remote_id",
@@ -81,47 +74,72 @@ by_remote_id = sa.Index(
     postgresql_where=delivered.c.remote_id != SAME,
 )
 
+claims = sa.Table(
+    "singer_http_claims",
+    metadata,
+    sa.Column("scope", sa.Integer, primary_key=True),
+    sa.Column("claim", sa.String, primary_key=True, comment="hashed"),
+    sa.Column("key", sa.String, primary_key=True, comment="as in delivered"),
+    sqlite_with_rowid=False,
+)
+claims_by_key = sa.Index("singer_http_claims_by_key", claims.c.scope, claims.c.key)
+
 pending = sa.Table(
     "singer_http_pending",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("scope", sa.Integer, nullable=False, index=True),
     sa.Column("effect", sa.String, nullable=False),
-    sa.Column("at", sa.Integer, nullable=False, comment="epoch seconds"),
+    sa.Column("at", sa.Float, nullable=False, comment="epoch seconds"),
+    sa.Column("route", sa.String, nullable=False, comment="the mapping that made them"),
+    sa.Column("keys", sa.String, nullable=False, comment="JSON list, as in delivered"),
     sa.Column("records", sa.LargeBinary, nullable=False, comment="RECORD lines, as they came"),
+    sa.Column("sent", sa.LargeBinary, comment="JSON: body, identities, digest of a create"),
+    sa.Column("resent", sa.Boolean, nullable=False, comment="on a person's word"),
 )
 
-
-class Scope(NamedTuple):
-    """Whose rows: one target stream of one pipeline into one account."""
-
-    id: int
-    source: str
-    keys: tuple[str, ...]
-    known: bool
-    """It has rows, or an earlier run that died was about to write some."""
-    schema_message: bytes
-
-
-class LeftBehind(NamedTuple):
-    """A pending entry that an earlier run left behind."""
-
-    id: int
-    effect: Effect
-    records: bytes
-    at: int
+rejects = sa.Table(
+    "singer_http_rejects",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("scope", sa.Integer, nullable=False),
+    sa.Column("key", sa.String, nullable=False, comment="as in delivered"),
+    sa.Column("slot", sa.String, nullable=False, comment="'', 'newer', or other content's digest"),
+    sa.Column("run", sa.String, nullable=False, comment="the run that rejected it"),
+    sa.Column("seq", sa.BigInteger, nullable=False, comment="order of arrival in that run"),
+    sa.Column("at", sa.BigInteger, nullable=False, comment="epoch seconds"),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("operation", sa.String, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("route", sa.String, nullable=False, comment="the mapping that made it"),
+    sa.Column("remote_id", sa.String, comment="the vendor's record that it names"),
+    sa.Column("digest", sa.LargeBinary, nullable=False, comment="of what was or would be sent"),
+    sa.Column("resent", sa.Boolean, nullable=False, comment="on a person's word, already"),
+    sa.Column("record", sa.LargeBinary, nullable=False, comment="the RECORD line, as it came"),
+    sa.UniqueConstraint("scope", "key", "slot"),
+)
 
 
 ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.remote_id,
-    delivered.c.identity, delivered.c.uncertain, delivered.c.at,
+    delivered.c.at,
 )  # fmt: skip
 """Columns of a `Row`, in its order."""
 
 
 def set_up_sqlite(connection: Any, _record: Any) -> None:
-    """Prepare a new SQLite connection: others may read and write beside it."""
+    """Prepare a new SQLite connection: others may read and write beside it.
+
+    What is deleted is overwritten: records stand here only while they are pending or rejected.
+    """
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "busy_timeout=30000",
+        "secure_delete=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -22,6 +22,7 @@ from singer_http.errors import (
     SingerHTTPError,
     one_line,
 )
+from singer_http.sink.context import SinkContext
 from singer_http.store.tables import VERSION, accounts, delivered, meta
 
 if TYPE_CHECKING:
@@ -158,7 +159,24 @@ class Check:
 
 
 def _sink(target: HTTPTarget, kind: type[HTTPSink]) -> HTTPSink:
-    return kind(target, {name: {} for name in kind.supposed}, ())
+    context = SinkContext(
+        config=target.config,
+        client=target.client,
+        logger=target.logger,
+        api_url=target.api_url,
+        version=target.plugin_version,
+        ledger=NoLedger(),
+        counts=lambda stream: target.report.stream(stream).counts,
+    )
+    return kind(context, {"properties": {name: {} for name in kind.supposed}}, ())
+
+
+class NoLedger:
+    """A view of a ledger that knows nothing."""
+
+    def find(self, stream: str, identity: str) -> str | None:
+        """Find nothing."""
+        return None
 
 
 def _fields(sink: HTTPSink) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 import msgspec
+from singer_sdk.helpers._batch import StorageTarget
 from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
 from singer_http.errors import StopRun
-from singer_http.sink.columns import number
+from singer_http.exact_json import NotJSON, StrangeJSON, decode
 
 CHUNK = 256 * 1024
 """Bytes read at once, at most."""
@@ -28,9 +31,10 @@ class LineReader(GenericSingerReader[bytes]):
         """The message being processed, as it came."""
         self.number = 0
         """Its line number, from 1."""
+        self.problem: str | None = None
+        """Why only a tolerant reader understands it."""
         self.waiting = False
         """The process is waiting for input: a signal may end it right here."""
-        self._decode = msgspec.json.Decoder(float_hook=number).decode
 
     @property
     @override
@@ -39,9 +43,12 @@ class LineReader(GenericSingerReader[bytes]):
 
     @override
     def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        self.problem = None
         try:
-            message = self._decode(line)
-        except msgspec.DecodeError as error:
+            message = decode(line)
+        except StrangeJSON as strange:
+            message, self.problem = strange.value, strange.problem
+        except NotJSON as error:
             raise StopRun(
                 f"Line {self.number} of the input is not JSON ({error}): is something else "
                 "writing to the tap's standard output?"
@@ -49,6 +56,11 @@ class LineReader(GenericSingerReader[bytes]):
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise StopRun(
                 f"Line {self.number} of the input is not a Singer message: it has no type."
+            )
+        if self.problem and message["type"] != "RECORD":
+            raise StopRun(
+                f"Line {self.number} of the input, a {message['type'][:20]}, is not strict JSON: "
+                f"{self.problem}."
             )
         return message
 
@@ -69,7 +81,7 @@ class LineReader(GenericSingerReader[bytes]):
             callback = callbacks.get(kind)
             if callback is None:
                 raise StopRun(
-                    f"Line {self.number} of the input is of the unknown type {kind!r}: Singer "
+                    f"Line {self.number} of the input is of the unknown type {kind[:40]!r}: Singer "
                     f"knows {', '.join(callbacks)}."
                 )
             callback(message)
@@ -79,14 +91,61 @@ class LineReader(GenericSingerReader[bytes]):
     def _lines(self, file: IO[bytes]) -> Iterator[bytes]:
         """The lines, without their ends."""
         read = getattr(file, "read1", file.read)
-        rest = b""
+        pieces: list[bytes] = []
         while True:
             self.waiting = True
             chunk = read(CHUNK)
             self.waiting = False
             if not chunk:
                 break
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from lines
-        if rest:
+            first, *lines = chunk.split(b"\n")
+            pieces.append(first)
+            if lines:
+                yield b"".join(pieces)
+                pieces = [lines.pop()]
+                yield from lines
+        if rest := b"".join(pieces):
             yield rest
+
+
+class _State(msgspec.Struct):
+    value: msgspec.Raw
+
+
+_decode_state = msgspec.json.Decoder(_State).decode
+
+
+def state_value(line: bytes) -> bytes | None:
+    """The value of a STATE message as it came, to the byte; `None` if it has none."""
+    try:
+        return bytes(_decode_state(line).value).strip()
+    except msgspec.DecodeError:
+        return None
+
+
+def read_batch(message: Mapping[str, Any]) -> Iterator[bytes]:
+    """The records of a BATCH message's files (jsonl, gzip or plain), one JSON text each.
+
+    Raises:
+        StopRun: another encoding, or a file that cannot be read.
+    """
+    encoding = message.get("encoding") or {}
+    if encoding.get("format") != "jsonl":
+        raise StopRun(f"A BATCH of format {encoding.get('format')!r} came; only jsonl is read.")
+    compression = encoding.get("compression")
+    if compression not in (None, "none", "gzip"):
+        raise StopRun(f"A BATCH with compression {compression!r} came; only gzip is read.")
+    for path in message.get("manifest", ()):
+        try:
+            head, tail = StorageTarget.split_url(path)
+            with (
+                StorageTarget.from_url(head).open(tail, mode="rb") as raw,
+                gzip.open(raw) if compression == "gzip" else raw as lines,
+            ):
+                yield from (line for line in lines if line.strip())
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            words = str(error) or type(error).__name__
+            raise StopRun(
+                f"The BATCH file {path} cannot be read ({words}): it is cut off or damaged; run "
+                "the tap again."
+            ) from None

@@ -1,252 +1,224 @@
-"""One run of a target: what its streams share, and the guards that look at the run as a whole."""
+"""One run of a target, put together: session, router, recovery; its stages and its end."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
-from singer_http.delivery.mirror import Mirror
-from singer_http.delivery.workers import Task, Workers
-from singer_http.errors import ConfigError, Interrupted, StopRun
-from singer_http.operations import Operation
-from singer_http.plugin.validation import parse_share
-from singer_http.sink.preview import example
-from singer_http.store.ledger import Ledger
-from singer_http.store.rejects import Rejects
+from singer_sdk.mapper import PluginMapper
 
-if TYPE_CHECKING:
-    from singer_http.delivery.delivery import Delivery
-    from singer_http.report.counts import Report
-    from singer_http.sink.base import HTTPSink
-    from singer_http.store.tables import Scope
-
-LOOKED_AT = 20
-"""Delivered and rejected records from which a share of rejects is looked at."""
-NAMES = 10_000
-"""Hashed keys whose text is remembered, so that a reason can name them."""
+from singer_http.delivery.delivery import Delivery
+from singer_http.delivery.mirror import Mirror, removal
+from singer_http.errors import ConfigError, StopRun
+from singer_http.http.client import Client
+from singer_http.report import page
+from singer_http.report.counts import Report
+from singer_http.sink.base import HTTPSink
+from singer_http.sink.context import SinkContext
+from singer_http.store.view import LedgerView
+from singer_http.target.recovery import Recovery
+from singer_http.target.router import Router
+from singer_http.target.session import Session
 
 
-class Limits:
-    """`max_rejects`: counted as the vendor's answers come in."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is about."""
 
-    def __init__(self, spec: str) -> None:
-        self._spec = spec
-        self._limit = parse_share(spec)
-        self._delivered = 0
-        self._rejected = 0
-
-    def delivered(self) -> None:
-        """A record of this run arrived."""
-        self._delivered += 1
-
-    def rejected(self, number: int) -> None:
-        """Records of this run were rejected.
-
-        Raises:
-            StopRun: more than `max_rejects` allows.
-        """
-        self._rejected += number
-        total = self._delivered + self._rejected
-        if self._limit.share is not None and total < LOOKED_AT:
-            return
-        if not self._limit.allows(self._rejected, total):
-            raise StopRun(
-                f"{self._rejected:,} of {total:,} records were rejected, more than max_rejects "
-                f"({self._spec}) allows: look at the reasons in the rejects file, then run again."
-            )
+    name: str
+    """Of the plugin."""
+    version: str
+    run: str
+    """The id of this run."""
+    config: Mapping[str, Any]
+    sinks: Sequence[type[HTTPSink]]
+    """The target's, in the order in which they are delivered."""
+    account: str
+    """Without the server."""
+    ledger_account: str
+    """With the server."""
+    credential: str
+    """A fingerprint of the key, where the account is made of it; else empty."""
+    api_url: str
+    database_url: str
+    path: Callable[[str], Path]
+    """Kind of a file in `work_dir` -> its path."""
 
 
-class Run:
-    """What the deliveries of one run share. Everything here belongs to the main thread."""
+class TargetRun:
+    """Everything of one run.
+
+    Raises:
+        ConfigError: the database cannot be opened, or the key is not known.
+    """
 
     def __init__(
         self,
-        config: Mapping[str, Any],
+        plan: Plan,
         report: Report,
+        client: Client,
+        mapper: Callable[[], PluginMapper],
         logger: logging.Logger,
-        directory: Path,
-        name: str,
-        account: str,
     ) -> None:
-        """Open the ledger and the rejects, under a lock.
-
-        Args:
-            config: the target's settings.
-            report: takes the counts.
-            logger: for the user.
-            directory: the `work_dir`.
-            name: of the plugin; files of a named sync have its name too.
-            account: whose data this is.
-
-        Raises:
-            ConfigError: another run of this sync is under way, or the ledger cannot be opened.
-        """
-        self.config = config
-        self.report = report
-        self.logger = logger
-        self.dry_run: bool = config["dry_run"]
-        self.name = name
-        self.stem = name if config["sync"] == "default" else f"{name}.{config['sync']}"
-        self.directory = directory
-        self._lock = None if self.dry_run else lock(directory / f"{self.stem}.lock", config["sync"])
-        self.has_ledger = config.get("ledger_url") != "none"
-        url = config.get("ledger_url") or f"sqlite:///{directory / name}.ledger.db"
-        self.ledger = (
-            Ledger(url, discard=self.dry_run)
-            if self.has_ledger
-            else Ledger("sqlite:///", discard=True)
+        """Open the database under a lock."""
+        self._plan = plan
+        self._report = report
+        self._client = client
+        self._logger = logger
+        self.session = session = Session(
+            plan.config,
+            report,
+            logger,
+            run=plan.run,
+            url=plan.database_url,
+            name=plan.name,
+            account=plan.ledger_account,
+            rejects_path=plan.path("rejects.jsonl"),
         )
-        if not self.ledger.claim(f"{name} {config['sync']} {account}"):
-            self.ledger.close()
-            raise busy(config["sync"], "the ledger's lock")
-        self.rejects = Rejects(directory / f"{self.stem}.rejects.jsonl", read_only=self.dry_run)
-        self.workers = Workers(config["concurrency"])
-        self.limits = Limits(config["max_rejects"])
-        self.mirror: Mirror | None = None
-        if config["mode"] == "mirror":
-            self.mirror = Mirror(config["mirror_count"], config["max_deletes"])
-        self.signal: int | None = None
-        self.schemas: dict[str, bytes] = {}
-        """Source stream -> its SCHEMA message in this run."""
-        self._uncertain: set[tuple[str, str]] = set()
-        self._seq = 0
-        self._names: dict[str, str] = {}
-        self._once_allowed: set[str] = set()
-        self._shown: dict[tuple[str, str], int] = {}
+        try:
+            self._guard_account()
+        except BaseException:
+            session.close()
+            raise
+        if plan.config.get("ledger_url") == "none":
+            session.forget_delivered()
+        context = SinkContext(
+            config=plan.config,
+            client=client,
+            logger=logger,
+            api_url=plan.api_url,
+            version=plan.version,
+            ledger=LedgerView(session.store.ledger, plan.ledger_account),
+            counts=lambda stream: report.stream(stream).counts,
+        )
+        self.router = Router(session, context, plan.sinks, mapper, self._opened)
+        self._recovery = Recovery(session, self.router)
 
-    @property
-    def mirrors(self) -> bool:
-        """Keys that come are noted, to tell which ones do not."""
-        return self.mirror is not None
-
-    def next_seq(self) -> int:
-        """The next number in the order of arrival, from 1."""
-        self._seq += 1
-        return self._seq
-
-    def check_signal(self) -> None:
-        """End the run here if a signal came.
-
-        Raises:
-            Interrupted: SIGTERM or SIGINT came.
-        """
-        if self.signal is not None:
-            raise Interrupted(self.signal)
-
-    # --- names --------------------------------------------------------------------------------
-
-    def remember_name(self, op: Operation) -> None:
-        """Note the text of a hashed key, for as long as there is room."""
-        if op.stored != op.key:
-            if len(self._names) >= NAMES:
-                self._names.pop(next(iter(self._names)))
-            self._names[op.stored] = op.key
-
-    def name_of(self, stored: str) -> str:
-        """A ledger row's key as a person knows it, if this run came across it."""
-        return self._names.get(stored, stored).partition("\n")[0]
-
-    # --- uncertain ones -----------------------------------------------------------------------
-
-    def note_uncertain(self, stream: str, stored: str) -> None:
-        """Something may have arrived: it stands in the file before the ledger lets go of it."""
-        self._uncertain.add((stream, stored))
-        self.rejects.write(self.schemas)
-
-    def became_uncertain(self, stream: str, stored: str) -> bool:
-        """It happened in this run: what a person said of earlier ones is not said of this one."""
-        return (stream, stored) in self._uncertain
-
-    # --- guards -------------------------------------------------------------------------------
-
-    def saw(self, delivery: Delivery, op: Operation) -> None:
-        """Note that a key is present, for the mirror."""
-        if self.mirror is None or op.retried:
+    def _guard_account(self) -> None:
+        """Stop if the key is new where the ledger knows another one."""
+        plan, scopes = self._plan, self.session.store.scopes
+        if not plan.credential or plan.config.get("ledger_url") == "none":
             return
-        if op.key.startswith("\n"):
-            self.mirror.saw_keyless(delivery.sink.stream)
+        others = scopes.other_accounts(plan.name, plan.credential)
+        if others and not plan.config.get("account"):
+            raise ConfigError(
+                "The ledger has not seen this key, but another one: set account to "
+                f"{' or '.join(others)} if the key was renewed, or to a new name if this is "
+                "another account. Nothing was sent."
+            )
+        scopes.remember_account(plan.name, plan.credential, plan.account)
+
+    def _opened(self, delivery: Delivery) -> None:
+        """Before the first record of a stream: what earlier runs left of it."""
+        if not self._depends(delivery):
+            self._recovery.begin(delivery)
+
+    def _depends(self, delivery: Delivery) -> bool:
+        spool = self.router.spools.get(delivery.stream)
+        return spool is not None and spool.is_open
+
+    # --- the end of the input -----------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Stream by stream in the target's order: what waited, then what earlier runs left."""
+        self._recovery.open_earlier()
+        for delivery in self._in_order():
+            self._finish_stream(delivery)
+        if self.session.mirror is not None:
+            for delivery in reversed(list(self._in_order())):
+                self._remove_missing(delivery, self.session.mirror)
+
+    def _in_order(self) -> Iterator[Delivery]:
+        for sink in self._plan.sinks:
+            if delivery := self.session.deliveries.get(sink.stream):
+                yield delivery
+
+    def _finish_stream(self, delivery: Delivery) -> None:
+        delivery.flush()
+        spool = self.router.spools.get(delivery.stream)
+        if spool is not None:
+            spool.is_open = False
+        self._recovery.begin(delivery)
+        # Where keys bear on each other, what is older goes first.
+        if delivery.sink_class.group_by_parent:
+            self._recovery.retry_rejects(delivery)
+        if spool is not None:
+            for route, line in spool.read():
+                route.deliver_line(line)
+            delivery.flush()
+        if not delivery.sink_class.group_by_parent:
+            self._recovery.retry_rejects(delivery)
+
+    def _remove_missing(self, delivery: Delivery, mirror: Mirror) -> None:
+        session, stream = self.session, delivery.stream
+        route = next(self.router.routes_of(stream), None)
+        scope = session.scope(stream)
+        if route is None or scope is None or scope.source not in self.router.came:
             return
-        stored = op.stored or delivery.standing.stored_key(op.key)
-        self.mirror.saw(delivery.sink.stream, stored)
+        if doubt := mirror.doubt(scope.source, stream):
+            delivery.report.notes.append(f"mirror: nothing removed: {doubt}")
+            self._logger.warning("%s: the mirror removed nothing: %s", stream, doubt)
+            return
+        for row in mirror.gone(session.store.ledger, delivery.scope, stream):
+            item = removal(route.intake.sink, row, session.next_seq())
+            if session.dry_run:
+                delivery.report.counts.removed += 1
+                session.show(item)
+            else:
+                delivery.dispatch.remove(item)
+        delivery.flush()
 
-    def admit(self, sink: HTTPSink, scope: Scope) -> None:
-        """A last look before something leaves that is sent only once.
+    # --- the end ------------------------------------------------------------------------------
 
-        Raises:
-            StopRun: the ledger of the stream is empty, and this is not said to be the first run.
-        """
-        if sink.stream not in self._once_allowed:
-            if not (scope.known or self.config["first_run"] or self.dry_run):
-                raise StopRun(
-                    f"{sink.stream}: the ledger of sync {self.config['sync']!r} knows of none that "
-                    "was sent. If this really is the first run set first_run: true; if not, the "
-                    "ledger was lost (look at work_dir, ledger_url, account), and everybody would "
-                    "be reached again. Nothing was sent."
-                )
-            self._once_allowed.add(sink.stream)
-
-    def show(self, delivery: Delivery, op: Operation) -> None:
-        """Print some of what a dry run would send."""
-        sink, what = delivery.sink, (delivery.sink.stream, op.expect)
-        self._shown[what] = number = self._shown.get(what, 0) + 1
-        if number <= sink.examples:
-            found = example(sink, op)
-            delivery.report.examples.append(found.as_dict())
-            self.logger.info("%s: would be %s: %s", *what, found.text or sink.describe(op))
-        elif number == sink.examples + 1:
-            self.logger.info("%s: more would be %s", *what)
-
-    # --- ends ---------------------------------------------------------------------------------
-
-    def settle_in_flight(self) -> None:
-        """Take in the answers that are due; what has not left is taken back."""
-        for task in self.workers.withdraw():
-            self._take_back(task)
-        while self.workers.outstanding:
+    def settle(self) -> BaseException | None:
+        """Take in what is due, and write it down; what went wrong with that, if anything."""
+        problem: BaseException | None = None
+        for step in (
+            self._client.stop,
+            self.session.settle_in_flight,
+            self.session.store.commit,
+            lambda: self.session.export_rejects(even_unchanged=True),
+        ):
             try:
-                self.workers.collect(wait=True)
-            except (StopRun, Interrupted) as error:
-                self.logger.debug("While ending the run: %s", error)
-            for task in self.workers.withdraw():
-                self._take_back(task)
+                step()
+            except Exception as error:
+                if not isinstance(error, StopRun):
+                    self._logger.debug("While ending the run", exc_info=error)
+                problem = problem or error
+        return problem
 
-    def _take_back(self, task: Task) -> None:
-        if task.entry is not None:
-            self.ledger.settle(task.entry.id)
+    def write_report(self, *, input_complete: bool) -> None:
+        """The report's files, and the table on stderr. Nothing here makes a run fail."""
+        self._report.input_complete = input_complete
+        if not self._report.streams and self._report.outcome == "ok":
+            return
+        try:
+            self._report.write(self._plan.path("report.json"))
+        except OSError as error:
+            self._logger.warning("The report could not be written: %s", error.strerror)
+        try:
+            page.write(
+                self._plan.path("report.html"),
+                self._report,
+                self.session.rejects_path,
+                (line for _, line in self.session.reject_lines()),
+                self._plan.config.get("rate_limit") or "",
+            )
+        except Exception as error:  # noqa: BLE001 - a page is no reason for a run to fail
+            self._logger.warning("The report's page could not be written: %s", error)
+        if self._report.streams:
+            print(self._report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
 
-    def close(self) -> None:
-        """Close the files; the lock goes last."""
-        self.workers.close()
-        self.ledger.close()
-        self.rejects.close()
-        if self.mirror:
-            self.mirror.close()
-        if self._lock:
-            self._lock.close()
-
-
-def lock(path: Path, sync: str) -> IO[bytes]:
-    """Hold a file for as long as the process lives.
-
-    Raises:
-        ConfigError: another process holds it.
-    """
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise busy(sync, path) from None
-    return file
-
-
-def busy(sync: str, held: object) -> ConfigError:
-    """The error for a second run of one sync."""
-    return ConfigError(
-        f"Another run of sync {sync!r} is under way (it holds {held}): wait for it to end, or give "
-        "this pipeline a name of its own with the setting sync."
-    )
+    def close(self) -> BaseException | None:
+        """Close the database, release the lock; what went wrong with that, if anything."""
+        problem: BaseException | None = None
+        for step in (self.session.close, self._client.close):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - both are closed
+                problem = problem or error
+        return problem

@@ -1,39 +1,36 @@
-"""The target: Singer messages in; streams find their sinks, and a run its end."""
+"""The target: Singer messages in; how a run begins and ends."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import gzip
+import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
-import msgspec
-import orjson
 from singer_sdk import Target
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from typing_extensions import override
 
-from singer_http.errors import ConfigError, Interrupted, StopRun, one_line
+from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun, one_line
+from singer_http.exact_json import StrangeJSON, decode
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
-from singer_http.target.reader import LineReader
-from singer_http.target.router import Routes
+from singer_http.sink.base import HTTPSink
+from singer_http.target.reader import LineReader, read_batch, state_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from singer_sdk.plugin_base import _ConfigInput
 
     from singer_http.report.counts import Report
-    from singer_http.sink.base import HTTPSink
-    from singer_http.target.run import Run
+    from singer_http.target.run import TargetRun
 
 CHECKPOINT = 60.0
 """Seconds between two moments at which everything is settled so that STATE can go out."""
@@ -60,11 +57,18 @@ class HTTPTarget(HTTPPlugin, Target):
     @override
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._state: Any = None
-        self._emitted: Any = None
+        self._state: bytes | None = None
+        self._emitted: bytes | None = None
         self._checked_at = time.monotonic()
+        self._came_since_state = True
+        """No STATE says that everything before it came."""
 
     # --- a run --------------------------------------------------------------------------------
+
+    @cached_property
+    def run_id(self) -> str:
+        """The id of this run: when it began, and what tells it from others."""
+        return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
 
     @cached_property
     def report(self) -> Report:
@@ -76,26 +80,35 @@ class HTTPTarget(HTTPPlugin, Target):
         )
 
     @cached_property
-    def run(self) -> Run:
-        """The run's ledger, rejects and workers, opened at first use."""
-        from singer_http.target.run import Run  # noqa: PLC0415 - `--about` starts without it
+    def run(self) -> TargetRun:
+        """Database, workers and deliveries, opened at first use."""
+        from singer_http.target.run import Plan, TargetRun  # noqa: PLC0415 - `--about` without it
 
-        run = Run(
-            self.config, self.report, self.logger, self.work_dir, self.name, self.ledger_account
+        plan = Plan(
+            name=self.name,
+            version=self.plugin_version,
+            run=self.run_id,
+            config=self.config,
+            sinks=self.sinks,
+            account=self.account,
+            ledger_account=self.ledger_account,
+            credential=self.credential if self.account_by_key else "",
+            api_url=self.api_url,
+            database_url=self.database_url,
+            path=self.path,
         )
-        if run.has_ledger and self.account_by_key:
-            self._guard_account(run)
-        return run
-
-    @cached_property
-    def routes(self) -> Routes:
-        """Where the records of each source stream go."""
-        return Routes(self)
+        return TargetRun(plan, self.report, self.client, lambda: self.mapper, self.logger)
 
     @property
     def ledger_account(self) -> str:
         """Whose rows these are in the ledger: the account, and the server that it is on."""
         return f"{self.account} {self.api_url.partition('://')[2]}"
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the database."""
+        given = self.config.get("ledger_url")
+        return given if given and given != "none" else f"sqlite:///{self.work_dir / DATABASE}"
 
     @property
     def credential(self) -> str:
@@ -105,21 +118,6 @@ class HTTPTarget(HTTPPlugin, Target):
         return fingerprint(
             *(str(self.config.get(name)) for name in required if is_secret(schema[name]))
         )
-
-    def _guard_account(self, run: Run) -> None:
-        """Stop if the key is new where the ledger knows another one."""
-        credential = self.credential
-        others = run.ledger.remember_account(self.name, credential, self.account)
-        if not others:
-            return
-        if not self.config.get("account"):
-            run.close()
-            raise ConfigError(
-                "The ledger has not seen this key, but another one: set account to "
-                f"{' or '.join(others)} if the key was renewed, or to a new name if this is "
-                "another account. Nothing was sent."
-            )
-        run.ledger.confirm_account(self.name, credential, self.account)
 
     def check_settings(self) -> None:
         """Refuse settings that cannot be, before anything is read.
@@ -154,73 +152,90 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @override
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        self.routes.open(message_dict, self.message_reader.line)
+        reader = self.message_reader
+        self.run.router.open(message_dict, reader.line, reader.number)
 
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
-        try:
-            routes = self.routes.of[message_dict["stream"]]
-            record = message_dict["record"]
-        except KeyError as error:
-            raise self._misplaced(error) from None
-        if not isinstance(record, dict):
-            raise StopRun(f"Line {self.message_reader.number}: the record is not an object.")
-        run = self.run
-        if run.mirror is not None:
-            run.mirror.count(message_dict["stream"], record)
-        for route in routes:
-            route.take(record, self.message_reader.line)
-        if run.signal is not None:
-            run.check_signal()
+        reader = self.message_reader
+        self._take(message_dict.get("stream"), message_dict.get("record"), reader.line)
 
-    def _misplaced(self, error: KeyError) -> StopRun:
-        missing = error.args[0]
-        if missing in {"stream", "record"}:
-            return StopRun(f"Line {self.message_reader.number}: the message has no {missing!r}.")
+    def _take(self, stream: Any, record: Any, line: bytes) -> None:
+        """Hand a record to its routes."""
+        reader, run = self.message_reader, self.run
+        try:
+            routes = run.router.by_source[stream]
+        except (KeyError, TypeError):
+            raise self._no_schema(stream) from None
+        self._came_since_state = True
+        session = run.session
+        if session.mirror is not None:
+            session.mirror.count(stream, record if isinstance(record, dict) else {})
+        if reader.problem is None:
+            for route in routes:
+                route.take(record, line)
+        else:
+            for route in routes:
+                route.reject(record, line, reader.problem)
+        if session.signal is not None:
+            session.check_signal()
+
+    def _no_schema(self, stream: Any) -> StopRun:
+        if not isinstance(stream, str):
+            return StopRun(f"Line {self.message_reader.number}: the message has no 'stream'.")
         return StopRun(
-            f"Line {self.message_reader.number}: a RECORD of stream {missing!r} came before its "
-            "SCHEMA: the tap must send the SCHEMA first."
+            f"Line {self.message_reader.number}: a RECORD of stream {stream[:80]!r} came before "
+            "its SCHEMA: the tap must send the SCHEMA first."
         )
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
-        if "value" not in message_dict:
+        value = state_value(self.message_reader.line)
+        if value is None:
             raise StopRun(f"Line {self.message_reader.number}: the STATE has no 'value'.")
-        self._state = message_dict["value"]
+        self._state, self._came_since_state = value, False
         if time.monotonic() - self._checked_at >= CHECKPOINT:
             self.checkpoint()
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         # It says nothing about which rows are there: an SDK tap sends it before they come.
-        self.logger.debug("ACTIVATE_VERSION has no meaning here and is passed over")
+        self.logger.debug("ACTIVATE_VERSION has no meaning here and is ignored")
 
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        stream = message_dict["stream"]
-        for record in read_batch(message_dict):
-            line = orjson.dumps({"type": "RECORD", "stream": stream, "record": record}, default=str)
-            self.message_reader.line = line
-            self._process_record_message({"stream": stream, "record": record})
+        reader = self.message_reader
+        stream = message_dict.get("stream")
+        head = b'{"type":"RECORD","stream":' + _encode(stream) + b',"record":'
+        for text in read_batch(message_dict):
+            try:
+                record, reader.problem = decode(text), None
+            except StrangeJSON as strange:
+                record, reader.problem = strange.value, strange.problem
+            except ValueError as error:
+                raise StopRun(
+                    f"Line {reader.number}: a file of the BATCH holds what is not JSON ({error})."
+                ) from None
+            self._take(stream, record, head + text.strip() + b"}")
+        reader.problem = None
 
     @override
     def process_endofpipe(self) -> None:
-        """See everything through: what waited, what earlier runs left, what a mirror removes."""
-        self.run.check_signal()
-        self.routes.open_earlier()
-        self.routes.finish()
+        """Deliver what waited, what earlier runs left, and what a mirror removes."""
+        self.run.session.check_signal()
+        self.run.finish()
         self.checkpoint()
 
     def checkpoint(self) -> None:
         """Settle everything that came; then STATE may say so."""
         self._checked_at = time.monotonic()
-        self.routes.drain()
         run = self.run
-        run.rejects.write(self.routes.schemas)
-        run.ledger.commit()
-        settled = not self.routes.spooled and not run.dry_run
+        run.router.flush()
+        run.session.store.commit()
+        run.session.export_rejects()
+        settled = not run.router.spooled and not run.session.dry_run
         if settled and self._state is not None and self._state != self._emitted:
-            sys.stdout.buffer.write(msgspec.json.encode(self._state) + b"\n")
+            sys.stdout.buffer.write(self._state + b"\n")
             sys.stdout.buffer.flush()
             self._emitted = self._state
 
@@ -231,50 +246,50 @@ class HTTPTarget(HTTPPlugin, Target):
         # While requests are in flight the signal is only noted: it is looked at between batches.
         if "run" not in self.__dict__ or self.message_reader.waiting:
             raise Interrupted(signum)
-        self.run.signal = signum
+        self.run.session.signal = signum
         if "client" in self.__dict__:
-            # Not from here: the handler may have come upon the very lock that `stop` takes.
+            # Not from here: the handler may have interrupted the very code that holds the lock.
             threading.Thread(target=self.client.stop, daemon=True).start()
 
     def deliver(self, file_input: IO[bytes] | None = None) -> None:
-        """Read messages to their end, and leave everything explained whatever happens."""
-        self.check_settings()
-        # Records are no garbage to look for: what a run makes is freed by counting references.
+        """Read messages to their end, and leave a report whatever happens."""
+        # Records have no reference cycles, so the cyclic collector runs rarely.
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)
+        error: BaseException | None = None
         try:
+            self.check_settings()
             _ = self.run
             self.client.on_request = self.report.timeline.note
             with self._progress():
                 self.listen(file_input)  # type: ignore[arg-type]
-        except BaseException as error:
-            self._end(error)
-            raise
-        self._end(None)
+        except Cancelled as cancelled:
+            error = self._interrupted() or cancelled
+        except BaseException as raised:  # noqa: BLE001 - raised again below
+            error = raised
+        error = self._end(error)
+        if error is not None:
+            raise error
 
-    def _end(self, error: BaseException | None) -> None:
+    def _interrupted(self) -> Interrupted | None:
+        """What ended the client, if a signal did."""
+        run = self.__dict__.get("run")
+        signal = run.session.signal if run else None
+        return Interrupted(signal) if signal is not None else None
+
+    def _end(self, error: BaseException | None) -> BaseException | None:
+        """Settle, close, report; the error that the run ends with."""
+        run: TargetRun | None = self.__dict__.get("run")
+        if run is None:
+            return error
+        problem = run.settle()
+        error = error or problem
         if error is not None:
             stopped = isinstance(error, StopRun | Interrupted)
             text = "ended by a signal" if isinstance(error, Interrupted) else one_line(str(error))
             self.report.finish("stopped" if stopped else "failed", text)
-        run = self.__dict__.get("run")
-        if run is not None:
-            self._settle_and_close(run)
-            try:
-                self.report.write(self.work_dir / f"{self._stem}.report.json")
-            except OSError as problem:
-                self.logger.warning("The report could not be written: %s", problem.strerror)
-            if self.report.streams:
-                print(self.report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
-
-    def _write_page(self, run: Run) -> None:
-        from singer_http.report import page as report_page  # noqa: PLC0415 - `--about` starts without it
-
-        path = self.work_dir / f"{self._stem}.report.html"
-        try:
-            report_page.write(path, self.report, run.rejects, self.config.get("rate_limit") or "")
-        except Exception as error:  # noqa: BLE001 - a page is no reason for a run to fail
-            self.logger.warning("The report's page could not be written: %s", error)
+        run.write_report(input_complete=not self._came_since_state and self._state is not None)
+        return error or run.close()
 
     def _progress(self) -> AbstractContextManager[None]:
         if not sys.stderr.isatty():
@@ -283,24 +298,14 @@ class HTTPTarget(HTTPPlugin, Target):
 
         return Progress(self.report, self.config.get("rate_limit") or "")
 
-    def _settle_and_close(self, run: Run) -> None:
-        try:
-            self.client.stop()
-            run.settle_in_flight()
-            run.rejects.write(self.routes.schemas)
-            run.ledger.commit()
-        except StopRun as error:
-            self.logger.error("%s", error)
-        finally:
-            if self.report.streams:
-                self._write_page(run)
-            run.close()
-            self.client.close()
-
-    @property
-    def _stem(self) -> str:
-        sync = self.config["sync"]
-        return self.name if sync == "default" else f"{self.name}.{sync}"
+    def path(self, kind: str) -> Path:
+        """A file of this pipeline in `work_dir`."""
+        parts = [self.name]
+        if account := self.config.get("account"):
+            parts.append(_file_name(str(account)))
+        if (sync := self.config["sync"]) != "default":
+            parts.append(sync)
+        return self.work_dir / f"{'.'.join(parts)}.{kind}"
 
     # --- command line -------------------------------------------------------------------------
 
@@ -314,6 +319,7 @@ class HTTPTarget(HTTPPlugin, Target):
         config: _ConfigInput | None = None,
         file_input: IO[bytes] | None = None,
         check: bool = False,
+        resolve: tuple[str, str, str] | None = None,
     ) -> None:
         super(Target, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
@@ -325,6 +331,13 @@ class HTTPTarget(HTTPPlugin, Target):
             from singer_http.target.check import check as carry_out  # noqa: PLC0415 - rarely needed
 
             sys.exit(0 if carry_out(target) else 1)
+        if resolve:
+            from singer_http.target.resolve import resolve as settle  # noqa: PLC0415
+
+            run = target.run
+            well = settle(run.session, cls.sinks, resolve)
+            run.close()
+            sys.exit(0 if well else 1)
         target.deliver(file_input)
 
     @classmethod
@@ -334,29 +347,36 @@ class HTTPTarget(HTTPPlugin, Target):
         for parameter in command.params:
             if parameter.name == "file_input":
                 parameter.type = click.File("rb")
-        words = "Try settings, credentials, ledger and work_dir; send and write nothing."
-        command.params.append(click.Option(["--check"], is_flag=True, help=words))
+        command.params += [
+            click.Option(
+                ["--check"],
+                is_flag=True,
+                help="Try settings, credentials, ledger and work_dir; send and write nothing.",
+            ),
+            click.Option(
+                ["--resolve"],
+                type=(str, str, click.Choice(["sent", "unsent", "drop"])),
+                metavar="STREAM KEY sent|unsent|drop",
+                help=(
+                    "Settle one outstanding record: it arrived, it did not (the next run sends "
+                    "it), or give it up."
+                ),
+            ),
+        ]
         return command
 
 
-def read_batch(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The records of a BATCH message's files (jsonl, gzip or plain).
+DATABASE = "singer-http.db"
+"""The default database, in `work_dir`."""
 
-    Raises:
-        StopRun: another encoding, or a file that cannot be read.
-    """
-    from singer_sdk.helpers._batch import StorageTarget  # noqa: PLC0415 - rarely needed
 
-    encoding = message.get("encoding", {})
-    if encoding.get("format") != "jsonl":
-        raise StopRun(f"A BATCH of format {encoding.get('format')!r} came; only jsonl is read.")
-    for path in message.get("manifest", ()):
-        head, tail = StorageTarget.split_url(path)
-        try:
-            with (
-                StorageTarget.from_url(head).open(tail, mode="rb") as raw,
-                gzip.open(raw) if encoding.get("compression") == "gzip" else raw as lines,
-            ):
-                yield from (msgspec.json.decode(line) for line in lines if line.strip())
-        except (OSError, msgspec.DecodeError) as error:
-            raise StopRun(f"The BATCH file {path} cannot be read: {error}") from None
+def _encode(value: Any) -> bytes:
+    from singer_http.exact_json import encode  # noqa: PLC0415
+
+    return encode(value)
+
+
+def _file_name(text: str) -> str:
+    """An account as a part of a file's name."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:60]
+    return safe if safe == text else f"{safe}-{fingerprint(text)[:6]}"

@@ -1,0 +1,136 @@
+"""One call of a sink, in a worker: outcomes out of it, whatever it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from singer_http.delivery.item import Item
+from singer_http.errors import (
+    NotFound,
+    Refused,
+    RequestRejected,
+    SingerHTTPError,
+    StopRun,
+    Uncertain,
+    one_line,
+)
+from singer_http.http.guards import guarded
+from singer_http.operations import Effect, Outcome, OutcomeKind, Rejection, RejectionKind
+from singer_http.sink.base import HTTPSink
+
+
+class Withheld(Exception):
+    """The guard keeps some operations back."""
+
+    def __init__(self, rejections: dict[int, Rejection], *, nothing_was_done: bool) -> None:
+        """Keep the rejections by place in the request."""
+        super().__init__(f"{len(rejections)} kept back")
+        self.rejections = rejections
+        self.nothing_was_done = nothing_was_done
+        """No earlier try of the request may have been carried out."""
+
+
+def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
+    """Send operations that go together; their outcomes in the same order.
+
+    A refused batch is halved until the refused records stand alone.
+
+    Raises:
+        StopRun: the run cannot go on.
+    """
+    left = False
+
+    def guard() -> None:
+        nonlocal left
+        _check_guards(sink, items, left=left)
+        left = True
+
+    try:
+        with guarded(guard):
+            outcomes = sink.send(items)
+        if len(outcomes) != len(items):
+            message = f"{len(outcomes)} outcomes for {len(items)} operations"
+            raise ValueError(message)
+        return outcomes
+    except Withheld as held:
+        return _without(sink, items, held)
+    except StopRun as error:
+        # What happened before the first request left proves that nothing was done.
+        error.nothing_was_done = error.nothing_was_done or not left
+        raise
+    except NotFound as error:
+        raise _wrong_address(sink, error) from None
+    except Rejection as rejection:
+        outcome = Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=not left)
+        if len(items) == 1:
+            return [outcome]
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong with one record rejects it
+        done = left and not getattr(error, "nothing_was_done", False)
+        if len(items) == 1:
+            return [_failed(items[0], error, may_be_done=done)]
+    middle = len(items) // 2
+    return attempt(sink, items[:middle]) + attempt(sink, items[middle:])
+
+
+def _check_guards(sink: HTTPSink, items: Sequence[Item], *, left: bool) -> None:
+    # Only what is idempotent is tried again after a try that may have been carried out.
+    nothing_was_done = not left or items[0].effect is not Effect.IDEMPOTENT
+    rejections: dict[int, Rejection] = {}
+    for place, item in enumerate(items):
+        try:
+            rejection = sink.before_send(item)
+        except StopRun as error:
+            error.nothing_was_done = nothing_was_done
+            raise
+        except Exception as error:  # noqa: BLE001 - a guard that fails lets nothing through
+            reason = f"its guard failed: {type(error).__name__}: {one_line(str(error))}"
+            rejection = Rejection(RejectionKind.INVALID, reason)
+        if rejection is not None:
+            rejections[place] = rejection
+    if rejections:
+        raise Withheld(rejections, nothing_was_done=nothing_was_done)
+
+
+def _without(sink: HTTPSink, items: Sequence[Item], held: Withheld) -> list[Outcome]:
+    """Send the operations that the guard lets through."""
+    rest = [item for place, item in enumerate(items) if place not in held.rejections]
+    sent = iter(attempt(sink, rest) if rest else ())
+    return [
+        Outcome(
+            OutcomeKind.REJECTED,
+            rejection=held.rejections[place],
+            nothing_was_done=held.nothing_was_done,
+        )
+        if place in held.rejections
+        else next(sent)
+        for place in range(len(items))
+    ]
+
+
+def _wrong_address(sink: HTTPSink, error: NotFound) -> RequestRejected:
+    stop = RequestRejected(
+        f"{sink.stream}: the vendor answered {error.status} ({error.reason}): check `api_url`."
+    )
+    stop.nothing_was_done = error.nothing_was_done
+    return stop
+
+
+def _failed(item: Item, error: Exception, *, may_be_done: bool) -> Outcome:
+    """What an error means for one operation: its effect decides, not the error's class."""
+    status = getattr(error, "status", None)
+    attempts = getattr(error, "attempts", 1)
+    if isinstance(error, Refused | Uncertain):
+        reason = error.reason
+    elif isinstance(error, SingerHTTPError):
+        reason = one_line(str(error))
+    else:
+        reason = f"{type(error).__name__}: {one_line(str(error))}"
+    if may_be_done and item.effect is Effect.CREATE:
+        running = bool(getattr(error, "still_running", False))
+        return Outcome(OutcomeKind.LOST, still_running=running)
+    kind = RejectionKind.REFUSED
+    if may_be_done and item.effect is Effect.AT_MOST_ONCE:
+        kind = RejectionKind.UNCERTAIN
+    outcome = Outcome.rejected(kind, reason, status=status, attempts=attempts)
+    outcome.nothing_was_done = not may_be_done
+    return outcome

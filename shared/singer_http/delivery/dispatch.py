@@ -1,0 +1,435 @@
+"""What goes out of one target stream: located, decided, sent, settled.
+
+An operation holds its conflict keys while it is in flight; one that shares a key waits. That is all
+there is to "never one key twice at once" and "the last one wins".
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from singer_http.delivery.change_check import ChangeCheck, Decision, Verdict
+from singer_http.delivery.item import CheckBatch, Item
+from singer_http.delivery.limits import RejectLimit
+from singer_http.delivery.matching import Matching, may_look_up
+from singer_http.delivery.mirror import Mirror
+from singer_http.delivery.outbox import COMMIT_AT, Outbox
+from singer_http.delivery.ownership import Ownership
+from singer_http.delivery.settlement import Settlement
+from singer_http.delivery.workers import Task, Workers
+from singer_http.errors import StopRun
+from singer_http.operations import Effect, Outcome, OutcomeKind, Rejection, RejectionKind
+from singer_http.sink.base import HTTPSink
+from singer_http.store.store import Store
+
+FIRST = 5
+"""Rows of a stream that are in flight at first: a wrong mapping costs a handful, not a batch."""
+RAMP_FACTOR = 4
+"""How much more may be in flight after each request that went well."""
+WORKER_HEAD_START = 0.0005
+"""Seconds in which the workers may send what they were handed: two threads that both want the
+interpreter cost more than they do."""
+
+
+class Parts(NamedTuple):
+    """What the delivery of a stream works with."""
+
+    config: Any
+    store: Store
+    workers: Workers
+    settlement: Settlement
+    ownership: Ownership
+    check: ChangeCheck
+    limit: RejectLimit
+    mirror: Mirror | None
+    check_signal: Callable[[], None]
+    """Ends the run here if a signal came."""
+    before_first: Callable[[], None]
+    """Stops the run before a record that is sent at most once, where the ledger was lost."""
+    show: Callable[[Item], None]
+    """Shows what a dry run would send."""
+    next_seq: Callable[[], int]
+    """The next number in the order of arrival."""
+
+
+class Dispatch:
+    """Carries out the operations of one target stream."""
+
+    def __init__(self, sink: type[HTTPSink], scope: int, parts: Parts) -> None:
+        """Send under a scope of the ledger."""
+        self.stream = sink.stream
+        self.scope = scope
+        self._parts = parts
+        self._workers = workers = parts.workers
+        self._settlement = parts.settlement
+        self._ownership = parts.ownership
+        self._matching = Matching(parts.ownership, parts.config)
+        self.batch = min(sink.batch_limit, parts.config.get("batch_size_rows") or sink.batch_limit)
+        self._outbox = Outbox(
+            parts.store,
+            workers,
+            scope,
+            batch=self.batch,
+            by_parent=sink.group_by_parent,
+            answered=self._answered,
+        )
+        self._by_parent = sink.group_by_parent
+        number = workers.number
+        self.max_in_flight = (
+            number if sink.at_most_once else max(2 * number * self.batch, 2 * COMMIT_AT)
+        )
+        self.check_rows = max(number * self.batch, 500)
+        self._in_flight_limit = min(FIRST, self.max_in_flight)
+        self._in_flight = 0
+        """Operations started and not settled."""
+        self._looking_up = 0
+        self.waiting: deque[Item] = deque()
+        """Operations that were checked and have not started."""
+        self._postponed: list[Item] = []
+        """Lost creates, which the vendor gets time for."""
+        self._locked_keys: set[str] = set()
+        if sink.may_create or sink.at_most_once:
+            parts.store.require_durable()
+
+    # --- what comes in ------------------------------------------------------------------------
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Operations that have to go out."""
+        self._ownership.set_conflict_keys(items)
+        self.waiting.extend(items)
+
+    def remove(self, item: Item) -> None:
+        """Carry out a mirror's removal."""
+        self.waiting.append(item)
+        self.advance(wait=len(self.waiting) > self.check_rows)
+
+    def wait_for_keys(self, keys: Collection[str]) -> None:
+        """What is on its way for these keys must have arrived before they can be compared."""
+        while not self._locked_keys.isdisjoint(keys):
+            self.advance(wait=True, flush=True)
+
+    def flush(self) -> None:
+        """Have everything settled that was added."""
+        while self.waiting or self._in_flight:
+            self.advance(wait=True, flush=True)
+
+    def settle(self, item: Item, outcome: Outcome) -> None:
+        """Write down a final outcome; an earlier copy may have to go out after all."""
+        if (earlier := self._settlement.settle(item, outcome)) is not None:
+            self._fall_back(item, earlier)
+
+    def apply(self, item: Item, decision: Decision) -> None:
+        """Write down a decision that needs no request."""
+        if decision.verdict is Verdict.WAIT:
+            self._settlement.wait_beside(item)
+            return
+        if decision.outcome is not None:
+            self.settle(item, decision.outcome)
+        if decision.refresh and item.row is not None:
+            self._settlement.refresh(item.row, item.source)
+
+    def decide_change(self, item: Item, decide: Callable[[], Decision]) -> Decision:
+        """A decision; a plugin's hooks may fail on a record, which rejects it."""
+        decision = item_guard(decide)
+        if isinstance(decision, Decision) and decision.verdict is Verdict.SEND:
+            failed = item_guard(functools.partial(item.sink.restore_id, item))
+            decision = failed if isinstance(failed, Rejection) else decision
+        if isinstance(decision, Decision):
+            return decision
+        return Decision(Verdict.SETTLE, Outcome(OutcomeKind.REJECTED, rejection=decision))
+
+    def leave_batches(self, items: Iterable[Item]) -> None:
+        """Operations are settled: the invalid ones of their batch count with the last of them."""
+        for batch, number in Counter([item.check_batch for item in items]).items():
+            if batch is not None:
+                batch.open -= number
+                self.close(batch)
+
+    def close(self, batch: CheckBatch) -> None:
+        """The invalid records of a batch count once its others are settled.
+
+        Raises:
+            StopRun: more than `max_rejects`.
+        """
+        if not batch.open and batch.invalid:
+            number, batch.invalid = batch.invalid, 0
+            self._parts.limit.rejected(number)
+            self._parts.limit.check()
+
+    # --- start --------------------------------------------------------------------------------
+
+    def advance(self, *, wait: bool, flush: bool = False) -> None:
+        """Start what may start, send what is ready, take in what came back.
+
+        Args:
+            wait: for at least one answer, if any is due.
+            flush: send batches that are not full.
+        """
+        self._parts.check_signal()
+        try:
+            self._start()
+            self._resume_postponed()
+        except StopRun:
+            self._send_admitted()
+            raise
+        if self._outbox.ready and self._time_to_send(flush=flush):
+            self._outbox.send()
+            if self._workers.collect(wait=True, timeout=WORKER_HEAD_START):
+                return  # there may be room for more
+        self._collect(wait=wait)
+
+    def _collect(self, *, wait: bool) -> None:
+        """Take in answers; do not wait beyond the moment at which a lost create is due."""
+        if not (wait and self._postponed):
+            self._workers.collect(wait=wait)
+            return
+        pause = max(0.0, min(item.due for item in self._postponed) - time.monotonic())
+        if self._workers.outstanding:
+            self._workers.collect(wait=True, timeout=pause or 0.001)
+        else:
+            time.sleep(min(pause, 0.1))  # a signal is looked at in between
+
+    def _time_to_send(self, *, flush: bool) -> bool:
+        if self._by_parent:
+            return self._looking_up == 0
+        return self._outbox.due(flush=flush or self._in_flight >= self._in_flight_limit)
+
+    def _send_admitted(self) -> None:
+        """The run stops before an operation: those that were admitted before it still go."""
+        if self._outbox.ready:
+            self._outbox.send()
+        while self._workers.outstanding:
+            self._workers.collect(wait=True)
+
+    def _start(self) -> None:
+        blocked: set[str] = set()
+        held: list[Item] = []
+        while (
+            self.waiting and self._in_flight < self._in_flight_limit and len(held) < self.check_rows
+        ):
+            item = self.waiting.popleft()
+            keys = item.conflict_keys
+            if self._locked_keys.isdisjoint(keys) and blocked.isdisjoint(keys):
+                self._locked_keys.update(keys)
+                self._in_flight += 1
+                self._locate(item)
+            else:
+                item.contested = True
+                blocked.update(keys)
+                held.append(item)
+        self.waiting.extendleft(reversed(held))
+
+    def _resume_postponed(self) -> None:
+        now = time.monotonic()
+        due = [item for item in self._postponed if item.due <= now]
+        if due:
+            self._postponed = [item for item in self._postponed if item.due > now]
+            for item in due:
+                self._look_up(item)
+
+    def _locate(self, item: Item) -> None:
+        """Have the record's id looked up if it is not known, then decide."""
+        if item.contested and not item.removal and (outcome := self._matching.conflict(item)):
+            self._finish([item], [outcome])
+        elif item.origin.created_at is not None and item.lost is None:
+            self._recover_create(item, item.origin.created_at)
+        elif item.remote_id is not None or not item.sink.has_lookup:
+            self._decide(item)
+        elif may_look_up(item.sink, item):
+            self._look_up(item)
+        elif outcome := self._matching.cannot_be_told(item):
+            self._finish([item], [outcome])
+        else:
+            self._decide(item)
+
+    def _recover_create(self, item: Item, created_at: float) -> None:
+        """A run that died was about to create it: it is looked up by what was sent."""
+        self._matching.unfinished(item, max(0.0, time.time() - created_at))
+        if item.remote_id is not None:
+            item.lost = None
+            self._decide(item)
+        elif may_look_up(item.sink, item):
+            self._postponed.append(item)
+        elif outcome := self._matching.cannot_be_told(item):
+            self._finish([item], [outcome])
+
+    def _look_up(self, item: Item) -> None:
+        self._looking_up += 1
+        self._workers.submit(
+            functools.partial(self._matching.look_up, item), functools.partial(self._found, item)
+        )
+
+    def _found(self, item: Item, task: Task) -> None:
+        self._looking_up -= 1
+        if task.error is not None:
+            outcome: Outcome | None = self._matching.not_found(item, task.error)
+        else:
+            outcome = self._matching.found(item, task.result)
+            if outcome is None and item.lost is not None:
+                if item.remote_id is None and self._matching.ask_again(item):
+                    self._postponed.append(item)
+                    return
+                if item.remote_id is None:
+                    outcome = self._matching.not_there(item)
+                elif self._adopted(item, item.remote_id):
+                    return
+        if outcome is not None:
+            self._finish([item], [outcome])
+        else:
+            self._decide(item)
+
+    def _adopted(self, item: Item, remote_id: str) -> bool:
+        """An unfinished create arrived, but the record has changed since: it is updated."""
+        sent = item.origin.sent
+        if sent is None or sent.digest == item.digest:
+            return False
+        self._settlement.adopt(item, sent.digest, remote_id)
+        item.lost = None
+        self._decide(item)
+        return True
+
+    def _decide(self, item: Item) -> None:
+        outcome = self._matching.decide(item)
+        if outcome is None:
+            outcome = self._precondition(item)
+        if outcome is None and item.sink.at_most_once:
+            self._parts.before_first()
+        if outcome is None and item.delete:
+            outcome = self._protected(item)
+        if outcome is not None:
+            self._finish([item], [outcome])
+        elif self._parts.config["dry_run"]:
+            self._parts.show(item)
+            # Something that dependent streams can name, as there would be.
+            self._finish([item], [Outcome(item.expect, item.remote_id or "new")])
+        else:
+            self._outbox.ready.append(item)
+
+    @staticmethod
+    def _precondition(item: Item) -> Outcome | None:
+        found = item_guard(functools.partial(item.sink.precondition, item))
+        return None if found is None else Outcome(OutcomeKind.REJECTED, rejection=found)
+
+    def _protected(self, item: Item) -> Outcome | None:
+        """A removal never takes away what another key or a rejected row stands for."""
+        sink = item.sink
+        claims = sink.taken_away(item)
+        if claims:
+            kept = self._ownership.others_claims(item, claims)
+            if kept and not sink.keep(item, kept):
+                return Outcome(OutcomeKind.SKIPPED, released=True)
+        elif sink.may_create or not sink.has_lookup:
+            mirror = self._parts.mirror
+            named = mirror is not None and mirror.names(self._ownership.held_claims(item), item)
+            if named or self._ownership.others_stand_for(item):
+                return Outcome(OutcomeKind.SKIPPED, released=True)
+        return None
+
+    # --- settle -------------------------------------------------------------------------------
+
+    def _answered(self, items: Sequence[Item], task: Task) -> None:
+        if task.error is not None:
+            self._broken_off(items, task.error)
+            raise task.error
+        well = True
+        settled, outcomes = [], []
+        for item, outcome in zip(items, task.result, strict=True):
+            kind = outcome.kind
+            again: Outcome | None = outcome
+            if kind is OutcomeKind.LOST:
+                self._settlement.report.counts.retries += 1
+                again = self._postpone(item, still_running=outcome.still_running)
+            elif kind is OutcomeKind.GONE:
+                again = self._matching.gone(item)
+                if again is None:
+                    self._locate(item)
+            elif kind is OutcomeKind.CREATED and outcome.remote_id and item.sink.may_create:
+                again = self._owned(item, outcome)
+            if again is not None:
+                well = well and again.kind is not OutcomeKind.REJECTED
+                settled.append(item)
+                outcomes.append(again)
+        self._finish(settled, outcomes)
+        if well:
+            self._in_flight_limit = min(self.max_in_flight, self._in_flight_limit * RAMP_FACTOR)
+
+    def _broken_off(self, items: Sequence[Item], error: BaseException) -> None:
+        """The run stops at a request. Unless nothing was done, its records stay pending."""
+        if getattr(error, "nothing_was_done", False):
+            self._outbox.leave_entries(items)
+        elif items[0].effect is Effect.AT_MOST_ONCE:
+            for item in items:
+                outcome = Outcome.rejected(RejectionKind.UNCERTAIN, str(error))
+                outcome.nothing_was_done = False
+                self.settle(item, outcome)
+            self._outbox.leave_entries(items)
+
+    def _postpone(self, item: Item, *, still_running: bool) -> Outcome | None:
+        self._matching.lost(item, still_running=still_running)
+        if may_look_up(item.sink, item):
+            self._postponed.append(item)
+            return None
+        return self._matching.cannot_be_told(item)
+
+    def _owned(self, item: Item, outcome: Outcome) -> Outcome:
+        """The vendor may have merged a create into a record that is another key's."""
+        remote_id = outcome.remote_id or ""
+        rejection = self._ownership.owner_of_id(item, remote_id)
+        if rejection is None:
+            return outcome
+        for key in self._parts.store.ledger.owners_of_ids(self.scope, [remote_id])[remote_id]:
+            if row := self._parts.store.ledger.row(self.scope, key):
+                self._settlement.changed_by_others(row)
+        rejection.reason = f"the vendor merged it: {rejection.reason}"
+        rejection.kind = RejectionKind.REFUSED
+        return Outcome(OutcomeKind.REJECTED, remote_id, rejection=rejection)
+
+    def _finish(self, items: Sequence[Item], outcomes: Iterable[Outcome]) -> None:
+        """Operations that had started are settled: their conflict keys are free."""
+        self._locked_keys.difference_update(*[item.conflict_keys for item in items])
+        self._in_flight -= len(items)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if item.alone:
+                self._outbox.tried_alone(refused=outcome.kind is OutcomeKind.REJECTED)
+            if outcome.rejection is not None and self._parts.mirror is not None:
+                self._parts.mirror.saw_rejected(
+                    item, self._ownership.hashed(item), outcome.rejection.remote_id
+                )
+            self.settle(item, outcome)
+        self._outbox.leave_entries(items)
+        self.leave_batches(items)
+        self._parts.limit.check()
+
+    def _fall_back(self, item: Item, earlier: Item) -> None:
+        """An earlier copy goes out after all, as it would have, had it come in an earlier batch."""
+        self._settlement.counts(earlier).merged -= 1
+        earlier.stored, earlier.contested = item.stored, True
+        row = self._parts.store.ledger.row(self.scope, item.stored)
+        decision = self.decide_change(
+            earlier, functools.partial(self._parts.check.decide, earlier, row, None)
+        )
+        if decision.verdict is Verdict.SEND:
+            self._ownership.set_conflict_keys([earlier])
+            self.waiting.appendleft(earlier)
+        else:
+            self.apply(earlier, decision)
+
+
+def item_guard(call: Callable[[], Any]) -> Any:
+    """What a call that a plugin takes part in returns; a `Rejection` if it fails on a record.
+
+    Raises:
+        StopRun: the run cannot go on.
+    """
+    try:
+        return call()
+    except Rejection as rejection:
+        return rejection
+    except StopRun:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one record rejects it
+        return Rejection(RejectionKind.INVALID, f"{type(error).__name__}: {error}")

@@ -1,0 +1,121 @@
+"""An operation with what only its delivery needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from singer_http.operations import JSON, Operation, OutcomeKind
+from singer_http.sink.base import HTTPSink
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A pending entry of the ledger, and how many of its operations are not settled."""
+
+    id: int
+    open: int
+
+
+@dataclass(slots=True, eq=False)
+class CheckBatch:
+    """Operations that were checked together: their invalid ones count when the rest is settled."""
+
+    open: int = 0
+    invalid: int = 0
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a run that died was about to send for a create: it is looked up by that."""
+
+    body: JSON
+    identities: tuple[str, ...]
+    digest: bytes
+
+
+@dataclass(slots=True)
+class LostCreate:
+    """A create whose answer was lost: the vendor is given time, then asked, and asked again."""
+
+    times: int = 1
+    """Creates of this record whose answers were lost."""
+    since: float = 0.0
+    """Monotonic seconds of the last one."""
+    asked: int = 0
+    """Lookups since then."""
+    still_running: bool = False
+    """The vendor may still be working on one of them."""
+
+
+@dataclass(slots=True)
+class Origin:
+    """Where a record came from, if not from this run's input."""
+
+    retried: bool = True
+    resend: bool = False
+    """A person said that it did not arrive."""
+    sent: Sent | None = None
+    created_at: float | None = None
+    """Epoch seconds at which an unfinished create was about to leave."""
+
+
+NEW = Origin(retried=False)
+"""From this run's input."""
+
+
+class Item(Operation):
+    """One record on its way through a delivery."""
+
+    stored: str = ""
+    """The key as it stands in the database."""
+    keyless: bool = False
+    """It has no key: `stored` tells it by its text."""
+    digest: bytes = b""
+    """Of what is sent."""
+    source: bytes = b""
+    """Digest of the record that it was made from, if that decides all of it."""
+    previous: Item | None = None
+    """An earlier copy of the key that this one replaced; goes out if this one is rejected."""
+    conflict_keys: tuple[str, ...] = ()
+    """Held while in flight: no two operations that share one are in flight at once."""
+    alone: bool = False
+    """Refused before: goes in a request of its own, so that it costs its neighbours nothing."""
+    removal: bool = False
+    """A mirror's removal, not a record of the source."""
+    other_content: bool = False
+    """Rejected beside the record of its key that was sent, or may have been."""
+    contested: bool = False
+    """Another key may be the same record at the vendor: looked at again at the start."""
+    gone: set[str] | None = None
+    """Ids that the vendor said it does not know."""
+    lost: LostCreate | None = None
+    due: float = 0.0
+    """Monotonic seconds before which it is not looked up again."""
+    entry: Entry | None = None
+    """The pending entry in the ledger that covers it."""
+    check_batch: CheckBatch | None = None
+    expect: OutcomeKind = OutcomeKind.UPSERTED
+    """What it will have been when the vendor says yes."""
+    origin: Origin = NEW
+
+    @override
+    def __init__(
+        self, sink: HTTPSink, route: str, *, key: str, delete: bool, line: bytes, seq: int
+    ) -> None:
+        """Begin with what is known before the record is looked at.
+
+        Args:
+            sink: what it is for.
+            route: the name of the mapping that made it.
+            key: canonical text of the key columns' values.
+            delete: the source no longer has it.
+            line: the RECORD message as it came, before `stream_maps`.
+            seq: order of arrival in this run, from 1.
+        """
+        super().__init__(key, delete=delete)
+        self.sink = sink
+        self.route = route
+        self.line = line
+        self.seq = seq

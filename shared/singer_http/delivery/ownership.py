@@ -1,0 +1,121 @@
+"""Whose a record of the vendor is: the vendor's record counts, not the key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from singer_http.delivery.item import Item
+from singer_http.operations import Rejection, Row, invalid
+from singer_http.store.ledger import Ledger
+from singer_http.store.rejects import Rejects
+
+NAMES = 10_000
+"""Hashed keys whose text is remembered, so that a reason can name them."""
+
+
+class KeyNames:
+    """The text of hashed keys that this run came across."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def remember(self, item: Item) -> None:
+        """Remember a hashed key's text."""
+        if item.stored != item.key and len(self._names) < NAMES:
+            self._names[item.stored] = item.key
+
+    def of(self, stored: str) -> str:
+        """A stored key as a person knows it, if this run came across it."""
+        return self._names.get(stored, stored)
+
+
+class Ownership:
+    """Tells which key of a stream a record of the vendor belongs to."""
+
+    def __init__(self, ledger: Ledger, rejects: Rejects, scope: int) -> None:
+        """Look under a scope of the ledger."""
+        self._ledger = ledger
+        self._rejects = rejects
+        self._scope = scope
+        self.names = KeyNames()
+
+    def hashed(self, item: Item) -> list[str]:
+        """The operation's identities as claims."""
+        return [self._ledger.hashed(identity) for identity in item.identities]
+
+    def set_conflict_keys(self, items: Collection[Item]) -> None:
+        """What each operation holds while in flight, and which may collide with another key."""
+        firsts: dict[str, list[Item]] = {}
+        ids: dict[str, list[Item]] = {}
+        held: dict[str, set[str]] = {}
+        if known := [item.stored for item in items if item.row and item.identities]:
+            held = self._ledger.claims_of(self._scope, known)
+        for item in items:
+            claims = self.hashed(item)
+            if claims:
+                firsts.setdefault(claims[0], []).append(item)
+                claims += held.get(item.stored, ())
+            keys = [item.key, *(f"\n{claim}" for claim in claims)]
+            if item.id_from_record and item.remote_id and item.remote_id != item.key:
+                ids.setdefault(item.remote_id, []).append(item)
+                keys.append(f"\nid {item.remote_id}")
+            item.conflict_keys = tuple(keys)
+            self.names.remember(item)
+        self._contest(firsts, self._ledger.claimants(self._scope, list(firsts)) if firsts else {})
+        self._contest(ids, self._ledger.owners_of_ids(self._scope, list(ids)) if ids else {})
+
+    @staticmethod
+    def _contest(items: dict[str, list[Item]], owners: dict[str, set[str]]) -> None:
+        for name, keys in owners.items():
+            for item in items[name]:
+                item.contested = item.contested or bool(keys - {item.stored})
+
+    def conflict(self, item: Item) -> Rejection | None:
+        """Another key of this sync is the same record at the vendor."""
+        if item.identities:
+            first = self._ledger.hashed(item.identities[0])
+            owners = self._ledger.claimants(self._scope, [first]).get(first, set())
+            if found := self._owned(item, owners, "has the same identity at the vendor"):
+                return found
+        if item.remote_id is not None:
+            return self.owner_of_id(item, item.remote_id)
+        return None
+
+    def owner_of_id(self, item: Item, remote_id: str) -> Rejection | None:
+        """Another key of this sync was delivered to this record of the vendor."""
+        owners = self._ledger.owners_of_ids(self._scope, [remote_id]).get(remote_id, set())
+        return self._owned(item, owners, f"is already {remote_id} at the vendor")
+
+    def _owned(self, item: Item, owners: set[str], why: str) -> Rejection | None:
+        rows = self._ledger.rows(self._scope, sorted(owners - {item.stored})) if owners else {}
+        for row in rows.values():
+            if _stands(row):
+                name = self.names.of(row.key)
+                return invalid(f"the record with the key {name} {why}", remote_id=row.remote_id)
+        return None
+
+    def others_claims(self, item: Item, claims: Iterable[str]) -> set[str]:
+        """Which of these claims another key of this sync stands for too."""
+        plain = {self._ledger.hashed(claim): claim for claim in claims}
+        if not plain:
+            return set()
+        found = self._ledger.claimants(self._scope, list(plain))
+        return {plain[hashed] for hashed, keys in found.items() if keys - {item.stored}}
+
+    def held_claims(self, item: Item) -> set[str]:
+        """What a key stands for, hashed."""
+        return self._ledger.claims_of(self._scope, [item.stored]).get(item.stored, set())
+
+    def others_stand_for(self, item: Item) -> bool:
+        """Whether another key, or a rejected row, stands for the record of a removal."""
+        if item.remote_id is None:
+            return False
+        owners = self._ledger.owners_of_ids(self._scope, [item.remote_id])
+        others = owners.get(item.remote_id, set()) - {item.stored}
+        if any(map(_stands, self._ledger.rows(self._scope, sorted(others)).values())):
+            return True
+        return bool(self._rejects.names(self._scope, [item.remote_id]))
+
+
+def _stands(row: Row) -> bool:
+    return row.digest != b"deleted"

@@ -1,0 +1,43 @@
+"""What a sink is given: settings, a client, a logger, counts, a view of the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from singer_http.http.client import Client
+from singer_http.report.counts import Counts
+
+T = TypeVar("T")
+
+
+class View(Protocol):
+    """A view of the ledger (`store.view.LedgerView`)."""
+
+    def find(self, stream: str, identity: str) -> str | None:
+        """The vendor's id of what another stream delivered."""
+
+
+@dataclass(slots=True)
+class SinkContext:
+    """Shared by all sinks of a run."""
+
+    config: Mapping[str, Any]
+    client: Client
+    logger: logging.Logger
+    api_url: str
+    version: str
+    """Of the plugin."""
+    ledger: View
+    counts: Callable[[str], Counts]
+    """Target stream -> its counts, which are a meter for the client."""
+    _shared: dict[str, Any] = field(default_factory=dict)
+
+    def shared(self, name: str, make: Callable[[], T]) -> T:
+        """Something that all sinks of a run share (a list that is read once), made at first use."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        found: T = self._shared[name]
+        return found

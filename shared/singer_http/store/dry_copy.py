@@ -1,0 +1,91 @@
+"""What a dry run works on: a temporary copy of one account's rows. The database is not locked."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from singer_http.store.tables import (
+    accounts,
+    claims,
+    delivered,
+    meta,
+    metadata,
+    pending,
+    rejects,
+    scopes,
+)
+
+PIECE = 5_000
+"""Rows that are copied at once."""
+
+
+def copy_for_dry_run(url: sa.URL, account: str) -> Path:
+    """Copy what a dry run of an account may look at into a new file.
+
+    Raises:
+        SQLAlchemyError, OSError, sqlite3.Error: the database cannot be read.
+    """
+    descriptor, name = tempfile.mkstemp(suffix=".ledger")
+    os.close(descriptor)
+    copy = Path(name)
+    try:
+        if url.get_backend_name() == "sqlite":
+            if url.database and Path(url.database).exists():
+                with (
+                    closing(sqlite3.connect(f"file:{url.database}?mode=ro", uri=True)) as source,
+                    closing(sqlite3.connect(name)) as into,
+                ):
+                    source.backup(into)
+        else:
+            _copy_account(url, f"sqlite:///{name}", account)
+    except BaseException:
+        remove_copy(copy)
+        raise
+    return copy
+
+
+def remove_copy(copy: Path) -> None:
+    """Remove a copy, and what SQLite put beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{copy}{suffix}").unlink(missing_ok=True)
+
+
+def _copy_account(url: sa.URL, into: str, account: str) -> None:
+    source, target = sa.create_engine(url), sa.create_engine(into)
+    try:
+        with source.connect() as reader, target.begin() as writer:
+            metadata.create_all(writer)
+            if not sa.inspect(reader).has_table(meta.name):
+                writer.execute(meta.delete())
+                return
+            own = sa.select(scopes.c.id).where(scopes.c.account == account)
+            for table, condition in (
+                (meta, sa.true()),
+                (accounts, sa.true()),
+                (scopes, scopes.c.account == account),
+                *(
+                    (table, table.c.scope.in_(own))
+                    for table in (delivered, claims, pending, rejects)
+                ),
+            ):
+                _copy_rows(reader, writer, table, condition)
+    finally:
+        source.dispose()
+        target.dispose()
+
+
+def _copy_rows(
+    reader: sa.Connection, writer: sa.Connection, table: sa.Table, condition: Any
+) -> None:
+    found = reader.execution_options(stream_results=True).execute(sa.select(table).where(condition))
+    rows = (dict(row._mapping) for row in found)
+    while piece := list(itertools.islice(rows, PIECE)):
+        writer.execute(table.insert(), piece)

@@ -1,0 +1,79 @@
+"""Values that come out of the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from singer_http.operations import Effect
+
+
+class Scope(NamedTuple):
+    """Whose rows: one target stream of one pipeline into one account."""
+
+    id: int
+    source: str
+    keys: tuple[str, ...]
+    known: bool
+    """Something was delivered or is outstanding, or a run that died was about to send something."""
+    schema_message: bytes
+
+
+class Unfinished(NamedTuple):
+    """A request of a run that died: nobody knows whether it was carried out."""
+
+    id: int
+    effect: Effect
+    at: float
+    """Epoch seconds at which it was about to leave."""
+    route: str
+    keys: list[str]
+    """As they are stored, one for each record."""
+    records: list[bytes]
+    """RECORD lines, as they came."""
+    sent: bytes | None
+    resent: bool
+
+
+class Reject(NamedTuple):
+    """An outstanding record."""
+
+    id: int
+    key: str
+    slot: str
+    run: str
+    seq: int
+    at: int
+    kind: str
+    reason: str
+    status: int | None
+    operation: str
+    attempts: int
+    route: str
+    remote_id: str | None
+    digest: bytes
+    resent: bool
+    record: bytes
+
+
+class RejectState(NamedTuple):
+    """What the check of a record needs to know of its key's outstanding reject."""
+
+    kind: str
+    digest: bytes
+    """Of what was or would have been sent."""
+    remote_id: str | None
+    """The vendor's record that it went into, which is another key's."""
+
+
+@dataclass(slots=True)
+class Delivered:
+    """An acknowledgement on its way into the ledger."""
+
+    key: str
+    """As it is stored."""
+    digest: bytes
+    source: bytes
+    remote_id: str | None
+    claims: tuple[str, ...] | None
+    """Hashed; None leaves those that the key has."""

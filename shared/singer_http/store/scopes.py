@@ -1,0 +1,96 @@
+"""Whose rows: accounts and scopes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from singer_http.errors import StopRun
+from singer_http.store.database import Database
+from singer_http.store.rows import Scope
+from singer_http.store.tables import accounts, delivered, pending, rejects, scopes
+
+
+class Scopes:
+    """Reads and writes the tables `accounts` and `scopes`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._query = database.query
+        self._execute = database.execute
+
+    def other_accounts(self, plugin: str, credential: str) -> list[str]:
+        """The accounts that are known for other credentials, if this one was never seen.
+
+        Nothing if the credential was seen before or is the first.
+        """
+        found = self._query(
+            sa.select(accounts.c.credential, accounts.c.account).where(accounts.c.plugin == plugin)
+        )
+        if any(row.credential == credential for row in found):
+            return []
+        return sorted({row.account for row in found})
+
+    def remember_account(self, plugin: str, credential: str, account: str) -> None:
+        """Note that a credential belongs to an account."""
+        where = (accounts.c.plugin == plugin) & (accounts.c.credential == credential)
+        self._execute(accounts.delete().where(where))
+        self._execute(
+            accounts.insert().values(plugin=plugin, credential=credential, account=account)
+        )
+        self._database.commit()
+
+    def find(self, account: str, sync: str, stream: str) -> Scope | None:
+        """The scope of a stream, `None` if this pipeline never wrote it."""
+        found = self._query(sa.select(scopes).where(_is(account, sync, stream)))
+        if not found:
+            return None
+        row = found[0]
+        known = any(
+            self._query(sa.select(table.c.scope).where(table.c.scope == row.id).limit(1))
+            for table in (delivered, pending, rejects)
+        )
+        return Scope(row.id, row.source, tuple(json.loads(row.keys)), known, row.schema_message)
+
+    def streams(self, account: str, sync: str) -> dict[str, int]:
+        """The streams that this pipeline has scopes for: stream -> id."""
+        where = (scopes.c.account == account) & (scopes.c.sync == sync)
+        found = self._query(
+            sa.select(scopes.c.stream, scopes.c.id).where(where).order_by(scopes.c.id)
+        )
+        return {row.stream: row.id for row in found}
+
+    def open(
+        self,
+        account: str,
+        sync: str,
+        stream: str,
+        *,
+        source: str,
+        keys: Sequence[str],
+        schema_message: bytes,
+    ) -> Scope:
+        """Make the scope of a stream, or bring it up to date."""
+        values: dict[str, Any] = {
+            "source": source,
+            "keys": json.dumps(list(keys)),
+            "schema_message": schema_message,
+        }
+        if self.find(account, sync, stream) is None:
+            self._execute(
+                scopes.insert().values(account=account, sync=sync, stream=stream, **values)
+            )
+        else:
+            self._execute(scopes.update().where(_is(account, sync, stream)).values(**values))
+        self._database.commit()
+        scope = self.find(account, sync, stream)
+        if scope is None:
+            raise StopRun("The ledger lost what was just written: is something else emptying it?")
+        return scope
+
+
+def _is(account: str, sync: str, stream: str) -> sa.ColumnElement[bool]:
+    return (scopes.c.account == account) & (scopes.c.sync == sync) & (scopes.c.stream == stream)

@@ -1,0 +1,66 @@
+"""Everything that must outlive a run, behind one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from singer_http.store.database import Database
+from singer_http.store.ledger import Ledger
+from singer_http.store.rejects import Rejects
+from singer_http.store.scopes import Scopes
+
+
+class Store:
+    """The database of a run: scopes, ledger and rejects, committed together.
+
+    Raises:
+        ConfigError: it cannot be opened or written; the line names the setting.
+    """
+
+    def __init__(self, url: str, run: str, *, dry_run_of: str | None = None) -> None:
+        """Open it.
+
+        Args:
+            url: any SQLAlchemy URL of SQLite or PostgreSQL.
+            run: the id of this run.
+            dry_run_of: an account whose rows are copied: nothing is written or locked.
+        """
+        self._database = Database(url, dry_run_of=dry_run_of)
+        self.scopes = Scopes(self._database)
+        self.ledger = Ledger(self._database, self.commit)
+        self.rejects = Rejects(self._database, self.commit, run)
+        self._durable = False
+
+    def lock(self, name: str) -> bool:
+        """Hold a name until `close`; `False` if another process holds it."""
+        return self._database.lock(name)
+
+    def require_durable(self) -> None:
+        """Commits reach the disk from now on: for what must not be repeated after a power cut."""
+        if not self._durable:
+            self.commit()
+            self._database.require_durable()
+            self._durable = True
+
+    def commit(self, also: Callable[[], Any] | None = None) -> Any:
+        """Write down and commit what is held back, with what `also` writes; what that returns.
+
+        Raises:
+            StopRun: the disk is full, or the database is gone. What was held back still is.
+        """
+        self.ledger.flush()
+        self.rejects.flush()
+        result = also() if also else None
+        self._database.commit()
+        self.ledger.flushed()
+        self.rejects.flushed()
+        return result
+
+    def close(self) -> None:
+        """Commit and close; the lock goes last."""
+        try:
+            if self.ledger.holds_back or self.rejects.holds_back:
+                self.commit()
+        finally:
+            self._database.close()

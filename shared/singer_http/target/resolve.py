@@ -1,0 +1,92 @@
+"""`target-x --resolve STREAM KEY sent|unsent|drop`: settle one outstanding record."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+from singer_http.errors import StopRun, one_line
+from singer_http.exact_json import decode, text_of
+from singer_http.identity import fold_email, fold_phone
+from singer_http.operations import UNKNOWN, RejectionKind
+from singer_http.sink.base import HTTPSink
+from singer_http.store.rejects import MAIN, NEWER
+from singer_http.store.rows import Delivered, Reject
+from singer_http.target.session import Session
+
+LAST = 1 << 62
+RESOLVED = "resolved as unsent: it goes out with the next run"
+
+
+def resolve(
+    session: Session, sinks: tuple[type[HTTPSink], ...], words: tuple[str, str, str]
+) -> bool:
+    """Settle a record, and say what was done; whether there was one."""
+    stream, key, how = words
+    try:
+        said = _resolve(session, sinks, stream, key, how)
+    except StopRun as error:
+        _say(one_line(str(error)))
+        return False
+    _say(said)
+    return True
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
+
+
+def _resolve(
+    session: Session, sinks: tuple[type[HTTPSink], ...], stream: str, key: str, how: str
+) -> str:
+    sink = next((sink for sink in sinks if sink.stream == stream), None)
+    if sink is None:
+        known = ", ".join(sink.stream for sink in sinks)
+        raise StopRun(f"There is no stream {stream!r}: this target has {known}.")
+    scope = session.scope(stream)
+    found = _find(session, scope.id, key) if scope else []
+    if scope is None or not found:
+        raise StopRun(
+            f"{stream}: nothing is outstanding for the key {key!r} in this account and sync."
+        )
+    stored = found[0].key
+    main = next((reject for reject in found if reject.slot == MAIN), found[0])
+    rejects, ledger = session.store.rejects, session.store.ledger
+    if how == "unsent":
+        rejects.mark(scope.id, stored, kind=str(RejectionKind.HELD), reason=RESOLVED, resent=False)
+        newer = any(reject.slot == NEWER for reject in found)
+        if newer:
+            rejects.drop(scope.id, stored, LAST, slot=MAIN)
+            rejects.promote(scope.id, stored)
+        done = "it goes out with the next run"
+    else:
+        if how == "sent" or sink.at_most_once:
+            digest = main.digest or UNKNOWN
+            if how == "drop":
+                digest = UNKNOWN
+            row = ledger.row(scope.id, stored)
+            remote_id = row.remote_id if row else main.remote_id
+            ledger.acknowledge(scope.id, Delivered(stored, digest, b"", remote_id, None))
+        rejects.drop(scope.id, stored, LAST, slot=MAIN)
+        if how == "sent":
+            rejects.promote(scope.id, stored)
+        else:
+            rejects.drop(scope.id, stored, LAST)
+        done = "it counts as delivered" if how == "sent" else "it is given up"
+    session.store.commit()
+    session.export_rejects(even_unchanged=True)
+    return f"{stream}: {key}: {done}."
+
+
+def _find(session: Session, scope: int, key: str) -> list[Reject]:
+    """What is outstanding for a key, however it is spelled."""
+    spellings = [key, key.strip(), fold_email(key), fold_phone(key)]
+    with contextlib.suppress(ValueError):
+        spellings.append(text_of(decode(key.encode())))
+    ledger = session.store.ledger
+    for spelling in dict.fromkeys(filter(None, spellings)):
+        for personal in (False, True):
+            stored = ledger.stored_key(spelling, personal=personal)
+            if found := session.store.rejects.of_key(scope, stored):
+                return found
+    return session.store.rejects.of_key(scope, key)
