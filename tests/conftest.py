@@ -14,8 +14,10 @@ from psycopg import sql
 
 from singer_http.http.client import Client
 from singer_sandbox import Sandbox
+from tests import processes
 from tests.answering import Server
 from tests.front_door import Plugin
+from tests.processes import ForkServer
 from tests.subscribers import ACCOUNT
 
 
@@ -31,6 +33,20 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     """A sandbox without records, faults or history."""
     running_sandbox.reset()
     return running_sandbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[None]:
+    """What runs forks from does not outlive the tests."""
+    yield
+    ForkServer.stop()
+
+
+@pytest.fixture(autouse=True)
+def console_script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test with the mark `console_script` runs true console scripts."""
+    marked = request.node.get_closest_marker("console_script") is not None
+    monkeypatch.setattr(processes, "true_console_scripts", marked)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from singer_http.report.timeline import BUCKETS, Timeline
 from singer_sandbox import Sandbox
-from tests import browser
+from tests import browser, processes
 from tests.front_door import JSON, Plugin, record, schema
 
 HOSTILE = "<script>alert(1)</script>"
@@ -193,9 +193,9 @@ def on_terminal(plugin: Plugin, messages: list[JSON], **config: object) -> str:
     settings.write_text(json.dumps({**plugin.config, **config}))
     lines.write_text("".join(json.dumps(message) + "\n" for message in messages))
     mine, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*plugin.command, "--config", str(settings), "--input", str(lines)],
-        stdin=subprocess.DEVNULL,
+    process = processes.start(
+        plugin.name,
+        ["--config", str(settings), "--input", str(lines)],
         stdout=subprocess.DEVNULL,
         stderr=theirs,
         cwd=plugin.directory,
