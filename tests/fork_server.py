@@ -2,7 +2,7 @@
 
 Importing the SDK takes most of the time of a short run. A child of this process has it already, and
 is otherwise what the plugin's console script is: module state, standard streams, signal handlers,
-exit code and the interpreter's own end. `processes.py` is the other side.
+exit code, what runs at exit. `processes.py` is the other side.
 
 FD is a Unix socket. One byte on it, with four descriptors (stdin, stdout, stderr, channel), is a
 run. The channel is a Unix socket too: the child reads its `Request` from it, as one line of JSON;
@@ -12,6 +12,7 @@ bytes. The end of FD ends this process and all its children.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -23,9 +24,10 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 from importlib.metadata import EntryPoint, entry_points
-from typing import NotRequired, TypedDict
+from typing import NoReturn, NotRequired, TypedDict
 
 import tests.dying
 
@@ -122,6 +124,18 @@ def begin(channel: socket.socket, descriptors: list[int]) -> Request:
     return request
 
 
+def leave(code: int) -> NoReturn:
+    """End as the interpreter does, but leave the memory to the system: that takes 40 ms less."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = 120  # as the interpreter says it
+    os._exit(code & 0xFF)
+
+
 def main() -> None:
     """Serve; in a child, run the plugin and end as its console script does."""
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -133,7 +147,12 @@ def main() -> None:
     if "dies_at" in request:
         tests.dying.arm(*request["dies_at"])
     command = EntryPoint(name="", value=request["entry"], group="").load()
-    sys.exit(command())
+    try:
+        sys.exit(command())
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            leave(end.code or 0)
+        raise
 
 
 if __name__ == "__main__":
