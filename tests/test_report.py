@@ -11,6 +11,7 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from typing_extensions import override
 
 from singer_http.report.timeline import BUCKETS, Timeline
@@ -161,6 +162,7 @@ def test_a_browser_shows_the_sandbox_as_records_come(people: Plugin, tmp_path: P
     assert page.picture.stat().st_size > 20_000
 
 
+@pytest.mark.console_script
 def test_progress_shows_on_a_terminal_and_leaves_log_lines_whole(people: Plugin) -> None:
     out = on_terminal(people, mixed(60), rate_limit="20/s")
     assert "60 records" in out
