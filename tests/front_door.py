@@ -1,4 +1,4 @@
-"""Running a plugin as a user does: console script, Singer lines in; exit code and files out."""
+"""Running a plugin as a user does: settings and Singer lines in; exit code and files out."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import copy
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from singer_sandbox import Sandbox
+from tests import processes
+from tests.processes import Process
 
 JSON = dict[str, Any]
-SCRIPTS = Path(sys.executable).parent
+SCRIPTS = processes.SCRIPTS
 LIMIT = 60.0
 """Seconds that a plugin gets in a test."""
 
@@ -81,7 +82,7 @@ class Result:
 class Plugin:
     """A plugin with its settings and its work_dir."""
 
-    started: ClassVar[list[subprocess.Popen[bytes]]] = []
+    started: ClassVar[list[Process]] = []
     """All processes of the test."""
 
     def __init__(self, name: str, sandbox: Sandbox, directory: Path, **config: Any) -> None:
@@ -89,7 +90,7 @@ class Plugin:
         self.sandbox = sandbox
         self.directory = directory
         self.work_dir = directory / "work"
-        self.command = [str(SCRIPTS / name)]
+        self.dies_at: tuple[str, int] | None = None
         self.config: JSON = {
             **sandbox.settings(name),
             "rate_limit": "",
@@ -99,7 +100,7 @@ class Plugin:
 
     def start(
         self, messages: Iterable[JSON | str] | Path | None, *args: str, **config: Any
-    ) -> subprocess.Popen[bytes]:
+    ) -> Process:
         """Start it; `messages` become its input, none leaves the input open."""
         settings = {**self.config, **config}
         sync = settings.get("sync", "default")
@@ -114,17 +115,19 @@ class Plugin:
                 "".join(m if isinstance(m, str) else json.dumps(m) + "\n" for m in messages)
             )
             stdin = lines.open("rb")
-        process = subprocess.Popen(
-            [*self.command, "--config", str(path), *args],
+        process = processes.start(
+            self.name,
+            ["--config", str(path), *args],
             stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             cwd=self.directory,
+            dies_at=self.dies_at,
         )
+        if stdin != subprocess.PIPE:
+            stdin.close()
         Plugin.started.append(process)
         return process
 
-    def finish(self, process: subprocess.Popen[bytes], sync: str = "default") -> Result:
+    def finish(self, process: Process, sync: str = "default") -> Result:
         """Wait for its end."""
         try:
             out, err = process.communicate(timeout=LIMIT)
@@ -133,7 +136,7 @@ class Plugin:
             out, err = process.communicate()
             raise AssertionError(f"{self.name} hung:\n{err.decode()[-2000:]}") from None
         return Result(
-            process.returncode, out.decode(), err.decode(), self.report(sync), self.rejects(sync)
+            process.wait(), out.decode(), err.decode(), self.report(sync), self.rejects(sync)
         )
 
     def run(
@@ -151,8 +154,7 @@ class Plugin:
     def dying(self, step: str, nth: int = 1) -> Plugin:
         """The same target, which kills itself at a step (see `dying.py`)."""
         twin = copy.copy(self)
-        script = Path(__file__).with_name("dying.py")
-        twin.command = [sys.executable, str(script), step, str(nth), self.name]
+        twin.dies_at = (step, nth)
         return twin
 
     def path(self, kind: str, sync: str = "default") -> Path:

@@ -1,4 +1,4 @@
-"""Running a tap as Meltano does: console script, settings, catalog and state in; messages out."""
+"""Running a tap as Meltano does: settings, catalog and state in; messages out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from singer_sandbox import Sandbox
-from tests.front_door import JSON, LIMIT, SCRIPTS
+from tests import processes
+from tests.front_door import JSON, LIMIT
+from tests.processes import Process
 
 
 @dataclass
@@ -83,7 +85,7 @@ class Tap:
         state: JSON | None = None,
         catalog: JSON | None = None,
         **config: Any,
-    ) -> subprocess.Popen[bytes]:
+    ) -> Process:
         """Start it."""
         arguments = ["--config", self._file("config", {**self.config, **config}), *args]
         if state is not None:
@@ -92,11 +94,9 @@ class Tap:
             arguments += ["--catalog", self._file("catalog", catalog)]
         # Files: a pipe that nobody reads would hold the tap up.
         with (self.directory / "out").open("wb") as out, (self.directory / "err").open("wb") as err:
-            return subprocess.Popen(
-                [str(SCRIPTS / self.name), *arguments], stdout=out, stderr=err, cwd=self.directory
-            )
+            return processes.start(self.name, arguments, stdout=out, stderr=err, cwd=self.directory)
 
-    def finish(self, process: subprocess.Popen[bytes]) -> Tapped:
+    def finish(self, process: Process) -> Tapped:
         """Wait for its end."""
         try:
             process.wait(LIMIT)
@@ -104,7 +104,7 @@ class Tap:
             process.kill()
             process.wait()
             raise AssertionError(f"{self.name} hung:\n{self._text('err')[-2000:]}") from None
-        return Tapped(process.returncode, self._text("out"), self._text("err"))
+        return Tapped(process.wait(), self._text("out"), self._text("err"))
 
     def run(self, *args: str, **options: Any) -> Tapped:
         """Run it to its end."""

@@ -78,6 +78,7 @@ def test_members_are_created_once_though_the_run_dies(
     assert len(emails) == len(set(emails)) == 200
 
 
+@pytest.mark.console_script
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_create_in_flight_is_looked_up_after_a_crash(
     people: Plugin, lists: Sandbox, when: str
@@ -175,6 +176,7 @@ def test_bad_credentials_stop_the_run_with_one_line(people: Plugin) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.console_script
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_ends_the_run_after_the_batch_in_hand(
     people: Plugin, sandbox: Sandbox, name: str, code: int
@@ -199,6 +201,7 @@ def test_a_signal_ends_the_run_after_the_batch_in_hand(
     assert sent(sandbox, "PATCH") == before + 300 - there
 
 
+@pytest.mark.console_script
 def test_a_signal_while_waiting_for_input_ends_the_run(people: Plugin, sandbox: Sandbox) -> None:
     process = people.start(None)
     assert process.stdin
@@ -220,6 +223,7 @@ def test_a_signal_while_waiting_for_input_ends_the_run(people: Plugin, sandbox: 
     assert result.states == []
 
 
+@pytest.mark.console_script
 def test_a_second_run_of_the_same_target_stops(people: Plugin, sandbox: Sandbox) -> None:
     sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
     process = people.start(PEOPLE)

@@ -11,11 +11,12 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from typing_extensions import override
 
 from singer_http.report.timeline import BUCKETS, Timeline
 from singer_sandbox import Sandbox
-from tests import browser
+from tests import browser, processes
 from tests.front_door import JSON, Plugin, record, schema
 
 HOSTILE = "<script>alert(1)</script>"
@@ -161,6 +162,7 @@ def test_a_browser_shows_the_sandbox_as_records_come(people: Plugin, tmp_path: P
     assert page.picture.stat().st_size > 20_000
 
 
+@pytest.mark.console_script
 def test_progress_shows_on_a_terminal_and_leaves_log_lines_whole(people: Plugin) -> None:
     out = on_terminal(people, mixed(60), rate_limit="20/s")
     assert "60 records" in out
@@ -193,9 +195,9 @@ def on_terminal(plugin: Plugin, messages: list[JSON], **config: object) -> str:
     settings.write_text(json.dumps({**plugin.config, **config}))
     lines.write_text("".join(json.dumps(message) + "\n" for message in messages))
     mine, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*plugin.command, "--config", str(settings), "--input", str(lines)],
-        stdin=subprocess.DEVNULL,
+    process = processes.start(
+        plugin.name,
+        ["--config", str(settings), "--input", str(lines)],
         stdout=subprocess.DEVNULL,
         stderr=theirs,
         cwd=plugin.directory,

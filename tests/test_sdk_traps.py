@@ -17,9 +17,9 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, SCRIPTS, Plugin, record, schema, state
+from tests.processes import ENTRIES
 
 SCHEMA = schema("people", ("id", "email", "first_name"))
-TARGETS = ("target-autoreach", "target-reisoftware", "target-emailmarketing", "target-actionapi")
 
 
 def person(number: int) -> JSON:
@@ -51,6 +51,7 @@ def test_sdc_columns_are_part_of_no_digest(people: Plugin) -> None:
     assert result.counts("people") == {"received": 1, "unchanged": 1}
 
 
+@pytest.mark.console_script
 def test_state_waits_for_what_came_before_it(people: Plugin, sandbox: Sandbox) -> None:
     sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
     process = people.start([SCHEMA, person(1), state({"at": 1})])
@@ -121,12 +122,13 @@ def test_validation_can_be_left_to_the_vendor(people: Plugin) -> None:
     assert result.rejects[0]["rejection"]["kind"] == "refused"
 
 
+@pytest.mark.console_script
 def test_stdout_carries_singer_messages_only(people: Plugin) -> None:
     result = people.run([SCHEMA, person(1), state({"at": 1})])
     assert result.stdout == '{"at":1}\n'
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_about_works_without_settings(name: str) -> None:
     done = subprocess.run(
         [str(SCRIPTS / name), "--about", "--format", "json"], capture_output=True, timeout=60
@@ -135,7 +137,7 @@ def test_about_works_without_settings(name: str) -> None:
     assert json.loads(done.stdout)["name"] == name
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_a_missing_setting_is_one_line(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     done = subprocess.run(
         [str(SCRIPTS / name)], input=b"", capture_output=True, timeout=60,

@@ -7,7 +7,6 @@ import logging
 import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from singer_http.errors import ConfigError
 from singer_http.plugin.base import HTTPPlugin
 from singer_http.plugin.settings import COMMON_SETTINGS, tap_settings, target_settings
 from singer_http.plugin.validation import Share, parse_share, validate
+from tests import processes
+from tests.front_door import LIMIT
 
 KEY = th.Property(
     "api_key", th.StringType, required=True, secret=True, description="The account's key."
@@ -51,17 +52,22 @@ class TapPlain(HTTPPlugin, Tap):
         return []
 
 
-def tap(tmp_path: Path, *arguments: str, env: dict[str, str] | None = None, **config: Any) -> Any:
+def tap(
+    tmp_path: Path, *arguments: str, env: dict[str, str] | None = None, **config: Any
+) -> subprocess.CompletedProcess[str]:
     """Run the tap's command in a process."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"work_dir": str(tmp_path / "work"), **config}))
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
-    code += "from test_settings import TapPlain; TapPlain.cli()"
-    command = [sys.executable, "-c", code, *(arguments or ("--config", str(path)))]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MELTANO")}
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env={**environment, **(env or {})}
+    process = processes.start(
+        TapPlain.name,
+        arguments or ("--config", str(path)),
+        entry=f"{__name__}:TapPlain.cli",
+        cwd=tmp_path,
+        env={**environment, **(env or {})},
     )
+    out, err = process.communicate(timeout=LIMIT)
+    return subprocess.CompletedProcess(process.args, process.wait(), out.decode(), err.decode())
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,7 @@ def test_state_comes_along_the_way_and_at_the_end(sandbox: Sandbox, tap: Tap) ->
     assert again.state["bookmarks"]["members"] == {"note": 1}
 
 
+@pytest.mark.console_script
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_with_whole_lines_and_state(
     sandbox: Sandbox, tap: Tap, signum: int, code: int

@@ -18,6 +18,7 @@ def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     return Tap("tap-emailmarketing", sandbox, tmp_path)
 
 
+@pytest.mark.console_script
 def test_all_streams_come_with_their_records(sandbox: Sandbox, tap: Tap) -> None:
     sandbox.seed()
     done = tap.read()

@@ -26,6 +26,7 @@ def contacts(tap: Tap) -> JSON:
     return only(tap.discover(), "contacts")
 
 
+@pytest.mark.console_script
 def test_all_streams_come_with_their_records(sandbox: Sandbox, tap: Tap) -> None:
     sandbox.seed()
     done = tap.read()
@@ -170,6 +171,7 @@ def test_an_interrupted_run_from_both_ends_goes_on(
     assert len(rest.records("contacts")) < 2700
 
 
+@pytest.mark.console_script
 def test_an_interrupted_run_goes_on_where_it_was(
     sandbox: Sandbox, tap: Tap, contacts: JSON
 ) -> None:

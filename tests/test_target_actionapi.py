@@ -137,6 +137,7 @@ def test_a_wrong_address_stops_the_run_and_names_the_setting(
     assert "api_url" in result.error
 
 
+@pytest.mark.console_script
 def test_the_key_stands_in_the_body_and_in_no_log(
     merlin: Plugin, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from tests.subscribers import (
 # --- delivery ---------------------------------------------------------------------------------
 
 
+@pytest.mark.console_script
 def test_contacts_are_accepted_a_hundred_at_a_time_and_state_follows(
     kasplo: Plugin, sandbox: Sandbox
 ) -> None:
@@ -343,6 +344,7 @@ def test_wrong_credentials_stop_the_run(kasplo: Plugin, wrong: JSON) -> None:
     assert "4711" not in result.stderr
 
 
+@pytest.mark.console_script
 def test_no_log_line_shows_the_sid_or_the_key(
     kasplo: Plugin, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

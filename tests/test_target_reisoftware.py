@@ -56,6 +56,7 @@ def kinds(result: Result) -> list[str]:
 # --- matching -----------------------------------------------------------------------------------
 
 
+@pytest.mark.console_script
 def test_a_new_contact_is_made_with_two_requests(rei: Plugin) -> None:
     row = {
         "key": "1",
