@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
 
+from singer_sandbox.account import ControlError
 from singer_sandbox.messages import Request
-from singer_sandbox.vendor import ControlError
 
 KINDS = ("status", "drop", "cut", "cut_json", "delay", "hold", "expire_tokens")
 FILTERS = ("vendor", "method", "path", "body", "after", "times", "when", "probability", "seed")

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import orjson
 from typing_extensions import override
 
-from singer_sandbox.autoreach_account import AutoReachAccount, vendor_time
-from singer_sandbox.autoreach_checks import PEOPLE_LIMIT, PersonChecker, member_problem
+from singer_sandbox.account import Row
+from singer_sandbox.autoreach.account import AutoReachAccount, vendor_time
+from singer_sandbox.autoreach.checks import PEOPLE_LIMIT, PersonChecker, member_problem
+from singer_sandbox.autoreach.seed import fill, seed
 from singer_sandbox.messages import Match, Refusal, Reply, Request, reply, reply_bytes
-from singer_sandbox.vendor import Row, Vendor
+from singer_sandbox.vendor import Vendor, number_of
 
 AUDIENCE = "https://www.autoreach.app/"
 TITLES = {
@@ -75,6 +77,16 @@ class AutoReach(Vendor[AutoReachAccount]):
         add("PATCH", "/api/v1/people", self.patch_people)
         add("PUT", "/api/v1/people/{id}", self.put_person)
         add("DELETE", "/api/v1/people/{id}", self.delete_person)
+
+    @override
+    def seed(self, account: AutoReachAccount) -> None:
+        """A small account."""
+        seed(account)
+
+    @override
+    def fill(self, account: AutoReachAccount, counts: Mapping[str, Any]) -> None:
+        """`{"members": n}`"""
+        fill(account, number_of(counts, "members"))
 
     @override
     def reset(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from singer_sandbox.vendor import Account, ControlError, Row
+from singer_sandbox.account import Account, ControlError, Row
 
 LISTED = (
     "id",

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from singer_sandbox.account import Account, Row
+from singer_sandbox.merlin.seed import seed
 from singer_sandbox.messages import Match, Refusal, Reply, Request, reply
-from singer_sandbox.vendor import Account, Row, Vendor
+from singer_sandbox.vendor import Vendor
 
 E164 = re.compile(r"\+[1-9]\d{6,14}").fullmatch
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
@@ -79,6 +81,11 @@ class Merlin(Vendor[MerlinAccount]):
         self.router.add("POST", "/flex/API", self.anything)
         self.router.add("POST", "/flex/automation", self.automation_only)
         self.router.add("POST", "/flex/message", self.message_only)
+
+    @override
+    def seed(self, account: MerlinAccount) -> None:
+        """A small account."""
+        seed(account)
 
     @override
     def who(self, request: Request, match: Match) -> MerlinAccount | None:
