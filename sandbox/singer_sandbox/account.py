@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 Row = dict[str, Any]
+R = TypeVar("R")
 
 
 class ControlError(ValueError):
@@ -29,12 +31,36 @@ class Account:
         self.counters: Counter[str] = Counter()
         self.pages: dict[Any, bytes] = {}
         self.arrivals: deque[float] = deque()
+        self.rate_limit: Any = None
+        """This account's own limit, in place of the vendor's option."""
+        self.written: deque[tuple[float, str, str, Any]] = deque()
+        """When, table, key, and the record as it was before (None: there was none)."""
         self._serial: Counter[str] = Counter()
 
     def changed(self) -> None:
         """Forget the rendered pages."""
         if self.pages:
             self.pages = {}
+
+    def note(self, table: str, key: str, before: Any, lag: float) -> None:
+        """Remember what a write replaced, while lookups lag that many seconds behind."""
+        if lag:
+            self.written.append((time.time(), table, key, before))
+
+    def as_of(self, table: str, rows: Mapping[str, R], lag: float) -> Mapping[str, R]:
+        """The rows of a table as they were so many seconds ago: later writes are taken back."""
+        if not lag:
+            return rows
+        then = time.time() - lag
+        while self.written and self.written[0][0] <= then:
+            self.written.popleft()
+        seen = dict(rows)
+        for _, where, key, before in reversed(self.written):
+            if where == table and before is None:
+                seen.pop(key, None)
+            elif where == table:
+                seen[key] = before
+        return seen
 
     def next_number(self, table: str) -> int:
         """A number not used in this table."""

@@ -132,9 +132,12 @@ class Control:
         return answer({"options": vendor.options, "choices": vendor.choices})
 
     async def set_options(self, request: Request) -> Response:
-        """POST /_sandbox/options/{vendor}"""
+        """POST /_sandbox/options/{vendor}, or of one account: `?account=`"""
         vendor = self.vendor(request)
-        vendor.set_options(await body_of(request))
+        if (name := request.query_params.get("account")) is not None:
+            vendor.set_account_options(vendor.account(name), await body_of(request))
+        else:
+            vendor.set_options(await body_of(request))
         return answer({"options": vendor.options})
 
     async def account(self, request: Request) -> Response:

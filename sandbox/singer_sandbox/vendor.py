@@ -12,6 +12,7 @@ from singer_sandbox.messages import BadJSON, Match, Refusal, Reply, Request, Rou
 
 COMMON_OPTIONS: Mapping[str, Any] = {
     "latency_ms": 0,
+    "lookup_lag": 0,
     "page_size_cap": None,
     "rate_limit": None,
 }
@@ -61,6 +62,12 @@ class Vendor(ABC, Generic[A]):
         self.options.update(given)
         for account in self.accounts.values():
             account.changed()
+
+    def set_account_options(self, account: A, given: Mapping[str, Any]) -> None:
+        """Options of one account: a `rate_limit` of its own; null for the vendor's."""
+        if set(given) - {"rate_limit"}:
+            raise ControlError("an account has no options of its own but rate_limit")
+        account.rate_limit = given.get("rate_limit")
 
     def register(self, name: str, given: Mapping[str, Any], *, replace: bool = False) -> None:
         """Let credentials into an account, which is made if new; `replace` revokes its others."""
@@ -146,9 +153,14 @@ class Vendor(ABC, Generic[A]):
         except BadJSON as error:
             return self.error(400, f"The body is not JSON: {error}")
 
+    def limit_of(self, account: A | None) -> Any:
+        """The rate limit of an account: its own, else the vendor's option."""
+        own = account.rate_limit if account is not None else None
+        return self.options["rate_limit"] if own is None else own
+
     def over_limit(self, account: A, at: float) -> int | None:
         """Seconds to wait when the account has used up a rate limit, else None."""
-        limit = self.options["rate_limit"]
+        limit = self.limit_of(account)
         if not limit:
             return None
         windows = limit if isinstance(limit[0], list) else [limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -216,6 +217,8 @@ class AutoReach(Vendor[AutoReachAccount]):
     def listing(self, account: AutoReachAccount, request: Request, table: str) -> Reply:
         """One page; rendered once until something changes."""
         key = (table, request.query)
+        if table == "members" and self.options["lookup_lag"]:
+            return reply_bytes(200, self.render(account, request.params, table))
         page = account.pages.get(key)
         if page is None:
             page = account.pages[key] = self.render(account, request.params, table)
@@ -225,6 +228,9 @@ class AutoReach(Vendor[AutoReachAccount]):
         """One page, paged the way the options say."""
         options = self.options
         rows = account.row_list(table)
+        if table == "members" and options["lookup_lag"]:
+            seen = account.as_of(table, account.rows[table], options["lookup_lag"])
+            rows = list(seen.values())
         total = len(rows)
         paging = options["paging"]
         if paging == "none":
@@ -254,6 +260,7 @@ class AutoReach(Vendor[AutoReachAccount]):
         if self.options["errors_in_200"]:
             return self.errors(200, ["The member could not be saved."])
         row = account.add_member(body)
+        account.note("members", str(row["id"]), None, self.options["lookup_lag"])
         account.counters["members_created"] += 1
         return reply(201, {"data": row})
 
@@ -265,6 +272,7 @@ class AutoReach(Vendor[AutoReachAccount]):
         body = self.member_body(account, request, new=False)
         if self.options["errors_in_200"]:
             return self.errors(200, ["The member could not be saved."])
+        account.note("members", member, copy.deepcopy(row), self.options["lookup_lag"])
         account.update_member(row, body)
         account.counters["members_updated"] += 1
         return reply(200, {"data": row})
@@ -275,6 +283,8 @@ class AutoReach(Vendor[AutoReachAccount]):
             return self.error(404, f"Member {member} not found.")
         if self.options["delete_fails_with_body"]:
             return self.errors(200, ["The member could not be removed."])
+        row = account.rows["members"][member]
+        account.note("members", member, row, self.options["lookup_lag"])
         account.remove("members", member)
         account.counters["members_deleted"] += 1
         return Reply(204)

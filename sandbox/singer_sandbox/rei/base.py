@@ -54,11 +54,10 @@ class ReiBase(Vendor[ReiAccount], ABC):
     def handle(self, request: Request, match: Match | None) -> Reply:
         """Every answer carries the rate headers."""
         answer = super().handle(request, match)
-        limit = self.options["rate_limit"]
+        account = self.who(request, match) if match is not None else None
+        limit = self.limit_of(account)
         most, seconds = (limit[0] if isinstance(limit[0], list) else limit) if limit else (100, 10)
-        used = 0
-        if limit and match is not None and (account := self.who(request, match)) is not None:
-            used = len(account.arrivals)
+        used = len(account.arrivals) if limit and account is not None else 0
         answer.headers += (
             (b"x-ratelimit-max", b"%d" % most),
             (b"x-ratelimit-remaining", b"%d" % max(0, most - used)),

@@ -33,10 +33,9 @@ class Reading(ReiBase, ABC):
         email, phone = request.params.get("email", ""), request.params.get("phone", "")
         if not email.strip() and not phone.strip():
             return self.missing_both()
-        found = account.by_email(email) if email.strip() else []
         # A plus that was not percent-encoded arrives as a space, and finds nobody.
-        if not found and phone and not phone.startswith(" "):
-            found = account.by_phone(phone)
+        phone = "" if phone.startswith(" ") else phone
+        found = account.found(email, phone, self.options["lookup_lag"])
         if found:
             return reply(200, {"contacts": [c.full(account.location) for c in found]})
         form = self.options["lookup_missing"]

@@ -21,16 +21,18 @@ class Writing(ReiBase, ABC):
         """POST contacts: an upsert by email, else phone, on most accounts."""
         fields, custom = self.contact_body(account, request, identified=True)
         found: Contact | None = None
-        field = ""
+        field, lag = "", self.options["lookup_lag"]
         if not self.options["create_makes_duplicates"]:
             found, field = _same(account, fields)
         if found is not None and self.options["allow_duplicates_error"]:
             raise Refusal(self.duplicate(found, field))
         if found is None:
             found = account.add(new_id(), account.now())
+            account.note_contact(found, lag, new=True)
             account.counters["contacts_created"] += 1
             account.entries["creations"].append({"id": found.id, "email": fields.get("email")})
         else:
+            account.note_contact(found, lag)
             account.counters["contacts_upserted"] += 1
         account.write(found, fields, custom, account.now())
         self.learn_tags(account, fields.get("tags") or [])
@@ -45,6 +47,7 @@ class Writing(ReiBase, ABC):
             for other in account.by_email(str(fields.get("email") or "")):
                 if other.id != found.id:
                     return self.duplicate(other, "email")
+        account.note_contact(found, self.options["lookup_lag"])
         account.write(found, fields, custom, account.now())
         account.counters["contacts_updated"] += 1
         self.learn_tags(account, fields.get("tags") or [])
@@ -52,7 +55,9 @@ class Writing(ReiBase, ABC):
 
     def delete(self, account: ReiAccount, _request: Request, contact: str) -> Reply:
         """DELETE contacts/{id}: no body."""
-        account.delete(self.contact(account, contact))
+        found = self.contact(account, contact)
+        account.note_contact(found, self.options["lookup_lag"])
+        account.delete(found)
         account.counters["contacts_deleted"] += 1
         return Reply(200)
 
