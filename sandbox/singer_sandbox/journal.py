@@ -19,7 +19,7 @@ BODY_LIMIT = 64 * 1024
 BODIES_LIMIT = 128 * 1024 * 1024
 """Bytes of bodies kept in all; beyond it the oldest lose theirs."""
 
-NUMBERS = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"|(-?\d[\d.eE+-]*)')
+NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d[\d.eE+-]*)')
 """Texts, which are passed over, and the numbers of a JSON body as they are written."""
 
 SECRET_FIELDS = frozenset({"client_secret", "api_key", "api-key", "access_token"})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +109,16 @@ def kill_in_flight(
     sandbox.clear_faults()
     sandbox.release("x")
     settled(sandbox)
+
+
+def checkpointing(plugin: Plugin) -> Plugin:
+    """The same target, which writes STATE out as soon as it comes and is settled."""
+    twin = copy.copy(plugin)
+    (entry,) = metadata.entry_points(group="console_scripts", name=plugin.name)
+    code = "import singer_http.target.target as t; assert t.CHECKPOINT; t.CHECKPOINT = 0.0\n"
+    code += f"from {entry.module} import {entry.attr.partition('.')[0]} as target; target.cli()"
+    twin.command = [sys.executable, "-c", code]
+    return twin
 
 
 def settled(sandbox: Sandbox) -> None:
