@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from singer_sandbox.account import Account
 from singer_sandbox.control import control_app
 from singer_sandbox.faults import Fault
 from singer_sandbox.journal import Entry
@@ -29,6 +30,8 @@ class App:
         self.world = world
         self.prefixes: dict[str, Vendor[Any]] = {v.prefix: v for v in world.vendors.values()}
         self.control: ASGIApp = control_app(world)
+        self.later: set[asyncio.Task[None]] = set()
+        """Work that is done after its answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection event, as ASGI has it."""
@@ -58,9 +61,9 @@ class App:
         world, era = self.world, self.world.era
         self.describe(entry, vendor, request, match)
         world.journal.arrive(entry, body)
-        cut: Fault | None = None
+        broken: Fault | None = None
         try:
-            answer, cut = await self.work(vendor, request, match, entry)
+            answer, broken = await self.work(vendor, request, match, entry)
             if era != world.era:
                 raise _Dropped
         except _Dropped:
@@ -76,7 +79,7 @@ class App:
             world.journal.leave(entry, 500)
             raise
         world.journal.leave(entry, answer.status)
-        await self.send(answer, cut, scope, send)
+        await self.send(answer, broken, scope, send)
 
     @staticmethod
     async def read(receive: Receive) -> bytes | None:
@@ -107,7 +110,7 @@ class App:
     async def work(
         self, vendor: Vendor[Any], request: Request, match: Match | None, entry: Entry
     ) -> tuple[Reply, Fault | None]:
-        """The answer, and the fault that is to cut it off."""
+        """The answer, and the fault that is to break it."""
         era = self.world.era
         account = vendor.who(request, match) if match and not match.public else None
         if account is not None:
@@ -125,51 +128,85 @@ class App:
             await asyncio.sleep(latency / 1000)
         for fault in struck:
             if fault.when == "before":
-                answer = await self.strike(fault, vendor, None)
+                if fault.late is not None:
+                    self.work_later(fault.late, vendor, request, match)
+                answer = await self.strike(fault, vendor, account, None)
                 if answer is not None:
                     return answer, fault
         if self.world.era != era:
             raise _Dropped
         answer = vendor.handle(request, match)
-        cut: Fault | None = None
+        broken: Fault | None = None
         for fault in struck:
             if fault.when == "after":
-                answer = await self.strike(fault, vendor, answer) or answer
-                cut = fault if fault.kind in ("cut", "cut_json") else cut
-        return answer, cut
+                answer = await self.strike(fault, vendor, account, answer) or answer
+                broken = fault if fault.kind in ("cut", "cut_json", "drip") else broken
+        return answer, broken
 
-    async def strike(self, fault: Fault, vendor: Vendor[Any], answer: Reply | None) -> Reply | None:
+    def work_later(
+        self, seconds: float, vendor: Vendor[Any], request: Request, match: Match | None
+    ) -> None:
+        """Do the work when the answer has long been given, unless a reset comes first."""
+        era = self.world.era
+
+        async def work() -> None:
+            await asyncio.sleep(seconds)
+            if self.world.era == era:
+                vendor.handle(request, match)
+
+        task = asyncio.create_task(work())
+        self.later.add(task)
+        task.add_done_callback(self.later.discard)
+
+    async def strike(
+        self,
+        fault: Fault,
+        vendor: Vendor[Any],
+        account: Account | None,
+        answer: Reply | None,
+    ) -> Reply | None:
         """Let a fault happen; an answer when it has one of its own."""
         value = fault.given[fault.kind]
         if fault.kind == "drop":
             raise _Dropped
-        if fault.kind == "delay":
+        if fault.kind in ("delay", "late"):
             await asyncio.sleep(float(value))
         elif fault.kind == "hold":
             if not await self.world.holds.hold(str(value)):
                 raise _Dropped
         elif fault.kind == "expire_tokens":
             self.world.autoreach.expire_tokens()
-        elif fault.kind == "status":
-            text = fault.given.get("answer")
-            refusal = vendor.error(int(value), "Refused on request.")
-            if isinstance(text, str):
-                refusal.body = text.encode()
-            elif text is not None:
-                refusal.body = reply(int(value), text).body
-            refusal.headers += [
-                (name.lower().encode(), text.encode()) for name, text in fault.headers().items()
-            ]
-            return refusal
-        elif answer is None:  # a cut before the work
+        elif fault.kind == "remove":
+            (account or vendor.account(None)).remove(str(value["table"]), str(value["key"]))
+        elif fault.kind == "put":
+            (account or vendor.account(None)).merge(value)
+        elif fault.kind in ("status", "html"):
+            return self.refusal(fault, vendor)
+        elif answer is None:  # a broken answer to work that was not done
             return reply(200, {"data": [], "meta": {"total": 0}, "contacts": [], "id": 0})
+        elif fault.kind == "charset":
+            fault.encoded(answer)
         return None
 
     @staticmethod
-    async def send(answer: Reply, cut: Fault | None, scope: Scope, send: Send) -> None:
-        """Send an answer, whole or broken."""
+    def refusal(fault: Fault, vendor: Vendor[Any]) -> Reply:
+        """The answer that a fault brings: its own body, or the vendor's form."""
+        answer = vendor.error(int(fault.given[fault.kind]), "Refused on request.")
+        body = fault.body()
+        if body is not None:
+            answer.body = body
+        if (kind := fault.content_type()) is not None:
+            answer.set_content_type(kind or None)
+        answer.headers += [
+            (name.lower().encode(), text.encode()) for name, text in fault.headers().items()
+        ]
+        return answer
+
+    @staticmethod
+    async def send(answer: Reply, broken: Fault | None, scope: Scope, send: Send) -> None:
+        """Send an answer, whole, broken off, or byte by byte."""
         body = answer.body
-        kind = cut.kind if cut is not None else None
+        kind = broken.kind if broken is not None else None
         if kind == "cut_json":
             body = body[: max(1, len(body) // 2)]
         headers = answer.headers
@@ -181,8 +218,16 @@ class App:
             half = body[: len(body) // 2]
             await send({"type": "http.response.body", "body": half, "more_body": True})
             scope[TRANSPORT].close()
-        else:
-            await send({"type": "http.response.body", "body": body})
+            return
+        if broken is not None and kind == "drip":
+            for index in range(len(body) - 1):
+                part = body[index : index + 1]
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                await asyncio.sleep(float(broken.given["drip"]))
+                if scope[TRANSPORT].is_closing():
+                    return
+            body = body[-1:]
+        await send({"type": "http.response.body", "body": body})
 
     @staticmethod
     async def gone(receive: Receive) -> None:

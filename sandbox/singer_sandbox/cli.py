@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from singer_sandbox.seed import seed
 from singer_sandbox.server import base_url, listen, serve, stop_with_stdin, write_port
 from singer_sandbox.settings import environment, plugin_settings
 from singer_sandbox.world import World
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for vendor in world.vendors.values():
         vendor.set_options({"latency_ms": given.latency})
     if given.seed:
-        seed(world)
+        world.seed()
     if given.exit_with_stdin:
         stop_with_stdin()
 

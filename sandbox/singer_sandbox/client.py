@@ -149,9 +149,10 @@ class Sandbox:
         path = f"state/{vendor}/{table}/{quote(str(key), safe='/')}"
         return bool(self.call("DELETE", path, account=account)["removed"])
 
-    def options(self, vendor: str, **options: Any) -> dict[str, Any]:
-        """Set options of a vendor; all of them as they are now."""
-        answer: dict[str, Any] = self.call("POST", f"options/{vendor}", options)
+    def options(self, vendor: str, account: str | None = None, **options: Any) -> dict[str, Any]:
+        """Set options of a vendor, or the `rate_limit` of one account; the vendor's as they are."""
+        path = f"options/{vendor}"
+        answer: dict[str, Any] = self.call("POST", path, options, account=account)
         return dict(answer["options"])
 
     def account(self, vendor: str, name: str, *, replace: bool = False, **credentials: str) -> None:

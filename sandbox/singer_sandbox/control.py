@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from singer_sandbox.account import ControlError
 from singer_sandbox.journal import masked
-from singer_sandbox.seed import fill, seed
 from singer_sandbox.settings import plugin_settings
-from singer_sandbox.vendor import ControlError, Vendor
+from singer_sandbox.vendor import Vendor
 from singer_sandbox.world import World
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -94,14 +94,14 @@ class Control:
 
     async def seed(self, _request: Request) -> Response:
         """POST /_sandbox/seed"""
-        seed(self.world)
+        self.world.seed()
         return answer({name: v.account(None).sizes() for name, v in self.world.vendors.items()})
 
     async def fill(self, request: Request) -> Response:
         """POST /_sandbox/fill/{vendor}: many invented records, the same every time."""
         vendor = self.vendor(request)
         account = vendor.account(request.query_params.get("account"))
-        fill(vendor.name, account, await body_of(request))
+        vendor.fill(account, await body_of(request))
         return answer(account.sizes())
 
     async def get_state(self, request: Request) -> Response:
@@ -132,9 +132,12 @@ class Control:
         return answer({"options": vendor.options, "choices": vendor.choices})
 
     async def set_options(self, request: Request) -> Response:
-        """POST /_sandbox/options/{vendor}"""
+        """POST /_sandbox/options/{vendor}, or of one account: `?account=`"""
         vendor = self.vendor(request)
-        vendor.set_options(await body_of(request))
+        if (name := request.query_params.get("account")) is not None:
+            vendor.set_account_options(vendor.account(name), await body_of(request))
+        else:
+            vendor.set_options(await body_of(request))
         return answer({"options": vendor.options})
 
     async def account(self, request: Request) -> Response:

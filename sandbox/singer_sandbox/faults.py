@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import re
 import time
@@ -10,12 +11,26 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
 
-from singer_sandbox.messages import Request
-from singer_sandbox.vendor import ControlError
+import orjson
 
-KINDS = ("status", "drop", "cut", "cut_json", "delay", "hold", "expire_tokens")
+from singer_sandbox.account import ControlError
+from singer_sandbox.messages import Reply, Request
+
+KINDS = (
+    "status", "html", "drop", "cut", "cut_json", "drip", "charset", "delay", "late", "hold",
+    "expire_tokens", "remove", "put",
+)  # fmt: skip
 FILTERS = ("vendor", "method", "path", "body", "after", "times", "when", "probability", "seed")
-EXTRAS = ("headers", "answer", "retry_after", "retry_after_date", "reset")
+EXTRAS = (
+    "headers", "answer", "answer_base64", "content_type", "declared", "retry_after",
+    "retry_after_date", "reset",
+)  # fmt: skip
+AFTER = frozenset({"cut", "cut_json", "drip", "charset", "remove", "put"})
+"""Kinds that need the whole answer first: the work is done unless told otherwise."""
+LATE_WITH = frozenset({"status", "html", "drop"})
+"""Kinds that may be the answer to work that is done `late`."""
+PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
+"""What a gateway shows."""
 HOLD_SECONDS = 60.0
 
 
@@ -29,8 +44,14 @@ class Fault:
                 f"a fault has no {sorted(unknown)}; it has {[*FILTERS, *KINDS, *EXTRAS]}"
             )
         kinds = [kind for kind in KINDS if given.get(kind) not in (None, False)]
+        self.late: float | None = None
+        if len(kinds) == 2 and "late" in kinds and LATE_WITH & set(kinds):
+            kinds.remove("late")
+            self.late = float(given["late"])
         if len(kinds) != 1:
-            raise ControlError(f"a fault needs exactly one of {list(KINDS)}")
+            raise ControlError(
+                f"a fault needs exactly one of {list(KINDS)}; late may go with {sorted(LATE_WITH)}"
+            )
         if given.get("vendor") not in (None, *vendors):
             raise ControlError(f"vendor must be one of {list(vendors)}")
         self.given = dict(given)
@@ -39,21 +60,39 @@ class Fault:
         self.method = str(given["method"]).upper() if given.get("method") else None
         try:
             self.path = re.compile(given["path"]) if given.get("path") else None
-            self.body = re.compile(given["body"].encode()) if given.get("body") else None
+            self.text = re.compile(given["body"].encode()) if given.get("body") else None
         except re.error as error:
             raise ControlError(f"not a regular expression: {error}") from None
         self.after = int(given.get("after") or 0)
         times = given.get("times", 1)
         self.times = None if times is None else int(times)
-        # A cut answer needs the whole one first, so the work is done unless told otherwise.
-        late = self.kind in ("cut", "cut_json")
-        self.when: str = given.get("when") or ("after" if late else "before")
+        self.when: str = given.get("when") or ("after" if self.kind in AFTER else "before")
         if self.when not in ("before", "after"):
             raise ControlError("when must be before or after")
+        self.check()
         self.probability: float | None = given.get("probability")
         self.random = random.Random(given.get("seed"))  # noqa: S311 - to be repeated
         self.seen = 0
         self.hits = 0
+
+    def check(self) -> None:
+        """Refuse values that could only fail later, in the middle of a test."""
+        value = self.given[self.kind]
+        if self.kind in ("drip", "delay", "late") and not isinstance(value, int | float):
+            raise ControlError(f"{self.kind} must be a number of seconds")
+        if self.kind in ("status", "html") and not isinstance(value, int):
+            raise ControlError(f"{self.kind} must be a status")
+        if self.kind == "remove" and not (
+            isinstance(value, dict) and {"table", "key"} == set(value)
+        ):
+            raise ControlError('remove must be {"table": name, "key": key}')
+        if self.kind == "put" and not isinstance(value, dict):
+            raise ControlError("put must be what state takes: {table: [records]}")
+        if self.kind == "charset":
+            try:
+                "".encode(str(value))
+            except LookupError:
+                raise ControlError(f"no charset {value!r}") from None
 
     def strikes(self, vendor: str, request: Request) -> bool:
         """Whether it hits this request; counts it."""
@@ -63,7 +102,7 @@ class Fault:
             return False
         if self.path is not None and not self.path.search(request.path):
             return False
-        if self.body is not None and not self.body.search(request.body):
+        if self.text is not None and not self.text.search(request.body):
             return False
         self.seen += 1
         if self.seen <= self.after or (self.times is not None and self.hits >= self.times):
@@ -83,6 +122,30 @@ class Fault:
         if (seconds := self.given.get("reset")) is not None:
             headers["X-RateLimit-Reset"] = str(int(time.time() + float(seconds)))
         return headers
+
+    def body(self) -> bytes | None:
+        """The body that was given: JSON, or a text as it stands; None for the vendor's own form."""
+        if self.kind == "html":
+            return str(self.given.get("answer") or PAGE.format(self.given["html"])).encode()
+        if (encoded := self.given.get("answer_base64")) is not None:
+            return base64.b64decode(encoded)
+        if "answer" not in self.given:
+            return None
+        answer = self.given["answer"]
+        return answer.encode() if isinstance(answer, str) else orjson.dumps(answer)
+
+    def content_type(self) -> str | None:
+        """The content type that was given; None for JSON."""
+        default = "text/html; charset=utf-8" if self.kind == "html" else None
+        return self.given.get("content_type", default)
+
+    def encoded(self, answer: Reply) -> None:
+        """Write an answer's text in the fault's charset, and declare it, or what is given."""
+        charset = str(self.given["charset"])
+        text = answer.body.decode("utf-8", "replace")
+        answer.body = text.encode(charset, "replace")
+        declared = self.given.get("declared", charset)
+        answer.set_content_type(f"application/json; charset={declared}" if declared else None)
 
     def as_json(self) -> dict[str, Any]:
         """The fault as it was given, and what became of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from array import array
 from bisect import bisect_right
@@ -17,6 +18,9 @@ LOG_ENTRIES = 100_000
 BODY_LIMIT = 64 * 1024
 BODIES_LIMIT = 128 * 1024 * 1024
 """Bytes of bodies kept in all; beyond it the oldest lose theirs."""
+
+NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d[\d.eE+-]*)')
+"""Texts, which are passed over, and the numbers of a JSON body as they are written."""
 
 SECRET_FIELDS = frozenset({"client_secret", "api_key", "api-key", "access_token"})
 MASK = "***"
@@ -83,6 +87,10 @@ class Entry:
             elif name == b"api-key":
                 self.auth = f"api-key {MASK}"
 
+    def numbers(self) -> list[str]:
+        """The numbers of the body as they were written: parsed, long ones would be rounded."""
+        return [number.decode() for number in NUMBERS.findall(self.body or b"") if number]
+
     def as_json(self) -> dict[str, Any]:
         """The entry as the control API shows it; the body parsed, secrets masked."""
         body: Any = None
@@ -107,6 +115,7 @@ class Entry:
             "user_agent": self.agent,
             "authorization": self.auth,
             "body": body,
+            "numbers": self.numbers(),
         }
 
 

@@ -29,6 +29,12 @@ class Reply:
         self.body = body
         self.headers: list[Header] = [] if headers is None else headers
 
+    def set_content_type(self, value: str | None) -> None:
+        """Declare the body to be something else; None declares nothing."""
+        self.headers = [header for header in self.headers if header[0] != b"content-type"]
+        if value is not None:
+            self.headers.append((b"content-type", value.encode("latin-1")))
+
 
 def reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
     """Answer with a JSON value."""

@@ -4,103 +4,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Any, ClassVar, Generic, TypeVar
 
+from singer_sandbox.account import Account, ControlError
 from singer_sandbox.messages import BadJSON, Match, Refusal, Reply, Request, Router
-
-Row = dict[str, Any]
 
 COMMON_OPTIONS: Mapping[str, Any] = {
     "latency_ms": 0,
+    "lookup_lag": 0,
     "page_size_cap": None,
     "rate_limit": None,
 }
-
-
-class ControlError(ValueError):
-    """A control call that makes no sense; the text says what would."""
-
-
-class Account:
-    """One account's data: tables of records by id, and lists of what was carried out."""
-
-    tables: ClassVar[Mapping[str, str]] = {}
-    """Table name → the field that identifies a record."""
-    journals: ClassVar[tuple[str, ...]] = ()
-    """Lists of every occurrence, so that a duplicate shows."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.rows: dict[str, dict[str, Row]] = {table: {} for table in self.tables}
-        self.entries: dict[str, list[Row]] = {journal: [] for journal in self.journals}
-        self.counters: Counter[str] = Counter()
-        self.pages: dict[Any, bytes] = {}
-        self.arrivals: deque[float] = deque()
-        self._serial: Counter[str] = Counter()
-
-    def changed(self) -> None:
-        """Forget the rendered pages."""
-        if self.pages:
-            self.pages = {}
-
-    def next_number(self, table: str) -> int:
-        """A number not used in this table."""
-        rows = self.rows[table]
-        while True:
-            self._serial[table] += 1
-            if str(self._serial[table]) not in rows:
-                return self._serial[table]
-
-    def dump(self) -> dict[str, Any]:
-        """Everything held, as the control API shows it."""
-        return {**self.rows, **self.entries}
-
-    def sizes(self) -> dict[str, int]:
-        """How many of each are held."""
-        sizes = {table: len(rows) for table, rows in self.rows.items()}
-        return sizes | {journal: len(rows) for journal, rows in self.entries.items()}
-
-    def newest(self, count: int) -> dict[str, list[Row]]:
-        """The last ones of each table and list, newest first."""
-        newest = {name: list(islice(reversed(t.values()), count)) for name, t in self.rows.items()}
-        for name, rows in self.entries.items():
-            newest[name] = list(islice(reversed(rows), count))
-        return newest
-
-    def merge(self, collections: Mapping[str, Any]) -> None:
-        """Take fixtures in: `{"members": [{...}]}`; a record with a known id is merged into it."""
-        unknown = set(collections) - set(self.rows) - set(self.entries)
-        if unknown:
-            raise ControlError(
-                f"unknown collections {sorted(unknown)}; there are "
-                f"{sorted([*self.rows, *self.entries])}"
-            )
-        for name, given in collections.items():
-            rows = list(given.values()) if isinstance(given, dict) else given
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise ControlError(f"{name} must be a list of objects")
-            if name in self.entries:
-                self.entries[name].extend(rows)
-            else:
-                for row in rows:
-                    self.put(name, dict(row))
-        self.changed()
-
-    def put(self, table: str, row: Row) -> None:
-        """Take one fixture in."""
-        key = self.tables[table]
-        if row.get(key) is None:
-            row[key] = self.next_number(table)
-        rows = self.rows[table]
-        rows[str(row[key])] = {**rows.get(str(row[key]), {}), **row}
-
-    def remove(self, table: str, key: str) -> bool:
-        """Delete a record behind the clients' back; False when it is not there."""
-        self.changed()
-        return self.rows[table].pop(key, None) is not None
 
 
 A = TypeVar("A", bound=Account)
@@ -148,6 +63,12 @@ class Vendor(ABC, Generic[A]):
         for account in self.accounts.values():
             account.changed()
 
+    def set_account_options(self, account: A, given: Mapping[str, Any]) -> None:
+        """Options of one account: a `rate_limit` of its own; null for the vendor's."""
+        if set(given) - {"rate_limit"}:
+            raise ControlError("an account has no options of its own but rate_limit")
+        account.rate_limit = given.get("rate_limit")
+
     def register(self, name: str, given: Mapping[str, Any], *, replace: bool = False) -> None:
         """Let credentials into an account, which is made if new; `replace` revokes its others."""
         missing = [field for field in self.credential_fields if not given.get(field)]
@@ -170,6 +91,14 @@ class Vendor(ABC, Generic[A]):
             raise ControlError(
                 f"{self.name} has no account {name!r}; there are {sorted(self.accounts)}"
             ) from None
+
+    @abstractmethod
+    def seed(self, account: A) -> None:
+        """Put a little invented data in."""
+
+    def fill(self, account: A, counts: Mapping[str, Any]) -> None:
+        """Put much of it in, the same every time."""
+        raise ControlError(f"{self.name} cannot be filled: {account.name}, {dict(counts)}")
 
     @abstractmethod
     def routes(self) -> None:
@@ -224,9 +153,14 @@ class Vendor(ABC, Generic[A]):
         except BadJSON as error:
             return self.error(400, f"The body is not JSON: {error}")
 
+    def limit_of(self, account: A | None) -> Any:
+        """The rate limit of an account: its own, else the vendor's option."""
+        own = account.rate_limit if account is not None else None
+        return self.options["rate_limit"] if own is None else own
+
     def over_limit(self, account: A, at: float) -> int | None:
         """Seconds to wait when the account has used up a rate limit, else None."""
-        limit = self.options["rate_limit"]
+        limit = self.limit_of(account)
         if not limit:
             return None
         windows = limit if isinstance(limit[0], list) else [limit]
@@ -246,3 +180,10 @@ class Vendor(ABC, Generic[A]):
         """The size of a page: what was asked for, within what the vendor allows."""
         size = int(wanted) if wanted and wanted.isdigit() and int(wanted) else default
         return min(size, cap, int(self.options["page_size_cap"] or cap))
+
+
+def number_of(counts: Mapping[str, Any], what: str, *others: str) -> int:
+    """How many records a fill asks for; a ControlError says what a fill may ask for."""
+    if not set(counts) <= {what, *others} or not isinstance(counts.get(what), int):
+        raise ControlError(f"fill takes {{{what!r}: n}}" + "".join(f", {o!r}" for o in others))
+    return int(counts[what])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from singer_sandbox.autoreach import AutoReach
+from singer_sandbox.account import ControlError
+from singer_sandbox.autoreach.service import AutoReach
 from singer_sandbox.faults import Fault, Holds
 from singer_sandbox.journal import Journal
-from singer_sandbox.kasplo import Kasplo
-from singer_sandbox.merlin import Merlin
-from singer_sandbox.reisoftware import ReiSoftware
-from singer_sandbox.vendor import ControlError, Vendor
+from singer_sandbox.kasplo.service import Kasplo
+from singer_sandbox.merlin.service import Merlin
+from singer_sandbox.rei.service import ReiSoftware
+from singer_sandbox.vendor import Vendor
 
 
 class World:
@@ -39,6 +40,11 @@ class World:
         self.faults.clear()
         self.holds.drop_all()
         self.journal.clear()
+
+    def seed(self) -> None:
+        """A little invented data in each default account."""
+        for vendor in self.vendors.values():
+            vendor.seed(vendor.account(None))
 
     def vendor(self, name: str) -> Vendor[Any]:
         """The vendor of that name; an unknown one is a ControlError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 import string
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from singer_sandbox.vendor import Account, ControlError, Row
+from singer_sandbox.account import Account, ControlError, Row
 
 LISTED = (
     "id",
@@ -273,6 +274,21 @@ class ReiAccount(Account):
     def by_phone(self, phone: str) -> list[Contact]:
         """Contacts with this phone."""
         return [self.contacts[key] for key in self._by_phone.get(e164(phone) or "", ())]
+
+    def found(self, email: str, phone: str, lag: float) -> list[Contact]:
+        """What a lookup finds: by email, else by phone; as it was so many seconds ago."""
+        if not lag:
+            by_email = self.by_email(email) if email.strip() else []
+            return by_email or (self.by_phone(phone) if phone else [])
+        seen = self.as_of("contacts", self.contacts, lag).values()
+        wanted = email.strip().lower()
+        hits = [c for c in seen if wanted and str(c.fields.get("email") or "").lower() == wanted]
+        number = e164(phone) if phone else None
+        return hits or [c for c in seen if number and e164(str(c.fields.get("phone"))) == number]
+
+    def note_contact(self, contact: Contact, lag: float, *, new: bool = False) -> None:
+        """Remember a contact as it is before a write."""
+        self.note("contacts", contact.id, None if new else copy.deepcopy(contact), lag)
 
     def _list(self, contact: Contact) -> None:
         insort(self.by_added, (contact.added, contact.id))

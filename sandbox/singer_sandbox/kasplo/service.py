@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 import orjson
 from typing_extensions import override
 
+from singer_sandbox.account import Account, Row
+from singer_sandbox.kasplo.seed import seed
 from singer_sandbox.messages import Match, Reply, Request, reply, reply_bytes
-from singer_sandbox.vendor import Account, Row, Vendor
+from singer_sandbox.vendor import Vendor
 
 CONTACTS_LIMIT = 100
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
@@ -82,6 +84,11 @@ class Kasplo(Vendor[KasploAccount]):
         self.router.add("GET", f"{base}/custom-field", self.custom_fields)
         self.router.add("GET", f"{base}/tag", self.tags)
         self.router.add("POST", f"{base}/contact", self.contacts)
+
+    @override
+    def seed(self, account: KasploAccount) -> None:
+        """A small account."""
+        seed(account)
 
     @override
     def who(self, request: Request, match: Match) -> KasploAccount | None:

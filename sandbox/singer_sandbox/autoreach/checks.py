@@ -12,7 +12,7 @@ from datetime import date
 from operator import itemgetter
 from typing import Any, Literal
 
-from singer_sandbox.vendor import Row
+from singer_sandbox.account import Row
 
 PEOPLE_LIMIT = 100
 NAME_LIMIT = 255

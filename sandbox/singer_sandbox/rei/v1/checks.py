@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from singer_sandbox.reisoftware_account import e164
-from singer_sandbox.vendor import Row
-
-Problems = dict[str, tuple[str, str]]
-"""Field → message and rule."""
+from singer_sandbox.account import Row
+from singer_sandbox.rei.account import e164
+from singer_sandbox.rei.base import Problems
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
 TEXTS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,12 @@ from typing import Any, ClassVar
 import orjson
 from typing_extensions import override
 
-from singer_sandbox.autoreach_account import AutoReachAccount, vendor_time
-from singer_sandbox.autoreach_checks import PEOPLE_LIMIT, PersonChecker, member_problem
+from singer_sandbox.account import Row
+from singer_sandbox.autoreach.account import AutoReachAccount, vendor_time
+from singer_sandbox.autoreach.checks import PEOPLE_LIMIT, PersonChecker, member_problem
+from singer_sandbox.autoreach.seed import fill, seed
 from singer_sandbox.messages import Match, Refusal, Reply, Request, reply, reply_bytes
-from singer_sandbox.vendor import Row, Vendor
+from singer_sandbox.vendor import Vendor, number_of
 
 AUDIENCE = "https://www.autoreach.app/"
 TITLES = {
@@ -75,6 +78,16 @@ class AutoReach(Vendor[AutoReachAccount]):
         add("PATCH", "/api/v1/people", self.patch_people)
         add("PUT", "/api/v1/people/{id}", self.put_person)
         add("DELETE", "/api/v1/people/{id}", self.delete_person)
+
+    @override
+    def seed(self, account: AutoReachAccount) -> None:
+        """A small account."""
+        seed(account)
+
+    @override
+    def fill(self, account: AutoReachAccount, counts: Mapping[str, Any]) -> None:
+        """`{"members": n}`"""
+        fill(account, number_of(counts, "members"))
 
     @override
     def reset(self) -> None:
@@ -204,6 +217,8 @@ class AutoReach(Vendor[AutoReachAccount]):
     def listing(self, account: AutoReachAccount, request: Request, table: str) -> Reply:
         """One page; rendered once until something changes."""
         key = (table, request.query)
+        if table == "members" and self.options["lookup_lag"]:
+            return reply_bytes(200, self.render(account, request.params, table))
         page = account.pages.get(key)
         if page is None:
             page = account.pages[key] = self.render(account, request.params, table)
@@ -213,6 +228,9 @@ class AutoReach(Vendor[AutoReachAccount]):
         """One page, paged the way the options say."""
         options = self.options
         rows = account.row_list(table)
+        if table == "members" and options["lookup_lag"]:
+            seen = account.as_of(table, account.rows[table], options["lookup_lag"])
+            rows = list(seen.values())
         total = len(rows)
         paging = options["paging"]
         if paging == "none":
@@ -242,6 +260,7 @@ class AutoReach(Vendor[AutoReachAccount]):
         if self.options["errors_in_200"]:
             return self.errors(200, ["The member could not be saved."])
         row = account.add_member(body)
+        account.note("members", str(row["id"]), None, self.options["lookup_lag"])
         account.counters["members_created"] += 1
         return reply(201, {"data": row})
 
@@ -253,6 +272,7 @@ class AutoReach(Vendor[AutoReachAccount]):
         body = self.member_body(account, request, new=False)
         if self.options["errors_in_200"]:
             return self.errors(200, ["The member could not be saved."])
+        account.note("members", member, copy.deepcopy(row), self.options["lookup_lag"])
         account.update_member(row, body)
         account.counters["members_updated"] += 1
         return reply(200, {"data": row})
@@ -263,6 +283,8 @@ class AutoReach(Vendor[AutoReachAccount]):
             return self.error(404, f"Member {member} not found.")
         if self.options["delete_fails_with_body"]:
             return self.errors(200, ["The member could not be removed."])
+        row = account.rows["members"][member]
+        account.note("members", member, row, self.options["lookup_lag"])
         account.remove("members", member)
         account.counters["members_deleted"] += 1
         return Reply(204)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from singer_sandbox.reisoftware_account import Contact, ReiAccount
+from singer_sandbox.rei.account import Contact, ReiAccount
 
 SORTS = ("date_added", "date_updated")
 

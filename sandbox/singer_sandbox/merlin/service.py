@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,10 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from singer_sandbox.account import Account, Row
+from singer_sandbox.merlin.seed import seed
 from singer_sandbox.messages import Match, Refusal, Reply, Request, reply
-from singer_sandbox.vendor import Account, Row, Vendor
+from singer_sandbox.vendor import Vendor
 
 E164 = re.compile(r"\+[1-9]\d{6,14}").fullmatch
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
@@ -79,6 +82,11 @@ class Merlin(Vendor[MerlinAccount]):
         self.router.add("POST", "/flex/API", self.anything)
         self.router.add("POST", "/flex/automation", self.automation_only)
         self.router.add("POST", "/flex/message", self.message_only)
+
+    @override
+    def seed(self, account: MerlinAccount) -> None:
+        """A small account."""
+        seed(account)
 
     @override
     def who(self, request: Request, match: Match) -> MerlinAccount | None:
@@ -188,6 +196,7 @@ class Merlin(Vendor[MerlinAccount]):
         fields = self.contact_fields(account, action)
         key = account.next_number("contacts")
         account.put("contacts", {"idContact": key, **fields})
+        account.note("contacts", str(key), None, self.options["lookup_lag"])
         account.counters["contacts_created"] += 1
         return reply(200, NEW_FORMS[self.options["new_form"]](key))
 
@@ -196,6 +205,8 @@ class Merlin(Vendor[MerlinAccount]):
         row = self.contact(account, action)
         fields = self.contact_fields(account, action)
         custom = fields.pop("Custom", None)
+        key = str(row["idContact"])
+        account.note("contacts", key, copy.deepcopy(row), self.options["lookup_lag"])
         row.update(fields)
         if isinstance(custom, dict):
             row["Custom"] = {**(row.get("Custom") or {}), **custom}
@@ -208,6 +219,7 @@ class Merlin(Vendor[MerlinAccount]):
         if not known and self.options["trash_missing"] == "success":
             return self.done()
         row = self.contact(account, action)
+        account.note("contacts", str(row["idContact"]), row, self.options["lookup_lag"])
         account.remove("contacts", str(row["idContact"]))
         account.counters["contacts_trashed"] += 1
         return self.done()
@@ -218,9 +230,10 @@ class Merlin(Vendor[MerlinAccount]):
         if not names:
             raise self.refusal("Fname, Lname or idContact is required")
         wanted = [(name, str(action[name]).strip().lower()) for name in names]
+        rows = account.as_of("contacts", account.rows["contacts"], self.options["lookup_lag"])
         hits = [
             {name: row.get(name) for name in ("idContact", *FIELDS[:5])}
-            for row in account.rows["contacts"].values()
+            for row in rows.values()
             if all(str(row.get(name) or "").strip().lower() == text for name, text in wanted)
         ]
         if len(hits) == 1 and self.options["search_form"] == "object_for_one":

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import orjson
 from typing_extensions import override
 
-from singer_sandbox.autoreach_checks import PersonChecker
-from singer_sandbox.vendor import Account, Row
+from singer_sandbox.account import Account, Row
+from singer_sandbox.autoreach.checks import PersonChecker
 
 
 def vendor_time(epoch: float | None = None) -> str:

@@ -1,0 +1,18 @@
+"""Invented data of Merlin: a small account."""
+
+from __future__ import annotations
+
+from singer_sandbox.account import Account
+
+
+def seed(account: Account) -> None:
+    """Three automations, of which one can be entered."""
+    account.merge(
+        {
+            "automations": [
+                {"idAuto": 10, "name": "Welcome", "on": True, "nodes": 4},
+                {"idAuto": 11, "name": "Birthday", "on": False, "nodes": 2},
+                {"idAuto": 12, "name": "Empty", "on": True, "nodes": 0},
+            ]
+        }
+    )

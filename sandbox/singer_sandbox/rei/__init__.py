@@ -1,0 +1,1 @@
+"""REI Software."""

@@ -1,0 +1,296 @@
+"""Guards at the last moment, waits that the vendor asks for, time limits, and signals."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.findings.inputs import (
+    CALLS,
+    PEOPLE,
+    SMS,
+    call,
+    kinds,
+    people,
+    person,
+    sms,
+    texts,
+    wait_until,
+)
+from tests.front_door import JSON, Plugin, Result, record, schema, state
+from tests.tapping import Tap
+
+
+def next_minute(seconds: float) -> datetime.datetime:
+    """The start of the next minute that is at least so many seconds away."""
+    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    return now.replace(second=0, microsecond=0) + datetime.timedelta(minutes=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("columns", "make", "kind"), [(SMS, sms, "sms"), (CALLS, call, "calls")])
+def test_nothing_leaves_in_quiet_hours_that_began_during_the_wait(
+    merlin: Plugin, sandbox: Sandbox, columns: JSON, make: Any, kind: str
+) -> None:
+    """P6: the second one has its permit only when the hours have begun."""
+    begins = next_minute(6)
+    now = datetime.datetime.now(datetime.UTC)
+    time.sleep(max(0.0, (begins - now).total_seconds() - 8))
+    ends = begins + datetime.timedelta(hours=1)
+    window = f"{begins:%H:%M}-{ends:%H:%M} UTC"
+    result = merlin.run(
+        [columns, make("1", "one"), make("2", "two")], quiet_hours=window, rate_limit="1/12s"
+    )
+    assert result.exit_code == 0, result.error
+    assert texts(sandbox, kind) == ["one"]
+    assert kinds(result) == ["held"]
+
+
+def patches(sandbox: Sandbox) -> list[float]:
+    return [r["at"] for r in sandbox.requests("autoreach") if r["method"] == "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("1, 2", 2), ("2,1", 2), ("1.5", 1.5), (" 2 ", 2), ("2; 2", 2)]
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_longest_sensible_reading_of_retry_after_is_waited_for(
+    autoreach: Plugin, sandbox: Sandbox, value: str, seconds: float, status: int
+) -> None:
+    """P16"""
+    sandbox.fault(vendor="autoreach", method="PATCH", status=status, headers={"Retry-After": value})
+    result = autoreach.run([PEOPLE, person("a")])
+    assert result.exit_code == 0, result.error
+    first, second = patches(sandbox)
+    assert second - first >= seconds - 0.05
+
+
+@pytest.mark.parametrize("expires_in", [5, 30, 59, "50", 61])
+def test_a_short_lived_token_serves_more_than_one_request(
+    autoreach: Plugin, sandbox: Sandbox, expires_in: Any
+) -> None:
+    """P17"""
+    sandbox.options("autoreach", token_expires_in=expires_in)
+    messages = [PEOPLE, *(person(f"p{i}") for i in range(8))]
+    result = autoreach.run(messages, batch_size_rows=1)
+    assert result.exit_code == 0, result.error
+    assert len(people(sandbox)) == 8
+    assert sandbox.state("autoreach")["counters"]["tokens_issued"] <= 2
+
+
+def test_a_token_is_renewed_before_its_end(sandbox: Sandbox, tmp_path: Path) -> None:
+    """P17"""
+    sandbox.options("autoreach", token_expires_in=2, page_size_max=1, latency_ms=300)
+    sandbox.fill("autoreach", members=12)
+    done = Tap("tap-autoreach", sandbox, tmp_path, concurrency=1, page_size=1).read()
+    assert len(done.records("members")) == 12
+    assert 2 <= sandbox.state("autoreach")["counters"]["tokens_issued"] <= 6
+    assert all(r["status"] != 401 for r in sandbox.requests("autoreach"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("limit", ["1/60s", "2/300s"])
+def test_a_signal_ends_a_wait_for_the_rate_limit(
+    autoreach: Plugin, sandbox: Sandbox, number: signal.Signals, code: int, limit: str
+) -> None:
+    """P19"""
+    messages = [PEOPLE, *(person(f"p{i}") for i in range(5))]
+    process = autoreach.start(messages, rate_limit=limit, batch_size_rows=1)
+    wait_until(lambda: len(patches(sandbox)) == int(limit[0]))
+    process.send_signal(number)
+    result = autoreach.finish(process)
+    assert result.exit_code == code, result.stderr
+    assert result.report["outcome"] == "stopped"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("fault", [{"retry_after": 60}, {"reset": 60}], ids=str)
+def test_a_signal_ends_a_wait_that_the_vendor_asked_for(
+    autoreach: Plugin, sandbox: Sandbox, number: signal.Signals, code: int, fault: JSON
+) -> None:
+    """P19"""
+    sandbox.fault(vendor="autoreach", method="PATCH", status=429, times=None, **fault)
+    process = autoreach.start([PEOPLE, person("a")])
+    wait_until(lambda: patches(sandbox))
+    process.send_signal(number)
+    result = autoreach.finish(process)
+    assert result.exit_code == code, result.stderr
+    assert result.report["outcome"] == "stopped"
+
+
+def test_a_signal_ends_the_wait_of_a_tap(sandbox: Sandbox, tmp_path: Path) -> None:
+    """P19"""
+    tap = Tap("tap-autoreach", sandbox, tmp_path, rate_limit="1/60s")
+    process = tap.start()
+    wait_until(lambda: sandbox.requests("autoreach"))
+    process.send_signal(signal.SIGTERM)
+    assert tap.finish(process).exit_code == 143
+
+
+# --- a report however a run ends ----------------------------------------------------------------
+
+
+def reported(plugin: Plugin, result: Result) -> None:
+    assert result.report, result.stderr
+    assert result.report["outcome"] in ("stopped", "failed")
+    assert result.report["error"]
+
+
+def test_there_is_a_report_though_the_ledger_went_away(
+    autoreach: Plugin, sandbox: Sandbox, postgresql: str
+) -> None:
+    """P19"""
+    import uuid
+
+    import psycopg
+
+    name = f"gone_{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
+    process = autoreach.start(
+        [PEOPLE, person("a")], ledger_url=postgresql.replace("/postgres?", f"/{name}?")
+    )
+    sandbox.wait_held("x")
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    sandbox.release("x")
+    result = autoreach.finish(process)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.stderr
+    reported(autoreach, result)
+
+
+def test_there_is_a_report_though_the_ledgers_file_is_damaged(
+    autoreach: Plugin, sandbox: Sandbox
+) -> None:
+    """P19"""
+    sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
+    process = autoreach.start([PEOPLE, person("a"), person("b")], batch_size_rows=1)
+    sandbox.wait_held("x")
+    for path in autoreach.work_dir.glob("*.db*"):
+        path.write_bytes(b"no database at all" * 500)
+    sandbox.release("x")
+    result = autoreach.finish(process)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.stderr
+    reported(autoreach, result)
+
+
+# --- the end of input ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tail", "complete"),
+    [
+        ([state({"at": 1})], True),
+        ([state({"at": 1}), person("late")], False),
+        ([], False),
+    ],
+)
+def test_records_after_the_last_state_make_the_input_incomplete(
+    autoreach: Plugin, tail: list[JSON], complete: bool
+) -> None:
+    """P20"""
+    result = autoreach.run([PEOPLE, *(person(f"p{i}") for i in range(3)), *tail])
+    assert result.exit_code == 0
+    assert result.report["input_complete"] is complete
+    assert ("incomplete" in result.stderr.lower()) is not complete
+
+
+def test_a_tap_that_dies_leaves_an_incomplete_input(
+    autoreach: Plugin, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """P20: in a pipeline the target sees a clean end of input."""
+    lines = [json.dumps(message) for message in (PEOPLE, *(person(f"p{i}") for i in range(281)))]
+    source = tmp_path / "tap.sh"
+    (tmp_path / "rows").write_text("\n".join(lines) + "\n")
+    source.write_text(f"cat {tmp_path / 'rows'}; kill -9 $$\n")
+    tap = subprocess.Popen(["/bin/sh", str(source)], stdout=subprocess.PIPE)
+    config = tmp_path / "piped.json"
+    config.write_text(json.dumps(autoreach.config))
+    done = subprocess.run(
+        [*autoreach.command, "--config", str(config)],
+        stdin=tap.stdout, capture_output=True, text=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    tap.wait()
+    assert done.returncode == 0, done.stderr
+    assert len(people(sandbox)) == 281
+    assert autoreach.report()["input_complete"] is False
+
+
+# --- answers that never end ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vendor", ["autoreach", "rei"])
+def test_the_timeout_bounds_the_whole_answer(
+    request: pytest.FixtureRequest, sandbox: Sandbox, vendor: str
+) -> None:
+    """H24"""
+    plugin: Plugin = request.getfixturevalue(vendor)
+    stream, method = ("people", "PATCH") if vendor == "autoreach" else ("contacts", "POST")
+    columns = schema(stream, ("id" if vendor == "autoreach" else "key", "email"), ())
+    columns["key_properties"] = [next(iter(columns["schema"]["properties"]))]
+    row = record(stream, **{columns["key_properties"][0]: "a", "email": "a@example.com"})
+    sandbox.fault(vendor=vendor, method=method, drip=0.3)
+    begin = time.monotonic()
+    result = plugin.run([columns, row], timeout=1)
+    assert result.exit_code == 0, result.error
+    assert time.monotonic() - begin < 15
+    assert len(sandbox.state(vendor)[stream]) == 1
+    assert result.report["streams"][stream]["retries"] >= 1 or result.rejects
+
+
+@pytest.mark.parametrize("name", ["tap-reisoftware", "tap-autoreach"])
+def test_a_tap_gives_a_dripping_page_up(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """H24"""
+    vendor = "rei" if "rei" in name else "autoreach"
+    sandbox.seed()
+    sandbox.fault(vendor=vendor, method="GET", drip=0.1)
+    begin = time.monotonic()
+    assert Tap(name, sandbox, tmp_path, timeout=1).read().messages
+    assert time.monotonic() - begin < 30
+
+
+def test_a_signal_ends_a_run_whose_answer_drips(autoreach: Plugin, sandbox: Sandbox) -> None:
+    """H24"""
+    sandbox.fault(vendor="autoreach", method="PATCH", drip=0.5, times=None)
+    process = autoreach.start([PEOPLE, person("a")], timeout=3, max_retries=0)
+    wait_until(lambda: patches(sandbox))
+    process.send_signal(signal.SIGTERM)
+    begin = time.monotonic()
+    result = autoreach.finish(process)
+    assert time.monotonic() - begin < 10
+    assert result.exit_code in (1, 143)
+    assert result.report["outcome"] == "stopped"
+
+
+# --- the clock ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [90, -90])
+def test_a_clock_that_steps_between_two_runs_lets_no_more_through(
+    autoreach: Plugin, sandbox: Sandbox, step: int
+) -> None:
+    """H27: the second process believes that it is 90 s later (or earlier)."""
+    shift = f"import time; real = time.time; time.time = lambda: real() + {step}\n"
+    code = shift + "from target_autoreach.target import TargetAutoReach; TargetAutoReach.cli()"
+    import copy
+    import sys
+
+    stepped = copy.copy(autoreach)
+    stepped.command = [sys.executable, "-c", code]
+    many = [PEOPLE, *(person(f"p{i}") for i in range(4))]
+    assert autoreach.run(many, rate_limit="4/6s", batch_size_rows=1).exit_code == 0
+    more = [PEOPLE, *(person(f"q{i}") for i in range(4))]
+    assert stepped.run(more, rate_limit="4/6s", batch_size_rows=1).exit_code == 0
+    times = sorted(patches(sandbox))
+    assert max(len([t for t in times if at <= t < at + 6]) for at in times) <= 4
