@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import time
@@ -29,6 +30,10 @@ class Reply:
     delay: float = 0.0
     close_after: bool = False
     """Close the connection after the answer, without having said so."""
+    drip: float = 0.0
+    """Seconds before each byte, from the status line on."""
+    again: tuple[tuple[str, str], ...] = ()
+    """More headers; a name can come again."""
 
 
 class Server(ThreadingHTTPServer):
@@ -76,15 +81,26 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.send_response_only(reply.status)
-        for name, value in reply.headers.items():
+        for name, value in (*reply.headers.items(), *reply.again):
             self.send_header(name, value)
         self.send_header(
             "Content-Length", str(len(reply.body) if reply.length is None else reply.length)
         )
+        if reply.drip:
+            self.write_slowly(b"".join(self._headers_buffer) + b"\r\n" + reply.body, reply.drip)
+            return
         self.end_headers()
         self.wfile.write(reply.body)
         if reply.close_after or reply.length is not None:
             self.close_connection = True
+
+    def write_slowly(self, answer: bytes, pause: float) -> None:
+        self.close_connection = True
+        self._headers_buffer.clear()
+        with contextlib.suppress(OSError):  # the client has hung up
+            for byte in answer:
+                time.sleep(pause)
+                self.wfile.write(bytes([byte]))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
