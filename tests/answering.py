@@ -80,27 +80,18 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.send_response_only(reply.status)
-        for name, value in (*reply.headers.items(), *reply.again):
-            self.send_header(name, value)
-        self.send_header(
-            "Content-Length", str(len(reply.body) if reply.length is None else reply.length)
-        )
-        if reply.drip:
-            self.write_slowly(b"".join(self._headers_buffer) + b"\r\n" + reply.body, reply.drip)
-            return
-        self.end_headers()
-        self.wfile.write(reply.body)
-        if reply.close_after or reply.length is not None:
-            self.close_connection = True
-
-    def write_slowly(self, answer: bytes, pause: float) -> None:
-        self.close_connection = True
-        self._headers_buffer.clear()
-        with contextlib.suppress(OSError):  # the client has hung up
-            for byte in answer:
-                time.sleep(pause)
+        length = str(len(reply.body) if reply.length is None else reply.length)
+        headers = [*reply.headers.items(), *reply.again, ("Content-Length", length)]
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        answer = f"HTTP/1.1 {reply.status} Answer\r\n{head}\r\n".encode() + reply.body
+        with contextlib.suppress(OSError):  # the client may have hung up
+            for byte in answer if reply.drip else ():
+                time.sleep(reply.drip)
                 self.wfile.write(bytes([byte]))
+            if not reply.drip:
+                self.wfile.write(answer)
+        if reply.close_after or reply.drip or reply.length is not None:
+            self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 

@@ -179,7 +179,7 @@ class Transport:
         if isinstance(cause, requests.exceptions.InvalidURL | LocationValueError):
             return RequestRejected(f"not an address: {one_line(str(cause))}")
         if isinstance(cause, PoolProxyError | requests.exceptions.ProxyError):
-            return Unsent(f"no connection through the proxy: {one_line(str(cause))}")
+            return Unsent(f"no connection through the proxy: {_last_part(cause)}")
         timed_out = ConnectTimeoutError | ReadTimeoutError | requests.Timeout | TimeoutError
         if isinstance(cause, timed_out) and not isinstance(cause, NewConnectionError):
             return Unsent(f"no connection to {host} within {self._seconds:g} s")
@@ -204,9 +204,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _last_part(error: BaseException) -> str:
-    """The last words of an error, which say what happened; the first repeat Python's names."""
-    if isinstance(error, ProtocolError) and len(error.args) > 1:
-        inner = error.args[1]
-        if isinstance(inner, OSError):
-            return one_line(inner.strerror or str(inner))
+    """The words of an error that say what happened, without the names of Python's classes."""
+    if isinstance(error, ProtocolError | PoolProxyError):
+        error = next((part for part in error.args[1:] if isinstance(part, Exception)), error)
     return one_line(str(error).rsplit(": ", 1)[-1])
