@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import time
@@ -29,6 +30,10 @@ class Reply:
     delay: float = 0.0
     close_after: bool = False
     """Close the connection after the answer, without having said so."""
+    drip: float = 0.0
+    """Seconds before each byte, from the status line on."""
+    again: tuple[tuple[str, str], ...] = ()
+    """More headers; a name can come again."""
 
 
 class Server(ThreadingHTTPServer):
@@ -75,15 +80,17 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.send_response_only(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header(
-            "Content-Length", str(len(reply.body) if reply.length is None else reply.length)
-        )
-        self.end_headers()
-        self.wfile.write(reply.body)
-        if reply.close_after or reply.length is not None:
+        length = str(len(reply.body) if reply.length is None else reply.length)
+        headers = [*reply.headers.items(), *reply.again, ("Content-Length", length)]
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        answer = f"HTTP/1.1 {reply.status} Answer\r\n{head}\r\n".encode() + reply.body
+        with contextlib.suppress(OSError):  # the client may have hung up
+            for byte in answer if reply.drip else ():
+                time.sleep(reply.drip)
+                self.wfile.write(bytes([byte]))
+            if not reply.drip:
+                self.wfile.write(answer)
+        if reply.close_after or reply.drip or reply.length is not None:
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815

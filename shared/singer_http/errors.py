@@ -96,9 +96,16 @@ class NotFound(Refused):
 class Uncertain(SingerHTTPError):
     """A request that must not be sent twice got no answer, or a 5xx: it may have been done."""
 
-    def __init__(self, status: int | None, reason: str, attempts: int) -> None:
-        """Keep the HTTP status (None: no answer), a reason (one line) and the tries made."""
+    def __init__(
+        self, status: int | None, reason: str, attempts: int, *, still_running: bool = False
+    ) -> None:
+        """Keep the HTTP status (None: no answer), a reason (one line) and the tries made.
+
+        `still_running`: no answer came in time, so the vendor may still be carrying it out. It is
+        False after a connection that broke, and after a 5xx that is no gateway's timeout.
+        """
         super().__init__(reason)
+        self.still_running = still_running
         self.status = status
         self.reason = reason
         self.attempts = attempts

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import backoff
-import orjson
 from requests import PreparedRequest
 from requests.structures import CaseInsensitiveDict
 from typing_extensions import override
 
+from singer_http import exact_json
 from singer_http.errors import (
     Action,
     BadCredentials,
@@ -27,26 +25,31 @@ from singer_http.errors import (
     RequestRejected,
     RetryLater,
     SingerHTTPError,
+    StopRun,
     Uncertain,
     VendorDown,
     action_of,
     one_line,
     reason_of,
 )
+from singer_http.http.guards import check_guard
+from singer_http.http.pauses import asked_pause
 from singer_http.http.transport import Answer, Lost, Transport, Unsent
 from singer_http.http.urls import query, require_safe_url
 from singer_http.operations import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Mapping
 
     from requests.auth import AuthBase
 
 logger = logging.getLogger(__name__)
 
-LONGEST_BACKOFF = 60.0
-"""Seconds: what exponential back-off grows to where the vendor names no time."""
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
+"""Seconds: where exponential back-off begins and ends, where the vendor names no time."""
+
+GATEWAY_TIMEOUTS = (504, 524)
+"""Statuses of a gateway that stopped waiting: the vendor behind it may still be working."""
 
 
 class Meter(Protocol):
@@ -57,13 +60,20 @@ class Meter(Protocol):
 
 
 class Permits(Protocol):
-    """A rate limit (`limits.Limiter`)."""
+    """A rate limit (`rate_limit.Limiter`)."""
 
-    def permit(self) -> AbstractContextManager[None]:
-        """Wait for a permit, and hold it until the answer is in."""
+    def acquire(self) -> None:
+        """Wait for a permit.
+
+        Raises:
+            Cancelled: `stop` was called.
+        """
+
+    def release(self, *, used: bool) -> None:
+        """Give a permit back: once the answer is in, or unused where nothing was sent."""
 
     def stop(self) -> None:
-        """Let those who wait for a permit go, with StopRun."""
+        """Let those who wait for a permit go, with Cancelled."""
 
 
 @dataclass(slots=True)
@@ -83,8 +93,10 @@ class _Failure:
 
     status: int | None
     reason: str
-    nothing_done: bool
+    nothing_done: bool = False
     """The vendor certainly did not carry it out."""
+    still_running: bool = False
+    """The vendor may still be carrying it out."""
     asked: float | None = None
     """Seconds that the vendor asks to wait."""
 
@@ -93,13 +105,31 @@ class _Failure:
         return f"HTTP {self.status}: {self.reason}" if self.status else self.reason
 
 
+@dataclass(slots=True)
+class _Call:
+    """One request, and what its tries have come to."""
+
+    method: str
+    url: str
+    content: bytes | None
+    headers: Mapping[str, str] | None
+    effect: Effect
+    meter: Meter | None
+    understood: Callable[[Any], bool] | None
+    tries: int = 0
+    retries: int = 0
+    renewed: bool = False
+    maybe_done: bool = False
+    """A try left, and nothing proves that the vendor did not carry it out."""
+
+
 class Client:
     """Sends requests to one vendor, from any number of threads.
 
     Args:
         base_url: what paths are joined to; https, or http to this machine.
         auth: adds the credentials to each try.
-        timeout: seconds to wait for a connection, and for an answer.
+        timeout: seconds for connecting, and seconds from sending to the answer's last byte.
         max_retries: further tries of a request that may be tried again.
         max_wait: the longest pause in seconds that is waited for when the vendor names one.
         limiter: gives a permit for each try; None for no limit.
@@ -150,63 +180,101 @@ class Client:
         effect: Effect = Effect.IDEMPOTENT,
         meter: Meter | None = None,
         headers: Mapping[str, str] | None = None,
+        understood: Callable[[Any], bool] | None = None,
     ) -> Response:
         """Send a request, and again where its effect allows it, until there is an answer.
 
         Args:
             method: GET, POST, ...
             path_or_url: joined to the base URL, or a whole URL (from a setting, never from an
-                answer). Segments that hold data are encoded by the caller (`addresses.segment`).
+                answer). Segments that hold data are encoded by the caller (`urls.segment`).
             params: the query; None is left out, an empty text kept.
             json: the body as a value, or
             body: the body as encoded JSON. Never logged.
             effect: what the request does, and so when it may be sent again.
             meter: counts the tries.
             headers: added to the client's own.
+            understood: whether an answer's data has a known form. An answer with a 2xx that it
+                does not accept is no answer: treated as one that was lost.
 
         Returns:
-            The answer with a 2xx status.
+            The answer with a 2xx status. Its numbers are int and Decimal.
 
         Raises:
             Refused: the vendor said no to what was sent; NotFound for 404 and 410.
-            Uncertain: effect CREATE or ONCE, and the answer was lost or a 5xx.
+            Uncertain: effect CREATE or AT_MOST_ONCE, and the answer was lost or a 5xx.
             StopRun: the run cannot go on (see `errors`); Cancelled after `stop`.
+            Exception: what the guard of this thread raised (see `guards`).
+
+            `nothing_was_done` of an error is True only if every try that left is proven not to
+            have been carried out: 429, 425, a 4xx in the vendor's own words.
         """
         url = self._url(path_or_url, params)
-        content = orjson.dumps(json) if json is not None else body
-        waits = self._backoff()
-        tries = retries = 0
-        renewed = False
-        while True:
-            tries += 1
-            request = self._prepare(method, url, content, headers)
-            try:
-                answer = self._send(request, meter, first=tries == 1)
-            except (Unsent, Lost) as error:
-                failure = _Failure(None, str(error), isinstance(error, Unsent))
-            else:
-                action = action_of(answer.status)
-                if action is Action.TAKE:
-                    return Response(answer.status, answer.headers, answer.data)
-                if action is Action.RENEW and not renewed and self._renew(request):
-                    renewed = True
-                    continue
-                if action not in (Action.WAIT, Action.UNSURE):
-                    raise self._refusal(action, request, answer)
-                failure = _Failure(
-                    answer.status,
-                    reason_of(answer.data),
-                    action is Action.WAIT,
-                    asked_pause(answer),
-                )
-            if effect is not Effect.IDEMPOTENT and not failure.nothing_done:
-                raise Uncertain(failure.status, str(failure), tries)
-            if failure.asked is not None and failure.asked > self.max_wait:
-                raise self._come_back(failure.asked)
-            if retries >= self.max_retries:
-                raise self._vendor_down(failure, url, tries)
-            retries += 1
-            self._wait(failure, next(waits))
+        content = exact_json.encode(json) if json is not None else body
+        call = _Call(method, url, content, headers, effect, meter, understood)
+        try:
+            while True:
+                if (response := self._try(call)) is not None:
+                    return response
+        except SingerHTTPError as error:
+            error.nothing_was_done = not call.maybe_done
+            raise
+
+    def _try(self, call: _Call) -> Response | None:
+        """Send once. None: the pause before the next try is over."""
+        call.tries += 1
+        earlier = call.maybe_done
+        request = self._prepare(call)
+        try:
+            answer = self._send(call, request)
+        except (Unsent, Lost) as error:
+            timed_out = isinstance(error, Lost) and error.timed_out
+            failure = _Failure(None, str(error), isinstance(error, Unsent), timed_out)
+        except StopRun:
+            call.maybe_done = earlier  # it did not leave
+            raise
+        else:
+            outcome = self._judge(call, request, answer, earlier)
+            if not isinstance(outcome, _Failure):
+                return outcome
+            failure = outcome
+        if failure.nothing_done:
+            call.maybe_done = earlier
+        elif call.effect is not Effect.IDEMPOTENT:
+            running = failure.still_running
+            raise Uncertain(failure.status, str(failure), call.tries, still_running=running)
+        if failure.asked is not None and failure.asked > self.max_wait:
+            raise self._retry_later(failure.asked)
+        if call.retries >= self.max_retries:
+            raise self._vendor_down(failure, call)
+        self._wait(failure, call.retries)
+        call.retries += 1
+        return None
+
+    def _judge(
+        self, call: _Call, request: PreparedRequest, answer: Answer, earlier: bool
+    ) -> Response | _Failure | None:
+        """What an answer means. None: the credentials are new, so try again.
+
+        `earlier`: whether a try before this one may have been carried out.
+        """
+        status, action = answer.status, action_of(answer.status)
+        if action is Action.TAKE:
+            if call.understood is None or call.understood(answer.data):
+                return Response(status, answer.headers, answer.data)
+            words = reason_of(answer.data) or "it gives no reason"
+            return _Failure(status, f"the answer has no known form ({words})")
+        if action in (Action.WAIT, Action.UNSURE):
+            refused, running = action is Action.WAIT, status in GATEWAY_TIMEOUTS
+            return _Failure(status, reason_of(answer.data), refused, running, asked_pause(answer))
+        if 400 <= status < 500 and answer.in_own_words:
+            call.maybe_done = earlier
+        if action is Action.RENEW and not call.renewed and self._renew(request):
+            call.renewed = True
+            if call.maybe_done and call.effect is not Effect.IDEMPOTENT:
+                raise Uncertain(status, f"HTTP {status} with no words of the vendor", call.tries)
+            return None
+        raise self._refusal(action, request, answer)
 
     def stop(self) -> None:
         """Send nothing more: who waits gets Cancelled at once. Requests in flight go on."""
@@ -227,54 +295,61 @@ class Client:
             url += ("&" if "?" in url else "?") + encoded
         return url
 
-    def _prepare(
-        self,
-        method: str,
-        url: str,
-        content: bytes | None,
-        headers: Mapping[str, str] | None,
-    ) -> PreparedRequest:
+    def _prepare(self, call: _Call) -> PreparedRequest:
         """A request, without what `requests` does to it at three times the cost."""
         request = PreparedRequest()
-        request.method, request.url, request.body = method, url, content
+        request.method, request.url, request.body = call.method, call.url, call.content
         request.headers = own = CaseInsensitiveDict(self._headers)
-        if content is not None:
+        if call.content is not None:
             own["Content-Type"] = "application/json"
-            own["Content-Length"] = str(len(content))
-        if headers:
-            own.update(headers)
-        return self.auth(request) if self.auth else request
+            own["Content-Length"] = str(len(call.content))
+        if call.headers:
+            own.update(call.headers)
+        return request
 
-    def _send(self, request: PreparedRequest, meter: Meter | None, *, first: bool) -> Answer:
+    def _send(self, call: _Call, request: PreparedRequest) -> Answer:
         """One try, with a permit from before it leaves until its answer is in."""
-        with self._limiter.permit() if self._limiter else contextlib.nullcontext():
-            self._hold()
-            if self.on_request:
-                self.on_request(first)
-            if meter:
-                with self._lock:
-                    meter.requests += 1
-                    meter.retries += not first
+        left = False
+        if self._limiter:
+            self._limiter.acquire()
+        try:
+            self._wait_for_pause()
+            if self.auth:
+                self.auth(request)  # after the waits: a token can end during them
+            check_guard()
+            self._count(call.meter, first=call.tries == 1)
+            left = call.maybe_done = True
             answer = self._transport.send(request)
+        finally:
+            if self._limiter:
+                self._limiter.release(used=left)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s: %s", request.method, request.url, answer.status)
         return answer
 
-    def _hold(self) -> None:
+    def _count(self, meter: Meter | None, *, first: bool) -> None:
+        if self.on_request:
+            self.on_request(first)
+        if meter:
+            with self._lock:
+                meter.requests += 1
+                meter.retries += not first
+
+    def _wait_for_pause(self) -> None:
         """Wait for the end of a pause that the vendor asked for, with whichever request."""
         while (left := self._resume_at - time.monotonic()) > 0:
             self._sleep(left)
-        if self._stop.is_set():
-            self._sleep(0)
+        self._sleep(0)
 
     def _sleep(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
+        if self._stop.wait(seconds) if seconds > 0 else self._stop.is_set():
             message = "The run is being ended"
             raise Cancelled(message)
 
-    def _wait(self, failure: _Failure, backoff_seconds: float) -> None:
+    def _wait(self, failure: _Failure, retries: int) -> None:
         """Wait before the next try: as long as the vendor asks, at least the back-off."""
-        seconds = max(failure.asked or 0.0, backoff.full_jitter(backoff_seconds))
+        longest = min(FIRST_BACKOFF * 2.0 ** min(retries, 30), LONGEST_BACKOFF)
+        seconds = max(failure.asked or 0.0, backoff.full_jitter(longest))
         if failure.asked is not None or failure.status == 429:
             with self._lock:
                 self._resume_at = max(self._resume_at, time.monotonic() + seconds)
@@ -285,11 +360,6 @@ class Client:
     def _renew(self, request: PreparedRequest) -> bool:
         renew = getattr(self.auth, "renew", None)  # see auth.Renewable
         return bool(renew and renew(request))
-
-    def _backoff(self) -> Iterator[float]:
-        waits = backoff.expo(base=2, factor=0.5, max_value=LONGEST_BACKOFF)
-        next(waits)
-        return waits
 
     def _refusal(self, action: Action, request: PreparedRequest, answer: Answer) -> SingerHTTPError:
         """The error for an answer after which nothing is tried again."""
@@ -305,7 +375,7 @@ class Client:
         kind = NotFound if action is Action.NOT_FOUND else Refused
         return kind(status, words or "no reason given", answer.data)
 
-    def _come_back(self, asked: float) -> RetryLater:
+    def _retry_later(self, asked: float) -> RetryLater:
         until = datetime.now(UTC) + timedelta(seconds=asked)
         message = (
             f"The vendor asks for a pause of {asked:.0f} s, longer than max_wait "
@@ -313,49 +383,10 @@ class Client:
         )
         return RetryLater(message, until)
 
-    def _vendor_down(self, failure: _Failure, url: str, tries: int) -> VendorDown:
-        host = urlsplit(url).hostname
+    def _vendor_down(self, failure: _Failure, call: _Call) -> VendorDown:
+        host = urlsplit(call.url).hostname
         advice = "lower rate_limit" if failure.status == 429 else "try again later"
         return VendorDown(
-            f"No usable answer from {host} in {tries} tries ({failure}): {advice}, "
+            f"No usable answer from {host} in {call.tries} tries ({failure}): {advice}, "
             "or raise max_retries"
         )
-
-
-def asked_pause(answer: Answer) -> float | None:
-    """Seconds that an answer asks to wait (at least 0), None if it does not.
-
-    `Retry-After` in seconds or as a date, `X-RateLimit-Reset` (epoch seconds) with a 429. Dates are
-    measured against the answer's own Date, so that a wrong clock here does not matter.
-    """
-    now = _epoch(answer.headers.get("Date")) or time.time()
-    asked = answer.headers.get("Retry-After")
-    if asked is not None:
-        seconds = _number(asked)
-        if seconds is None and (when := _epoch(asked)) is not None:
-            seconds = when - now
-        if seconds is not None:
-            return max(0.0, seconds)
-    reset = _number(answer.headers.get("X-RateLimit-Reset"))
-    if answer.status == 429 and reset is not None:
-        return max(0.0, reset - now if reset > _EPOCH else reset)
-    return None
-
-
-_EPOCH = 1_000_000_000
-"""Above this a number of seconds is a date."""
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if 0 <= value < 1e11 else None
-
-
-def _epoch(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text or "").timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None

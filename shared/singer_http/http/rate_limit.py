@@ -148,11 +148,12 @@ class _Ring:
                 head.flights[self._slot] += 1
             return max(delay, 0.0)
 
-    def give(self) -> None:
-        """Note that a request has been answered."""
+    def give(self, *, used: bool) -> None:
+        """Note that a request has been answered, or was not sent."""
         with self._locked() as head:
             head.flights[self._slot] = max(0, head.flights[self._slot] - 1)
-            self._append(head, head.now)
+            if used:
+                self._append(head, head.now)
 
     def _delay(self, head: _Head, limits: tuple[Limit, ...]) -> float:
         flying, delay = sum(head.flights), 0.0
@@ -283,25 +284,24 @@ class Limiter:
             msg = f"work_dir: cannot write the rate limit's file in {directory}: {error.strerror}"
             raise ConfigError(msg) from error
 
-    @contextmanager
-    def permit(self) -> Iterator[None]:
-        """Hold a permit: enter before one request leaves, exit when its answer is in or lost.
+    def acquire(self) -> None:
+        """Wait for a permit to send one request.
 
         Raises:
             Cancelled: `stop` was called.
         """
-        self._take()
-        try:
-            yield
-        finally:
-            if self._ring:
-                with self._changed:
-                    self._ring.give()
-                    self._changed.notify()
-
-    def _take(self) -> None:
         if self._ring is None and not self._stopped:
             return
+        self._take()
+
+    def release(self, *, used: bool) -> None:
+        """Give a permit back: when the answer is in or lost, or unused if nothing was sent."""
+        if self._ring:
+            with self._changed:
+                self._ring.give(used=used)
+                self._changed.notify()
+
+    def _take(self) -> None:
         noticed = False
         with self._turn, self._changed:
             while self._ring and not self._stopped:

@@ -1,34 +1,35 @@
-"""One try of one request: what is sent, over which connection, and what came back of it."""
+"""One try of one request: over which connection it goes, and what came of it.
+
+`requests` carries it, so that its auth classes and `requests-mock` work; sessions, adapters and
+pools below it are set up here.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import orjson
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from typing_extensions import override
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    LocationValueError,
     NewConnectionError,
     ProtocolError,
     ReadTimeoutError,
 )
 from urllib3.exceptions import ProxyError as PoolProxyError
-from urllib3.exceptions import SSLError as PoolSSLError
 
 from singer_http import redaction
 from singer_http.errors import ConfigError, RequestRejected, SingerHTTPError, one_line
+from singer_http.http.answers import Unreadable, is_web_page, parse
+from singer_http.http.connections import Adapter, attempt
 from singer_http.http.urls import is_loopback, require_safe_url
 
 if TYPE_CHECKING:
@@ -36,17 +37,18 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-LONGEST_IDLE = 1.0
-"""Seconds that a connection may idle and still be used: a server may close it at any moment,
-and a request that is lost so may not be sent again if it creates or sends something."""
-
 
 class Unsent(SingerHTTPError):
     """Nothing reached the vendor: no connection."""
 
 
 class Lost(SingerHTTPError):
-    """No answer, or half of one: the vendor may have done it."""
+    """No answer, or one that cannot be read: the vendor may have done it."""
+
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+        """Keep a reason (one line), and whether the vendor may still be working on it."""
+        super().__init__(reason)
+        self.timed_out = timed_out
 
 
 @dataclass(slots=True)
@@ -55,98 +57,14 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
+    """Names without regard to case; a header that came twice is one text with commas."""
     data: Any
-    """Parsed JSON; None for an empty body; text where it is no JSON."""
-
-
-class _Watched:
-    """A connection that counts as dropped once it has idled for too long."""
-
-    _used_at = float("inf")
+    """Parsed JSON; None for an empty or unreadable body; text where it is no JSON."""
 
     @property
-    def is_connected(self) -> bool:
-        idle = time.monotonic() - self._used_at
-        return idle < LONGEST_IDLE and super().is_connected  # type: ignore[misc]
-
-    def getresponse(self) -> Any:
-        response = super().getresponse()  # type: ignore[misc]
-        self._used_at = time.monotonic()
-        return response
-
-
-class _Connection(_Watched, HTTPConnection):
-    pass
-
-
-class _SecureConnection(_Watched, HTTPSConnection):
-    pass
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-_POOLS = {"http": _Pool, "https": _SecurePool}
-
-
-class _Adapter(HTTPAdapter):
-    """Sends with a pool that is looked up once per origin, not once per request."""
-
-    def __init__(self, connections: int) -> None:
-        self._pools: dict[str, Any] = {}
-        super().__init__(pool_connections=4, pool_maxsize=connections, pool_block=True)
-
-    @override
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    @override
-    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    @override
-    def send(
-        self,
-        request: PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        url = str(request.url)
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        pool: Any = self._pools.get(origin)
-        if pool is None:
-            pool = self.get_connection_with_tls_context(request, verify, dict(proxies or {}), cert)
-            self.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
-            self._pools[origin] = pool
-        response = requests.Response()
-        response.raw = raw = pool.urlopen(
-            request.method,
-            f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/",
-            body=request.body,
-            headers=request.headers,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-            retries=False,
-            timeout=timeout,
-        )
-        response.status_code = raw.status
-        response.headers = raw.headers
-        return response
+    def in_own_words(self) -> bool:
+        """Whether the API itself wrote it: not an empty body, not a proxy's web page."""
+        return self.data is not None and self.data != "" and not is_web_page(self.data)
 
 
 class _NoCookies(RequestsCookieJar):
@@ -174,7 +92,7 @@ class Transport:
     followed, netrc and cookies are not used.
 
     Args:
-        timeout: seconds to wait for a connection, and for an answer.
+        timeout: seconds for connecting, and seconds from sending to the answer's last byte.
         connections: the most of them at once.
     """
 
@@ -183,8 +101,8 @@ class Transport:
         self._timeout: Any = urllib3.Timeout(connect=timeout, read=timeout)
         self._seconds = timeout
         self._session = _Session()
-        self._session.mount("https://", _Adapter(connections))
-        self._session.mount("http://", _Adapter(connections))
+        self._session.mount("https://", Adapter(connections))
+        self._session.mount("http://", Adapter(connections))
         self._environment: dict[str, dict[str, Any]] = {}
 
     def send(self, request: PreparedRequest) -> Answer:
@@ -193,7 +111,7 @@ class Transport:
         Raises:
             Unsent: nothing reached the vendor.
             Lost: the vendor may have done it.
-            StopRun: the address or the certificate is wrong.
+            StopRun: the address or the certificate is wrong. Nothing has left.
         """
         url = str(request.url)
         parts = urlsplit(url)
@@ -201,20 +119,24 @@ class Transport:
         environment = self._environment.get(origin)
         if environment is None:
             environment = self._environment[origin] = self._look_around(url)
+        attempt.begin(self._seconds)
         try:
             reply = self._session.send(request, stream=True, timeout=self._timeout, **environment)
             content = reply.raw.read(decode_content=True)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._failure(error, parts.hostname or "") from error
-        data, whole = parse(content, reply.headers.get("Content-Type") or "")
-        if not whole and reply.status_code < 300:
-            message = f"the answer's JSON is cut off or damaged (HTTP {reply.status_code})"
-            raise Lost(message)
-        if isinstance(data, str) and data.startswith("<") and reply.status_code < 300:
+        status = reply.status_code
+        try:
+            data = parse(content, reply.headers.get("Content-Type") or "")
+        except Unreadable as problem:
+            if status < 300:
+                raise Lost(f"the answer {problem} (HTTP {status})") from None
+            data = None
+        if status < 300 and is_web_page(data):
             # A proxy's, a log-in's, a maintenance page: the API itself has not answered.
-            message = f"the answer is a web page (HTTP {reply.status_code})"
+            message = f"the answer is a web page (HTTP {status})"
             raise Lost(message)
-        return Answer(reply.status_code, reply.headers, data)
+        return Answer(status, reply.headers, data)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -242,25 +164,33 @@ class Transport:
     def _failure(self, error: Exception, host: str) -> SingerHTTPError:
         """What a failed try means for the request."""
         cause = _root(error)
-        if isinstance(cause, PoolSSLError | requests.exceptions.SSLError):
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                return RequestRejected(
-                    f"The certificate of {host} cannot be verified: look at the address settings, "
-                    "or name your CA in REQUESTS_CA_BUNDLE"
-                )
-            return Lost(f"the encrypted connection to {host} broke: {one_line(str(cause))}")
-        if isinstance(cause, PoolProxyError | requests.exceptions.ProxyError):
-            return Unsent(f"no connection through the proxy: {one_line(str(cause))}")
-        if isinstance(cause, NewConnectionError):
-            return Unsent(f"no connection to {host}: {_last_part(cause)}")
-        if isinstance(cause, ConnectTimeoutError | requests.ConnectTimeout):
-            return Unsent(f"no connection to {host} within {self._seconds:g} s")
-        if isinstance(cause, ReadTimeoutError | requests.ReadTimeout):
-            return Lost(f"no answer from {host} within {self._seconds:g} s")
-        if isinstance(
-            cause, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError
-        ):
+        # Whether it left is known, not inferred: through a proxy, urllib3 calls a connection that
+        # broke after the request a ProxyError too.
+        left = attempt.has_left
+        if left is None:  # another adapter carried it
+            left = not isinstance(cause, requests.ConnectTimeout)
+        if left:
+            return self._lost(cause, host)
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return RequestRejected(
+                f"The certificate of {host} cannot be verified: look at the address settings, "
+                "or name your CA in REQUESTS_CA_BUNDLE"
+            )
+        if isinstance(cause, requests.exceptions.InvalidURL | LocationValueError):
             return RequestRejected(f"not an address: {one_line(str(cause))}")
+        if isinstance(cause, PoolProxyError | requests.exceptions.ProxyError):
+            return Unsent(f"no connection through the proxy: {_last_part(cause)}")
+        timed_out = ConnectTimeoutError | ReadTimeoutError | requests.Timeout | TimeoutError
+        if isinstance(cause, timed_out) and not isinstance(cause, NewConnectionError):
+            return Unsent(f"no connection to {host} within {self._seconds:g} s")
+        return Unsent(f"no connection to {host}: {_last_part(cause)}")
+
+    def _lost(self, cause: BaseException, host: str) -> Lost:
+        timed_out = isinstance(cause, ReadTimeoutError | requests.ReadTimeout) or any(
+            isinstance(part, TimeoutError) for part in cause.args
+        )
+        if timed_out:
+            return Lost(f"no answer from {host} within {self._seconds:g} s", timed_out=True)
         return Lost(f"the connection to {host} broke before the answer was in: {_last_part(cause)}")
 
 
@@ -274,27 +204,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _last_part(error: BaseException) -> str:
+    """The words of an error that say what happened, without the names of Python's classes."""
+    if isinstance(error, ProtocolError | PoolProxyError):
+        error = next((part for part in error.args[1:] if isinstance(part, Exception)), error)
     return one_line(str(error).rsplit(": ", 1)[-1])
-
-
-def parse(content: bytes, content_type: str) -> tuple[Any, bool]:
-    """A body as JSON (None if empty) or text, and whether it is whole.
-
-    Not whole is what says that it is JSON, or begins like it, and does not parse.
-    """
-    text = content.removeprefix(b"\xef\xbb\xbf").strip()
-    if not text:
-        return None, True
-    try:
-        return orjson.loads(text), True
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        # NaN, lone surrogates: not JSON to orjson, but some vendors send them.
-        loose = json.loads(text.decode("utf-8", "replace"), parse_constant=lambda _: None)
-        return orjson.loads(json.dumps(loose, ensure_ascii=False).encode("utf-8", "replace")), True
-    except ValueError:
-        damaged = "json" in content_type.lower() or text[:1] in b'{["'
-        return text.decode("utf-8", "replace"), not damaged
-    except RecursionError:
-        return text.decode("utf-8", "replace"), False
