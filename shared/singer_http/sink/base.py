@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_http.errors import ConfigError
 from singer_http.operations import JSON, Operation, Outcome, Rejection, invalid
 from singer_http.sink import columns as f
+from singer_http.sink.formats import format_of
 
 if TYPE_CHECKING:
     import logging
@@ -46,6 +47,8 @@ class HTTPSink(abc.ABC):
     """Columns that can stand in for a key, in order of preference."""
     personal: ClassVar[tuple[str, ...]] = ()
     """Columns with emails and numbers: as a key they are hashed in the ledger."""
+    emails: ClassVar[tuple[str, ...]] = ()
+    """Fields with an email: sent without blanks around it."""
     phones: ClassVar[tuple[str, ...]] = ()
     """Fields that `phone_region` turns into E.164."""
     container: ClassVar[str | None] = None
@@ -193,7 +196,9 @@ class HTTPSink(abc.ABC):
         """How a column's values become the vendor's; `None`: as they are."""
         if custom is None and name in self.phones and (region := self.config.get("phone_region")):
             return f.phone(name, region)
-        format_ = f.format_of(schema)
+        if custom is None and name in self.emails:
+            return f.email(name)
+        format_ = format_of(schema)
         if format_ == "date-time":
             return f.date_time(name, type(self).render_date_time)
         if format_ == "date":
@@ -212,11 +217,10 @@ class HTTPSink(abc.ABC):
             Rejection: a value does not fit, or the container is no object.
         """
         values = self.custom_columns(record)
-        if self.container and (inner := record.get(self.container)) is not None:
-            for name, value in self.unpack(inner).items():
+        if self.container and not f.is_null(inner := record.get(self.container)):
+            for name, field, value in f.custom_members(self.unpack(inner), self.account_fields()):
                 if value is None and not self.send_nulls:
                     continue
-                field = self.account_fields().find(name)
                 if field is not None:
                     convert = self.converter(field.id, field, {})
                     values[field.id] = convert(value) if convert and value is not None else value
