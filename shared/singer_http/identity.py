@@ -11,9 +11,7 @@ from singer_http.exact_json import text_of
 
 # Brackets, dots, dashes (typographic ones too), slashes and spaces may stand between the digits of
 # one number. A line break, a comma, a letter: it is something else, or more than one number.
-_PHONE = re.compile(
-    "\\(?\\+?[0-9 \u00a0\u2007\u2009\u202f().\\-\u2010-\u2015\u2212/]*[0-9][)]?"  # noqa: RUF039
-)
+_PHONE = re.compile("\\(?\\+?[0-9 \u00a0\u2007\u2009\u202f().\\-\u2010-\u2015\u2212/]*[0-9][)]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Marks of writing direction and the like, which address books copy along with a number."""
 _NOT_DIGITS = re.compile(r"[^0-9]")
