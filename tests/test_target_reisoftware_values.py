@@ -93,7 +93,7 @@ def test_each_type_is_sent_in_its_own_form(rei: Plugin) -> None:
         {"f2": 1714521600000, "f4": ["sell", "rent"], "f3": 12.5, "f1": "7"},
         {"f2": 1714521600000, "f4": ["sell", "rent"], "f3": 12.5},
         {"f2": 1714521600000, "f4": ["buy, later"], "f5": "high"},
-        {"f2": 1714521600000, "f1": ""},
+        {"f2": 1714521600000},
     ]
 
 
@@ -194,3 +194,29 @@ def test_the_order_of_tags_and_keys_and_the_form_of_numbers_is_no_change(rei: Pl
     run(rei, {"tags": ["a", "b"], "Value": 1, "customField": {"f1": "x", "f2": "2024-05-01"}})
     again = {"customField": {"f2": 1714521600000.0, "f1": "x"}, "Value": 1.0, "tags": "b,a"}
     assert run(rei, again).counts("contacts") == {"received": 1, "unchanged": 1}
+
+
+def test_empty_text_changes_nothing_unless_nulls_are_sent(rei: Plugin) -> None:
+    full = {"city": "Bonn", "Parcel ID": "P-1", "customField": {"f3": 1}}
+    empty = {"city": "", "Parcel ID": " ", "customField": {"f3": ""}, "firstName": "Ann"}
+    run(rei, full)
+    run(rei, empty)
+    assert (held(rei)[0]["city"], customs(rei)) == ("Bonn", [{"f1": "P-1", "f3": 1}])
+    run(rei, empty, nulls="send")
+    assert (held(rei)[0]["city"], customs(rei)) == (None, [{}])
+
+
+def test_dnd_is_understood_in_any_form(rei: Plugin) -> None:
+    forms = ["true", "FALSE", 1, 0, "1", "no", True, "yes", 1.0]
+    result = run(rei, *({"dnd": form} for form in [*forms, "maybe", 2]), max_rejects="")
+    assert [contact["dnd"] for contact in held(rei)] == [
+        True, False, True, False, True, False, True, True, True,
+    ]  # fmt: skip
+    assert all(reason.startswith("dnd: ") for reason in reasons(result))
+    assert len(result.rejects) == 2
+
+
+def test_an_email_is_sent_without_blanks_around_it(rei: Plugin) -> None:
+    result = run(rei, {"email": " ann@example.com "})
+    assert result.counts("contacts") == {"received": 1, "created": 1}
+    assert [contact["email"] for contact in held(rei)] == ["ann@example.com"]

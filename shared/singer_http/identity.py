@@ -2,38 +2,107 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from typing import Any
 
 from singer_http.exact_json import text_of
 
-_PHONE = re.compile(r"\+?[0-9\s().\-/]+")
+# Brackets, dots, dashes (typographic ones too), slashes and spaces may stand between the digits of
+# one number. A line break, a comma, a letter: it is something else, or more than one number.
+_PHONE = re.compile("\\(?\\+?[0-9 \u00a0\u2007\u2009\u202f().\\-\u2010-\u2015\u2212/]*[0-9][)]?")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Marks of writing direction and the like, which address books copy along with a number."""
 _NOT_DIGITS = re.compile(r"[^0-9]")
 FEWEST_DIGITS = 3
 """Digits without which a text is no phone number."""
+NORTH_AMERICA = "1"
+"""Country code; national numbers there have 10 digits."""
 
 
 def fold_email(value: Any) -> str:
     """An email as it is compared: trimmed, in Unicode NFC, in lower case. Empty for none."""
     if value is None:
         return ""
-    return unicodedata.normalize("NFC", text_of(value)).strip().lower()
+    # Lower case, not case folding: folding turns ß into ss, which is another mailbox.
+    return unicodedata.normalize("NFC", text_of(value).strip().lower())
 
 
-def fold_phone(value: Any) -> str:
+def fold_phone(value: Any, region: str | None = None) -> str:
     """A phone number as it is compared: its digits in E.164, North America's without their 1.
 
-    Empty for none, and for a text that is not one phone number.
+    Args:
+        value: the number.
+        region: ISO country of national numbers (`phone_region`); without it they are compared by
+            their digits.
+
+    Returns:
+        Empty for none, and for a text that is not one phone number. Numbers of other countries
+        with ten digits in all keep their +, which tells them from North America's.
     """
-    if value is None:
-        return ""
-    text = text_of(value).strip()
-    if not _PHONE.fullmatch(text):
-        return ""
-    digits = _NOT_DIGITS.sub("", text)
-    if not text.startswith("+") and digits.startswith("00"):
-        digits = digits[2:]
-    if len(digits) == 11 and digits.startswith("1"):
-        digits = digits[1:]
+    text = _phone_text(value)
+    if region and text and not _is_international(text) and not _is_north_american(region):
+        text = e164(text, region) or text
+    digits, international = _digits(text), _is_international(text)
+    if not international and digits.startswith("00"):
+        digits, international = digits[2:], True
+    if len(digits) == 11 and digits.startswith(NORTH_AMERICA):
+        return digits[1:]
+    if international and len(digits) == 10:
+        return f"+{digits}"
     return digits if len(digits) >= FEWEST_DIGITS else ""
+
+
+def e164(value: Any, region: str | None = None) -> str:
+    """A phone number in E.164, of a possible length for its country.
+
+    Args:
+        value: the number; one without + needs a region.
+        region: ISO country of national numbers.
+
+    Returns:
+        Empty for what is not one such number: letters, an extension, two numbers.
+    """
+    import phonenumbers  # noqa: PLC0415 - a tenth of a second, for those who ask for it
+
+    text = _phone_text(value)
+    if not text or (not _is_international(text) and not region):
+        return ""
+    try:
+        number = phonenumbers.parse(text, region.upper() if region else None)
+    except phonenumbers.NumberParseException:
+        return ""
+    # Not `is_possible_number`: that takes numbers without their area code too.
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return ""
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _phone_text(value: Any) -> str:
+    """The text of one phone number, empty for anything else."""
+    if value is None or isinstance(value, bool):
+        return ""
+    text = text_of(value)
+    if not text.isascii():
+        text = _INVISIBLE.sub("", text)
+    text = text.strip()
+    return text if _PHONE.fullmatch(text) else ""
+
+
+def _digits(text: str) -> str:
+    if _is_international(text):
+        text = text.replace("(0)", "")  # +44 (0)20: the 0 of calls within the country
+    return _NOT_DIGITS.sub("", text)
+
+
+def _is_international(text: str) -> bool:
+    return text.lstrip("(").startswith("+")
+
+
+@functools.cache
+def _is_north_american(region: str) -> bool:
+    import phonenumbers  # noqa: PLC0415 - as above
+
+    return bool(phonenumbers.country_code_for_region(region.upper()) == int(NORTH_AMERICA))

@@ -73,8 +73,8 @@ class Contacts(MerlinSink, RecordSink):
     read_only = ("idContact",)
     identities = (("idContact",), ("Email",), ("Number",))
     personal = ("Email", "Number", "Fname", "Lname")
-    email_columns = ("Email",)
-    phone_columns = ("Number",)
+    emails = ("Email",)
+    phones = ("Number",)
     container = "Custom"
     deterministic = True
 
@@ -202,8 +202,8 @@ class Automations(MerlinOnce):
     fields = ("idContact", "Email", "Number", "idAuto")
     identities = (("idContact", "idAuto"), ("Email", "idAuto"), ("Number", "idAuto"))
     personal = ("Email", "Number")
-    email_columns = ("Email",)
-    phone_columns = ("Number",)
+    emails = ("Email",)
+    phones = ("Number",)
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
@@ -256,7 +256,7 @@ class Messages(MerlinOnce):
     fields = ("number", "text")
     identities = (("id",),)
     personal = ("number", "text")
-    phone_columns = ("number",)
+    phones = ("number",)
     type: ClassVar[str]
 
     @override

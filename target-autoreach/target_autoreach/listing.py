@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from singer_http.errors import StopRun
+from singer_http.errors import NotFound, Refused, RequestRejected, StopRun
+from singer_http.exact_json import decode
 from singer_http.operations import JSON, invalid
 
 if TYPE_CHECKING:
@@ -42,6 +41,30 @@ def read_all(sink: HTTPSink, path: str) -> Iterator[JSON]:
         number, previous = number + 1, items
 
 
+def is_own_404(error: NotFound) -> bool:
+    """A 404 in AutoReach's own words (`{"errors": [...]}`), so about the record."""
+    errors = error.data.get("errors") if isinstance(error.data, dict) else None
+    return isinstance(errors, list) and bool(errors) and all(isinstance(e, dict) for e in errors)
+
+
+def confirm_lists(sink: HTTPSink) -> None:
+    """Read the account's lists, which every account can be asked for.
+
+    Raises:
+        StopRun: the address does not have them.
+    """
+    try:
+        first_page(sink, "lists")
+    except Refused as error:
+        raise RequestRejected(f"lists: {error}; check `api_url`") from None
+
+
+def understood(data: Any) -> bool:
+    """A list's answer: `{"data": [...]}`, all of them objects."""
+    items = data.get("data") if isinstance(data, dict) else None
+    return isinstance(items, list) and all(isinstance(item, dict) for item in items)
+
+
 def _page(sink: HTTPSink, path: str, number: int) -> tuple[list[JSON], int | None]:
     config = sink.config
     answer = sink.client.request(
@@ -51,14 +74,14 @@ def _page(sink: HTTPSink, path: str, number: int) -> tuple[list[JSON], int | Non
         meter=sink.meter,
     )
     data: Any = answer.data
-    if not isinstance(data, dict) or not isinstance(data.get("data"), list):
+    if not understood(data):
         raise StopRun(f"{path}: the answer has no list under 'data': check api_url.")
     total = (data.get("meta") or {}).get("total")
     return data["data"], total if isinstance(total, int) else None
 
 
 Member = tuple[str, str, str, str, bytes]
-"""id, email, phone, list id: as they are compared, empty for none; the member itself, if kept."""
+"""Id, email, phone, list id: as they are compared, empty for none; the member itself, if kept."""
 
 
 class MemberIndex:
@@ -68,13 +91,18 @@ class MemberIndex:
         self._read = read
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._marks = 0
+        """How often the index was marked as stale."""
+        self._marks_seen = 0
+        """What `_marks` was when the reading of `_database` began."""
 
     def refresh(self) -> None:
-        """Read the list again at the next use."""
-        with self._lock:
-            if self._database:
-                self._database.close()
-            self._database = None
+        """Mark the index as stale as of now: what was read before does not count any more.
+
+        One reading serves all that was marked before it began. Returns at once, also while another
+        thread reads.
+        """
+        self._marks += 1
 
     def find(self, email: str, phone: str, list_id: str) -> str | None:
         """The id of the member with this email, else this phone, in this list.
@@ -106,16 +134,26 @@ class MemberIndex:
         with self._lock:
             found = self._load().execute("SELECT member FROM members WHERE id = ?", (id_,))
             (text,) = found.fetchone() or (b"",)
-        return dict(orjson.loads(text)) if text else None
+        return dict(decode(text)) if text else None
 
     def _load(self) -> sqlite3.Connection:
-        if self._database is None:
-            database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        """The index, read anew if it is stale (with the lock held)."""
+        marks = self._marks
+        if self._database is not None and marks == self._marks_seen:
+            return self._database
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        try:
             database.execute("CREATE TABLE members (id, email, phone, list_id, member)")
             database.execute("BEGIN")
             database.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", self._read())
             database.execute("COMMIT")
             database.execute("CREATE INDEX by_email ON members (email)")
             database.execute("CREATE INDEX by_phone ON members (phone)")
-            self._database = database
-        return self._database
+        except BaseException:
+            database.close()
+            raise
+        self._database, self._marks_seen = database, marks
+        return database

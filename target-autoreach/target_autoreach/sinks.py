@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import orjson
 from typing_extensions import override
 
-from singer_http.errors import Refused, reason_of
+from singer_http.errors import NotFound, Refused, reason_of
+from singer_http.exact_json import encode, text_of
+from singer_http.http.client import Response
 from singer_http.http.urls import segment
+from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
 from singer_http.sink.kinds import BatchSink, RecordSink
-from target_autoreach.listing import MemberIndex, first_page, read_all
+from target_autoreach.listing import (
+    MemberIndex,
+    confirm_lists,
+    first_page,
+    is_own_404,
+    read_all,
+)
 
 
 def render(moment: datetime.datetime) -> str:
@@ -27,6 +34,8 @@ def render(moment: datetime.datetime) -> str:
 FIELDS = ("email", "first_name", "last_name", "phone", "previous_contact_date", "external_id")
 """Of people and of members, by the vendor's page."""
 READ_ONLY = ("created_at", "updated_at")
+NAMES = (("id",), ("external_id",))
+"""Columns that name a person, in order of preference."""
 
 
 class AutoReachSink(HTTPSink):
@@ -35,6 +44,8 @@ class AutoReachSink(HTTPSink):
     fields: ClassVar[tuple[str, ...]] = FIELDS
     read_only: ClassVar[tuple[str, ...]] = READ_ONLY
     personal = ("email", "phone")
+    emails = ("email",)
+    phones = ("phone",)
     container = "custom_fields"
     deterministic = True
     render_date_time = render
@@ -49,7 +60,7 @@ class AutoReachSink(HTTPSink):
         return [
             f.CustomField(id=names[0], names=names)
             for item in read_all(self, "custom_fields")
-            if (names := tuple(str(item[n]) for n in ("key", "name", "id") if item.get(n)))
+            if (names := tuple(text_of(item[n]) for n in ("key", "name", "id") if item.get(n)))
         ]
 
     @override
@@ -71,16 +82,45 @@ class AutoReachSink(HTTPSink):
         self, method: str, path: str, body: bytes | None, effect: Effect = Effect.IDEMPOTENT
     ) -> Any:
         """Send a request; a 2xx answer that lists errors is a refusal."""
-        answer = self.client.request(method, path, body=body, effect=effect, meter=self.meter)
+        answer = self._request(method, path, body=body, effect=effect)
         if isinstance(answer.data, dict) and answer.data.get("errors"):
             raise Refused(answer.status, reason_of(answer.data), answer.data)
         return answer.data
 
     def erase(self, path: str) -> None:
         """Delete: "a response body is only generated if a delete is not successful"."""
-        answer = self.client.request("DELETE", path, meter=self.meter)
+        answer = self._request("DELETE", path)
         if answer.data:
             raise Refused(answer.status, reason_of(answer.data), answer.data)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        effect: Effect = Effect.IDEMPOTENT,
+    ) -> Response:
+        """Send a request.
+
+        Raises:
+            NotFound: the vendor does not have the record; a server's 404 for an address it does
+                not know stops the run instead.
+        """
+        try:
+            return self.client.request(method, path, body=body, effect=effect, meter=self.meter)
+        except NotFound as error:
+            if not is_own_404(error):
+                self.confirm()
+            raise
+
+    def confirm(self) -> None:
+        """Make sure that the address is the API's: it has lists.
+
+        Raises:
+            RequestRejected: it has none, or nobody knows them there.
+        """
+        confirm_lists(self)
 
 
 class People(AutoReachSink, BatchSink):
@@ -89,7 +129,7 @@ class People(AutoReachSink, BatchSink):
     stream = "people"
     modes = (UPSERT, MIRROR)
     fields = ("id", *FIELDS)
-    identities = (("id",), ("external_id",))
+    identities = NAMES
     batch_limit = 100
 
     @override
@@ -101,10 +141,9 @@ class People(AutoReachSink, BatchSink):
     def prepare(self, record: JSON, op: Operation) -> None:
         if not op.delete:
             super().prepare(record, op)
-        name = record.get("id") or record.get("external_id")
-        if not name:
+        op.remote_id = next(filter(None, (f.identifier(n, record.get(n)) for (n,) in NAMES)), None)
+        if op.remote_id is None:
             raise invalid("a person needs id or external_id")
-        op.remote_id = str(name)
         if self.keyed_otherwise:
             op.identities = (op.remote_id,)
 
@@ -137,20 +176,23 @@ class Members(AutoReachSink, RecordSink):
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
-        if record.get("id"):
-            op.remote_id = str(record["id"])
+        if named := f.identifier("id", record.get("id")):
+            op.remote_id = named
         super().prepare(record, op)
-        list_id = str(op.body.get("list_id") or "")
-        email, phone = fold_email(op.body.get("email")), fold_phone(op.body.get("phone"))
+        email, phone, list_id = self._identity(op.body)
         op.identities = tuple(f"{name} {list_id}" for name in (email, phone) if name)
+
+    def _identity(self, member: JSON) -> tuple[str, str, str]:
+        """Email, phone and list as they are compared; empty for none."""
+        return (
+            fold_email(member.get("email")),
+            fold_phone(member.get("phone"), self.config.get("phone_region")),
+            text_of(member.get("list_id") or ""),
+        )
 
     @override
     def find(self, op: Operation) -> str | None:
-        return self.index.find(
-            fold_email(op.body.get("email")),
-            fold_phone(op.body.get("phone")),
-            str(op.body.get("list_id") or ""),
-        )
+        return self.index.find(*self._identity(op.body))
 
     @override
     def forget_lookup(self, op: Operation) -> None:
@@ -165,11 +207,9 @@ class Members(AutoReachSink, RecordSink):
         return MemberIndex(
             lambda: (
                 (
-                    str(member.get("id") or ""),
-                    fold_email(member.get("email")),
-                    fold_phone(member.get("phone")),
-                    str(member.get("list_id") or ""),
-                    orjson.dumps(member) if self.config["dry_run"] else b"",
+                    text_of(member.get("id") or ""),
+                    *self._identity(member),
+                    encode(member) if self.config["dry_run"] else b"",
                 )
                 for member in read_all(self, "members")
             )
@@ -183,7 +223,7 @@ class Members(AutoReachSink, RecordSink):
     def create(self, op: Operation) -> str | None:
         data = self.write("POST", "members", op.payload, Effect.CREATE)
         made = data.get("data", data) if isinstance(data, dict) else None
-        return str(made["id"]) if isinstance(made, dict) and made.get("id") else None
+        return text_of(made["id"]) if isinstance(made, dict) and made.get("id") else None
 
     @override
     def update(self, op: Operation) -> None:
@@ -192,13 +232,3 @@ class Members(AutoReachSink, RecordSink):
     @override
     def delete(self, op: Operation) -> None:
         self.erase(f"members/{segment(op.remote_id or '')}")
-
-
-def fold_email(value: Any) -> str:
-    """An email as it is compared: without case."""
-    return str(value or "").strip().casefold()
-
-
-def fold_phone(value: Any) -> str:
-    """A phone number as it is compared: its digits."""
-    return re.sub(r"\D", "", str(value or ""))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import orjson
 from typing_extensions import override
 
 from singer_http.errors import Refused
+from singer_http.exact_json import NotJSON, StrangeJSON, decode, encode_sorted, text_of
+from singer_http.identity import fold_email
 from singer_http.operations import (
     JSON,
     Effect,
@@ -28,9 +28,7 @@ from target_reisoftware.lookup import (
     Api,
     Identity,
     contact_path,
-    directory_of,
     envelope,
-    fold_email,
     may_be,
 )
 
@@ -53,13 +51,15 @@ class Contacts(RecordSink):
     )  # fmt: skip
     identities = (("id",), ("email",), ("phone",))
     personal = ("email", "phone")
+    emails = ("email",)
+    phones = ("phone",)
     container = "customField"
     deterministic = True
 
     @cached_property
     def api(self) -> Api:
         """The vendor."""
-        return Api(self.client, self.meter, directory_of(self))
+        return Api(self.client, self.meter)
 
     @override
     def setup(self) -> None:
@@ -84,26 +84,28 @@ class Contacts(RecordSink):
         found = super().converter(name, custom, schema)
         if name == "dateOfBirth" and found is not None:
             return values.calendar_date(name)
+        if name == "dnd":
+            return values.boolean(name)
         return values.text(name) if name in TEXTS and found is None else found
 
     @override
     def unpack(self, container: Any) -> JSON:
         """Custom fields as an object, or as contacts come with them: `[{"id", "value"}]`."""
         if isinstance(container, str):
-            with contextlib.suppress(ValueError):
-                container = json.loads(container)
+            with contextlib.suppress(NotJSON, StrangeJSON, UnicodeEncodeError):
+                container = decode(container.encode())
         if isinstance(container, list):
             if not all(isinstance(item, dict) and item.get("id") for item in container):
                 raise invalid('customField: the list has items that are no {"id", "value"}')
-            return {str(item["id"]): item.get("value") for item in container}
+            return {text_of(item["id"]): item.get("value") for item in container}
         return super().unpack(container)
 
     # --- a record -----------------------------------------------------------------------------
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
-        if record.get("id"):
-            op.remote_id = str(record["id"])
+        if named := f.identifier("id", record.get("id")):
+            op.remote_id = named
         if op.delete:
             who = [column for column in self.columns.plain if column.name in self.personal]
             op.body = f.applier(who, send_nulls=False)(record)
@@ -174,7 +176,7 @@ class Contacts(RecordSink):
     def create(self, op: Operation) -> str | None:
         answer = self.api.request("POST", "contacts/", body=op.payload, effect=Effect.CREATE)
         made = envelope(answer).get("id")
-        return str(made) if made else None
+        return text_of(made) if made else None
 
     @override
     def update(self, op: Operation) -> None:
@@ -186,8 +188,7 @@ class Contacts(RecordSink):
             known = self.api.contact(op.remote_id or "")
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
-        content = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-        self.api.request("PUT", path, body=content)
+        self.api.request("PUT", path, body=encode_sorted(body))
         if tags := op.body.get("tags"):
             with second_step():
                 self.api.request(
@@ -201,7 +202,7 @@ class Contacts(RecordSink):
 
 def identity_of(op: Operation) -> Identity:
     """By what the vendor knows the contact of an operation."""
-    return Identity(str(op.body.get("email") or ""), str(op.body.get("phone") or ""))
+    return Identity(op.body.get("email") or "", op.body.get("phone") or "")
 
 
 def duplicate_of(error: Refused) -> tuple[str | None, str]:
@@ -209,13 +210,13 @@ def duplicate_of(error: Refused) -> tuple[str | None, str]:
     meta = error.data.get("meta") if isinstance(error.data, dict) else None
     if not isinstance(meta, dict) or not meta.get("contactId"):
         return None, ""
-    return str(meta["contactId"]), str(meta.get("matchingField") or "")
+    return text_of(meta["contactId"]), str(meta.get("matchingField") or "")
 
 
 def custom_field(item: JSON) -> f.CustomField:
     """A custom field, known by its id, its key (`contact.x` or `x`) and its name."""
     key = str(item.get("fieldKey") or "")
-    names = (str(item["id"]), key, key.removeprefix("contact."), str(item.get("name") or ""))
+    names = (text_of(item["id"]), key, key.removeprefix("contact."), str(item.get("name") or ""))
     return f.CustomField(
         id=names[0],
         names=tuple(filter(None, names)),

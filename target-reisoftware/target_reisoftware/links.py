@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from singer_http.errors import NotFound, Refused
 from singer_http.http.urls import segment
+from singer_http.identity import fold_email
 from singer_http.operations import (
     JSON,
     Effect,
@@ -38,8 +39,8 @@ class OnContact(HTTPSink):
     """A record about a contact: `contactId`, or `email` or `phone`.
 
     The body names the contact as the record does, so that the digest does not depend on how it was
-    found; `op.remote_id` is the contact's id while it is sent. A ledger row's remote_id is that id and,
-    after a slash, what was written, which is enough to take it back.
+    found; `op.remote_id` is the contact's id while it is sent. A ledger row's remote_id is that id
+    and, after a slash, what was written, which is enough to take it back.
     """
 
     depends_on = ("contacts",)
@@ -50,13 +51,13 @@ class OnContact(HTTPSink):
     @cached_property
     def api(self) -> Api:
         """The vendor."""
-        return Api(self.client, self.meter, directory_of(self))
+        return Api(self.client, self.meter)
 
     @override
     def setup(self) -> None:
         region = self.config.get("phone_region")
         self._phone = f.phone("phone", region) if region else values.text("phone")
-        self._email = values.text("email")
+        self._email = f.email("email")
 
     @override
     def extra_columns(self) -> Sequence[str]:
@@ -64,14 +65,14 @@ class OnContact(HTTPSink):
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
-        if record.get("contactId"):
-            op.remote_id = str(record["contactId"])
+        if contact := f.identifier("contactId", record.get("contactId")):
+            op.remote_id = contact
             op.body = {"contactId": op.remote_id}
             return
         email, phone = record.get("email"), record.get("phone")
-        if email:
-            op.body["email"] = self._email(email).strip().casefold()
-        if phone:
+        if not f.is_null(email):
+            op.body["email"] = fold_email(self._email(email))
+        if not f.is_null(phone):
             op.body["phone"] = self._phone(phone)
         if not op.body and not op.delete:
             raise invalid("which contact it is about is missing: contactId, email or phone")
@@ -226,7 +227,7 @@ class ContactTags(OnContact, LinkSink):
 
 
 def _one_tag(tag: object) -> list[str]:
-    if tag is None or tag == "":
+    if f.is_null(tag):
         return []
     if not isinstance(tag, str):
         raise invalid(f"tag: {f.shortened(tag)} is not a text")
@@ -272,8 +273,8 @@ class ContactCampaigns(OnContact, LinkSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         super().prepare(record, op)
-        if campaign := record.get("campaignId"):
-            op.body["campaignId"] = str(campaign)
+        if campaign := f.identifier("campaignId", record.get("campaignId")):
+            op.body["campaignId"] = campaign
         elif not op.delete:
             raise invalid("campaignId is missing")
         else:
@@ -377,10 +378,11 @@ class ContactWorkflows(OnContact, AtMostOnceSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         super().prepare(record, op)
-        if not record.get("workflowId"):
+        workflow = f.identifier("workflowId", record.get("workflowId"))
+        if workflow is None:
             raise invalid("workflowId is missing")
-        op.body["workflowId"] = str(record["workflowId"])
-        if start := record.get("eventStartTime"):
+        op.body["workflowId"] = workflow
+        if not f.is_null(start := record.get("eventStartTime")):
             op.body["eventStartTime"] = values.start_time(start)
 
     @override

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from singer_http.errors import NotFound, Refused, RequestRejected
+from singer_http.errors import NotFound, Refused, RequestRejected, VendorDown, reason_of
+from singer_http.exact_json import text_of
 from singer_http.http.urls import segment
+from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Effect, invalid
 
 if TYPE_CHECKING:
@@ -29,29 +31,22 @@ class Identity(NamedTuple):
     phone: str = ""
 
     @property
+    def compared(self) -> Identity:
+        """As the vendor compares them."""
+        return Identity(fold_email(self.email), fold_phone(self.phone))
+
+    @property
     def folded(self) -> tuple[str, ...]:
-        """As the vendor compares them; the email is the one that is unique."""
-        return tuple(filter(None, (fold_email(self.email), fold_phone(self.phone))))
-
-
-def fold_email(value: Any) -> str:
-    """An email as it is compared: without case."""
-    return str(value or "").strip().casefold()
-
-
-def fold_phone(value: Any) -> str:
-    """A phone as it is compared: its digits, North America's with or without their 1."""
-    digits = re.sub(r"\D", "", str(value or ""))
-    return digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
+        """What there is of it, as the vendor compares it; the email is the one that is unique."""
+        return tuple(filter(None, self.compared))
 
 
 class Api:
     """The vendor's requests about contacts, counted for one stream."""
 
-    def __init__(self, client: Client, meter: Counts, directory: Directory) -> None:
+    def __init__(self, client: Client, meter: Counts) -> None:
         self._client = client
         self._meter = meter
-        self._directory = directory
 
     def request(
         self,
@@ -68,6 +63,7 @@ class Api:
         Raises:
             NotFound: the contact is unknown, in whichever words.
             Refused: the vendor said no.
+            RequestRejected: a 404 of a server that does not have the vendor's API.
         """
         try:
             return self._client.request(
@@ -79,10 +75,24 @@ class Api:
                 effect=effect,
                 meter=self._meter,
             ).data
-        except Refused as error:
-            if not isinstance(error, NotFound) and is_missing(error, "contact"):
-                raise NotFound(error.status, error.reason, error.data) from None
+        except NotFound as error:
+            if not is_own_404(error):
+                self.confirm()
             raise
+        except Refused as error:
+            if is_missing(error, "contact"):
+                missing = NotFound(error.status, error.reason, error.data)
+                missing.nothing_was_done = error.nothing_was_done
+                raise missing from None
+            raise
+
+    def confirm(self) -> None:
+        """Make sure that the address is the API's: every location has custom fields to list.
+
+        Raises:
+            RequestRejected: it does not have them.
+        """
+        self.custom_fields()
 
     def contact(self, contact: str) -> JSON:
         """A contact by its id; NotFound if there is none."""
@@ -95,7 +105,8 @@ class Api:
             RequestRejected: the address does not have them.
         """
         try:
-            data = self.request("GET", "custom-fields/")
+            # Not by `request`, which would ask here again.
+            data = self._client.request("GET", "custom-fields/", meter=self._meter).data
         except Refused as error:
             raise RequestRejected(
                 f"custom-fields: HTTP {error.status}: {error.reason}; check `api_url`"
@@ -110,20 +121,25 @@ class Api:
         """The contacts with this email, else with this phone.
 
         "None" is a 404, an empty list, no list, or a 422 about nothing but email and phone.
+
+        Raises:
+            VendorDown: the answer is neither contacts nor one of the known forms of none.
         """
         params = {"email": identity.email or None, "phone": identity.phone or None}
         try:
             data = self.request("GET", "contacts/lookup", params=params)
         except NotFound:
-            # Where nothing is, everybody is unknown: a list that every location has tells.
-            self._directory.confirm(self.custom_fields)
             return []
         except Refused as error:
             if error.status == 422 and fields_of(error) <= {"email", "phone"}:
                 return []
             raise
-        found = data.get("contacts") if isinstance(data, dict) else None
-        return [item for item in found or () if isinstance(item, dict) and item.get("id")]
+        if not understood_lookup(data):
+            raise VendorDown(
+                f"contacts/lookup: the answer was not understood ({reason_of(data) or 'empty'}): "
+                "run again when the vendor is back"
+            )
+        return list(data.get("contacts") or ())
 
     def find(self, identity: Identity) -> str | None:
         """The id of the contact that a record is about.
@@ -150,7 +166,7 @@ def match(found: Iterable[JSON], identity: Identity) -> str | None:
         ids = ", ".join(str(item["id"]) for item in same[:5])
         what = "email" if fold_email(same[0].get("email")) == email and email else "phone"
         raise invalid(f"several contacts have this {what} ({ids}): give the id")
-    return str(same[0]["id"]) if same else None
+    return text_of(same[0]["id"]) if same else None
 
 
 def may_be(contact: JSON, email: str) -> bool:
@@ -168,6 +184,39 @@ def envelope(data: Any) -> JSON:
     """The contact within an answer."""
     inner = data.get("contact", data) if isinstance(data, dict) else None
     return inner if isinstance(inner, dict) else {}
+
+
+HARMLESS = frozenset({"contacts", "meta", "total", "count", "traceId"})
+"""Members that may stand beside the contacts of a lookup, or alone where it found none."""
+
+
+def understood_lookup(data: Any) -> bool:
+    """A lookup's answer: contacts with their ids, or a known form of none."""
+    if not isinstance(data, dict):
+        return False
+    found = data.get("contacts")
+    if found is None:
+        return set(data) <= HARMLESS
+    return isinstance(found, list) and all(
+        isinstance(item, dict) and bool(item.get("id")) for item in found
+    )
+
+
+def is_own_404(error: NotFound) -> bool:
+    """A 404 in the vendor's own words about a record: `{"msg": "Contact not found."}`.
+
+    `Cannot GET /v9/contacts` is a server's that does not know the path.
+    """
+    own = isinstance(error.data, dict) and bool(_NOT_THERE.search(error.reason))
+    return own and not _ABOUT_PATH.search(error.reason)
+
+
+_ABOUT_PATH = re.compile(r"\bcannot [A-Z]+ /|/contacts\b", re.IGNORECASE)
+_NOT_THERE = re.compile(
+    r"\b(contact|campaign|workflow|tag)s?\b.{0,40}\b(not found|not exist|invalid)"
+    r"|\bno (such )?(contact|campaign|workflow|tag)s?\b",
+    re.IGNORECASE,
+)
 
 
 def fields_of(error: Refused) -> set[str]:
@@ -197,19 +246,10 @@ class Directory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: OrderedDict[Identity, Future[str | None]] = OrderedDict()
-        self._confirming = threading.Lock()
-        self._confirmed = False
-
-    def confirm(self, ask: Callable[[], object]) -> None:
-        """Make sure, once in a run, that the address is the API's."""
-        with self._confirming:
-            if not self._confirmed:
-                ask()
-                self._confirmed = True
 
     def find(self, identity: Identity, look_up: Callable[[Identity], str | None]) -> str | None:
         """The contact's id; the first to ask looks it up, the others wait for that."""
-        key = Identity(fold_email(identity.email), fold_phone(identity.phone))
+        key = identity.compared
         with self._lock:
             future = self._known.get(key)
             mine = future is None
@@ -231,4 +271,4 @@ class Directory:
     def forget(self, identity: Identity) -> None:
         """Look it up again at the next use."""
         with self._lock:
-            self._known.pop(Identity(fold_email(identity.email), fold_phone(identity.phone)), None)
+            self._known.pop(identity.compared, None)

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-import datetime
-import json
-import math
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
+from singer_http.exact_json import NotJSON, StrangeJSON, decode
 from singer_http.operations import invalid
 from singer_http.sink import columns as f
+from singer_http.sink.formats import parse_as_written, parse_date_time
 
 MANY = frozenset({"MULTIPLE_OPTIONS", "CHECKBOX"})
 ONE = frozenset({"SINGLE_OPTIONS", "RADIO"})
 NUMBER = frozenset({"NUMERICAL", "MONETORY", "MONETARY", "FLOAT"})
 TEXT = frozenset({"", "TEXT", "LARGE_TEXT", "PHONE", "EMAIL"})
+_MILLISECONDS = re.compile(r"-?[0-9]{9,}")
+"""Fewer digits are a date (20240501)."""
+
+
+YES = frozenset({"true", "1", "yes", "y", "on", "t"})
+NO = frozenset({"false", "0", "no", "n", "off", "f"})
 
 
 def text(name: str) -> f.Convert:
     """A text field: numbers (a postal code, a phone) become text."""
 
     def convert(value: Any) -> str:
-        if isinstance(value, str):
-            return value
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        found = f.as_text(value)
+        if found is None:
             raise invalid(f"{name}: {f.shortened(value)} is not a text")
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        return found
+
+    return convert
+
+
+def boolean(name: str) -> f.Convert:
+    """True or false, also as text or as 0 and 1."""
+
+    def convert(value: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        word = (f.as_text(value) or "").strip().lower()
+        if word not in YES | NO:
+            raise invalid(f"{name}: {f.shortened(value)} is neither true nor false")
+        return word in YES
 
     return convert
 
@@ -34,17 +54,17 @@ def calendar_date(name: str) -> f.Convert:
     """A day as `YYYY-MM-DD`; of a date-time its day as written, whatever the offset."""
 
     def convert(value: Any) -> str:
-        try:
-            return datetime.datetime.fromisoformat(value).date().isoformat()
-        except (TypeError, ValueError):
-            raise invalid(f"{name}: {f.shortened(value)} is not a date (ISO 8601)") from None
+        moment = parse_as_written(value)
+        if moment is None:
+            raise invalid(f"{name}: {f.shortened(value)} is not a date (ISO 8601)")
+        return moment.date().isoformat()
 
     return convert
 
 
 def start_time(value: Any) -> str:
     """A moment with its offset, as `2021-06-23T03:30:00+00:00`."""
-    moment = f.parse_date_time(value)
+    moment = parse_date_time(value)
     if moment is None:
         raise invalid(f"eventStartTime: {f.shortened(value)} is not a date and time (ISO 8601)")
     return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
@@ -64,8 +84,8 @@ def split(value: str) -> list[Any]:
     """A list out of text: JSON, or parts between commas."""
     if value.lstrip().startswith("["):
         try:
-            found = json.loads(value)
-        except ValueError:
+            found = decode(value.encode())
+        except (NotJSON, StrangeJSON, UnicodeEncodeError):
             found = None
         if isinstance(found, list):
             return found
@@ -73,17 +93,17 @@ def split(value: str) -> list[Any]:
 
 
 def custom(field: f.CustomField) -> f.Convert:
-    """How a custom field of this type takes its values; an empty text counts as null."""
+    """How a custom field of this type takes its values."""
     name = field.names[-1]
     kind = field.type.upper()
     if kind in MANY:
-        return lambda value: None if value == "" else options(name, value, field.choices)
+        return lambda value: options(name, value, field.choices)
     if kind in ONE:
-        return lambda value: None if value == "" else option(name, value, field.choices)
+        return lambda value: option(name, value, field.choices)
     if kind == "DATE":
-        return lambda value: None if value == "" else epoch_ms(name, value)
+        return lambda value: epoch_ms(name, value)
     if kind in NUMBER:
-        return lambda value: None if value == "" else number(name, value)
+        return lambda value: number(name, value)
     if kind not in TEXT:
         return lambda value: value  # a type that nobody has described: as it came
     plain = text(name)
@@ -95,7 +115,7 @@ def options(name: str, value: Any, choices: Sequence[str]) -> list[str]:
     items = [value] if value in choices else split(value) if isinstance(value, str) else value
     if not isinstance(items, list):
         raise invalid(f"{name}: {f.shortened(value)} is neither a list nor a text")
-    return [option(name, item, choices) for item in items if item != ""]
+    return [option(name, item, choices) for item in items if not f.is_null(item)]
 
 
 def option(name: str, value: Any, choices: Sequence[str]) -> str:
@@ -110,11 +130,11 @@ def option(name: str, value: Any, choices: Sequence[str]) -> str:
 
 def epoch_ms(name: str, value: Any) -> int:
     """A moment as epoch milliseconds, from a date, a date-time, or the milliseconds themselves."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
+    if isinstance(found := f.exact(value), int):
+        return found
+    if isinstance(value, str) and _MILLISECONDS.fullmatch(value):
         return int(value)
-    if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) > 8:
-        return int(value)
-    moment = f.parse_date_time(value)
+    moment = parse_date_time(value)
     if moment is None:
         raise invalid(
             f"{name}: {f.shortened(value)} is not a date (ISO 8601, or epoch milliseconds)"
@@ -122,14 +142,9 @@ def epoch_ms(name: str, value: Any) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def number(name: str, value: Any) -> int | float:
-    """A number, or text that is one."""
-    found = value
-    if isinstance(value, str):
-        try:
-            found = float(value)
-        except ValueError:
-            found = None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+def number(name: str, value: Any) -> int | Decimal:
+    """A number, or text that is one; all its digits are kept."""
+    found = f.number_of(value)
+    if found is None:
         raise invalid(f"{name}: {f.shortened(value)} is not a number")
-    return int(found) if float(found).is_integer() else found
+    return found

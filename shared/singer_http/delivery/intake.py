@@ -40,7 +40,7 @@ class Intake:
         self.route = route
         self.digests = Digests(sink, schema)
         self._column = sink.keys[0] if len(sink.keys) == 1 else None
-        folded = {*sink.email_columns, *sink.phone_columns}
+        folded = {*sink.emails, *sink.phones}
         self._plain = self._column is not None and self._column not in folded
         self._validator = validator(sink.stream, schema) if validate else None
 
@@ -95,9 +95,9 @@ class Intake:
         if "\0" in text:
             raise invalid(f"the key column {column!r} holds a NUL character")
         # Where the key is the vendor's identity itself, its spellings are one key.
-        if column in self.sink.email_columns:
+        if column in self.sink.emails:
             return fold_email(text) or text
-        if column in self.sink.phone_columns:
+        if column in self.sink.phones:
             return fold_phone(text) or text
         return text
 

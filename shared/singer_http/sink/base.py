@@ -17,6 +17,7 @@ from singer_http.errors import ConfigError
 from singer_http.operations import JSON, Operation, Outcome, Rejection, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.context import SinkContext
+from singer_http.sink.formats import format_of
 
 Render = Callable[[datetime.datetime], Any]
 """A moment in UTC (naive) -> the vendor's form."""
@@ -40,10 +41,10 @@ class HTTPSink(abc.ABC):
     """Columns that can stand in for a key, in order of preference."""
     personal: ClassVar[tuple[str, ...]] = ()
     """Columns with emails and numbers: as a key they are hashed in the ledger."""
-    email_columns: ClassVar[tuple[str, ...]] = ("email",)
-    """Columns with emails: as a key, their spellings are one."""
-    phone_columns: ClassVar[tuple[str, ...]] = ("phone",)
-    """Columns with phones: as a key, their spellings are one; `phone_region` makes them E.164."""
+    emails: ClassVar[tuple[str, ...]] = ("email",)
+    """Columns with an email: sent without blanks around it; as a key, its spellings are one."""
+    phones: ClassVar[tuple[str, ...]] = ("phone",)
+    """Columns with a phone: `phone_region` makes it E.164; as a key, its spellings are one."""
     container: ClassVar[str | None] = None
     """The column that may hold custom fields as an object."""
     batch_limit: ClassVar[int] = 1
@@ -190,11 +191,13 @@ class HTTPSink(abc.ABC):
         """How a column's values become the vendor's; `None`: as they are."""
         if (
             custom is None
-            and name in self.phone_columns
+            and name in self.phones
             and (region := self.config.get("phone_region"))
         ):
             return f.phone(name, region)
-        format_ = f.format_of(schema)
+        if custom is None and name in self.emails:
+            return f.email(name)
+        format_ = format_of(schema)
         if format_ == "date-time":
             return f.date_time(name, type(self).render_date_time)
         if format_ == "date":
@@ -213,11 +216,10 @@ class HTTPSink(abc.ABC):
             Rejection: a value does not fit, or the container is no object.
         """
         values = self.custom_columns(record)
-        if self.container and (inner := record.get(self.container)) is not None:
-            for name, value in self.unpack(inner).items():
+        if self.container and not f.is_null(inner := record.get(self.container)):
+            for name, field, value in f.custom_members(self.unpack(inner), self.account_fields()):
                 if value is None and not self.send_nulls:
                     continue
-                field = self.account_fields().find(name)
                 if field is not None:
                     convert = self.converter(field.id, field, {})
                     values[field.id] = convert(value) if convert and value is not None else value

@@ -5,13 +5,17 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from singer_http.errors import ConfigError
+from singer_http.exact_json import number_text, text_of
+from singer_http.identity import e164
 from singer_http.operations import JSON, invalid
+from singer_http.sink.formats import naive_utc
 
 Convert = Callable[[Any], Any]
 """A value of the source -> the vendor's form. Raises a `Rejection` if it has none."""
@@ -30,17 +34,23 @@ class CustomField:
     required: bool = False
 
 
+Member = tuple[str, CustomField | None, Any]
+"""Of an object with custom fields: name, field (`None` if unknown), value (`None` for empty)."""
+
+
 class CustomFields:
     """The account's custom fields, found by id, key or name (case and punctuation aside)."""
 
     def __init__(self, fields: Iterable[CustomField] = ()) -> None:
         self.fields = tuple(fields)
-        self._exact: dict[str, CustomField] = {}
+        self._ids = {field.id: field for field in self.fields}
+        self._exact: dict[str, set[CustomField]] = {}
         self._folded: dict[str, set[CustomField]] = {}
         for field in self.fields:
             for name in field.names:
-                self._exact.setdefault(name, field)
-                self._folded.setdefault(fold(name), set()).add(field)
+                self._exact.setdefault(name, set()).add(field)
+                if folded := fold(name):
+                    self._folded.setdefault(folded, set()).add(field)
 
     def find(self, name: str) -> CustomField | None:
         """The field of that name.
@@ -48,9 +58,9 @@ class CustomFields:
         Raises:
             ConfigError: several fields have that name once case and punctuation are left aside.
         """
-        if name in self._exact:
-            return self._exact[name]
-        found = self._folded.get(fold(name), set())
+        if name in self._ids:
+            return self._ids[name]
+        found = self._exact.get(name) or self._folded.get(fold(name), set())
         if len(found) > 1:
             ids = ", ".join(sorted(f"{field.names[-1]} ({field.id})" for field in found))
             raise ConfigError(
@@ -61,8 +71,24 @@ class CustomFields:
 
 
 def fold(name: str) -> str:
-    """A name without case and punctuation."""
-    return re.sub(r"[\W_]+", "", name.casefold())
+    """A name without case, punctuation, symbols and spaces, in Unicode NFC.
+
+    Empty for a name that has nothing else (`%`, an emoji): it is found by its exact name only.
+    """
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    kept: list[str] = []
+    before = False
+    for character in text:
+        kind = unicodedata.category(character)[0]
+        # A mark (an accent, a vowel sign) belongs to the letter before it, if there is one.
+        before = kind in "LN" or (kind == "M" and before and character not in _VARIATIONS)
+        if before:
+            kept.append(character)
+    return "".join(kept)
+
+
+_VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))
+"""Choose between the text and the picture of a character."""
 
 
 class Column(NamedTuple):
@@ -132,41 +158,53 @@ def resolve(
     return Columns(tuple(plain), tuple(custom), tuple(unknown))
 
 
-def format_of(schema: Mapping[str, Any]) -> str | None:
-    """The `format` of a property schema, or of one of its alternatives."""
-    if schema.get("format"):
-        return str(schema["format"])
-    for alternatives in ("anyOf", "oneOf"):
-        for schema_ in schema.get(alternatives, ()):
-            if found := format_of(schema_):
-                return found
-    return None
+def is_null(value: Any) -> bool:
+    """Null, or a text of nothing but blanks: the source has no value."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def applier(columns: Sequence[Column], *, send_nulls: bool) -> Callable[[JSON], JSON]:
     """A function from a record to the vendor's fields; a null is left out unless nulls are sent.
 
-    The function raises a `Rejection` if a value cannot be converted; its reason names the column.
+    Empty text counts as null. The function raises a `Rejection` if a value cannot be converted;
+    its reason names the column.
     """
     as_is = [(column.name, column.field) for column in columns if column.convert is None]
     converted = [(c.name, c.field, c.convert) for c in columns if c.convert is not None]
 
     def apply(record: JSON) -> JSON:
         get = record.get
-        body = {field: value for name, field in as_is if (value := get(name)) is not None}
+        body = {field: value for name, field in as_is if not is_null(value := get(name))}
         for name, field, convert in converted:
-            if (value := get(name)) is not None:
+            if not is_null(value := get(name)):
                 body[field] = convert(value)
         if send_nulls:
-            body |= {c.field: None for c in columns if c.name in record and get(c.name) is None}
+            body |= {c.field: None for c in columns if c.name in record and is_null(get(c.name))}
         return body
 
     return apply
 
 
-_TIME_Z = len("2014-07-22T20:18:57")
-"""Where the usual form has its Z."""
-_SPACE_BEFORE_ZONE = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$)")
+def custom_members(container: JSON, fields: CustomFields) -> Iterator[Member]:
+    """The members of an object with custom fields: name, field (`None` if unknown), value.
+
+    Raises:
+        Rejection: two members are the same field, or one fits several.
+    """
+    taken: dict[str, str] = {}
+    for name, value in container.items():
+        try:
+            field = fields.find(name)
+        except ConfigError as error:
+            raise invalid(str(error)) from None
+        if field is not None:
+            if field.id in taken:
+                raise invalid(
+                    f"{taken[field.id]!r} and {name!r} are both the custom field "
+                    f"{field.names[-1]!r}"
+                )
+            taken[field.id] = name
+        yield name, field, None if is_null(value) else value
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -179,7 +217,7 @@ def date_time(name: str, render: Callable[[datetime.datetime], Any] | None) -> C
     """
 
     def convert(value: Any) -> Any:
-        moment = _naive_utc(value)
+        moment = naive_utc(value)
         if moment is None:
             raise invalid(f"{name}: {shortened(value)} is not a date and time (ISO 8601)")
         return render(moment) if render else value
@@ -187,50 +225,89 @@ def date_time(name: str, render: Callable[[datetime.datetime], Any] | None) -> C
     return convert
 
 
-def parse_date_time(value: Any) -> datetime.datetime | None:
-    """A moment in UTC, `None` if the value is not one."""
-    moment = _naive_utc(value)
-    return moment and moment.replace(tzinfo=datetime.UTC)
-
-
-def _naive_utc(value: Any) -> datetime.datetime | None:
-    if not isinstance(value, str):
+def exact(value: Any) -> int | Decimal | None:
+    """A number of a record, as an exact one; `None` for anything else (true and false included)."""
+    if isinstance(value, bool):
         return None
-    parse = datetime.datetime.fromisoformat
-    try:
-        if value[_TIME_Z:] == "Z":
-            moment = parse(value[:_TIME_Z])
-            return moment if moment.tzinfo is None else None
-        try:
-            moment = parse(value)
-        except ValueError:
-            moment = parse(_SPACE_BEFORE_ZONE.sub("", value))
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(datetime.UTC)
-        return moment.replace(tzinfo=None)
-    except (ValueError, OverflowError):
+    if isinstance(value, float):  # a `stream_maps` expression calculates with them
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
+        text = number_text(value)
+        return int(text) if text.lstrip("-").isdecimal() else value
+    return value if isinstance(value, int) else None
+
+
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?\s*")
+
+
+def number_of(value: Any) -> int | Decimal | None:
+    """A number, or the one that a text is; `None` for neither. All digits are kept."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return exact(Decimal(value.strip()))
+    return exact(value)
+
+
+def as_text(value: Any) -> str | None:
+    """A text or a number as text (`7.0` as 7, `1.10` as it is); `None` for anything else."""
+    if isinstance(value, str):
+        return value
+    found = exact(value)
+    if isinstance(found, int):
+        return text_of(found)
+    if found is None:
         return None
+    return format(found, "f") if "." in number_text(found) else number_text(found)
 
 
-def phone(name: str, region: str) -> Convert:
-    """Turn a phone number into E.164; a national one is of the region (ISO country)."""
-    import phonenumbers  # noqa: PLC0415 - a tenth of a second, for those who ask for it
+def identifier(name: str, value: Any) -> str | None:
+    """An id of a record as text; `None` where the record has none.
+
+    Raises:
+        Rejection: it is neither a text nor a number.
+    """
+    if is_null(value):
+        return None
+    if isinstance(value, str):
+        return value
+    if exact(value) is None:
+        raise invalid(f"{name}: {shortened(value)} is not an id")
+    return text_of(exact(value))
+
+
+def email(name: str) -> Convert:
+    """An email without blanks around it."""
 
     def convert(value: Any) -> str:
-        try:
-            number = phonenumbers.parse(str(value), region.upper())
-        except phonenumbers.NumberParseException:
-            number = None
-        if number is None or not phonenumbers.is_possible_number(number):
-            raise invalid(f"{name}: {shortened(value)} is not a phone number ({region})")
-        return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+        text = as_text(value)
+        if text is None:
+            raise invalid(f"{name}: {shortened(value)} is not a text")
+        return text.strip()
+
+    return convert
+
+
+def phone(name: str, region: str | None) -> Convert:
+    """Turn one phone number into E.164; a national one is of the region (ISO country)."""
+
+    def convert(value: Any) -> str:
+        if found := e164(value, region):
+            return found
+        if region or str(value).strip().startswith("+"):
+            where = f" ({region})" if region else ""
+            raise invalid(f"{name}: {shortened(value)} is not a possible phone number{where}")
+        raise invalid(
+            f"{name}: {shortened(value)} is not in E.164 (+16193596440), and phone_region is not "
+            "set"
+        )
 
     return convert
 
 
 def shortened(value: Any, length: int = 40) -> str:
     """A value as it may stand in a reason."""
-    text = repr(value)
+    text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

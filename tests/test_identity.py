@@ -1,0 +1,86 @@
+"""Emails and phones are compared as vendors compare them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from singer_http.identity import e164, fold_email, fold_phone
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ann@Example.com", " ann@example.com\u00a0"),
+        ("rene\u0301@example.com", "REN\u00c9@example.com"),
+    ],
+)
+def test_spellings_of_one_email_are_one(one: str, other: str) -> None:
+    assert fold_email(one) == fold_email(other)
+
+
+def test_two_mailboxes_stay_two() -> None:
+    assert fold_email("stra\u00dfe@example.com") != fold_email("strasse@example.com")
+    assert fold_email(None) == fold_email("  ") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+15551234567", "15551234567", "(555) 123-4567", "1-555-123-4567", "+1 (555) 123.4567",
+        "555 123 4567 ", "555\u2013123\u20134567", "\u202a+1 555 123 4567\u202c", 5551234567,
+        15551234567, Decimal("5551234567.0"), "001 555 123 4567",
+    ],
+)  # fmt: skip
+def test_a_north_american_number_is_one_with_or_without_1(text: Any) -> None:
+    assert fold_phone(text) == "5551234567"
+    assert fold_phone(text, "US") == "5551234567"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["+49 30 123456", "(+49) 30-123456", "+49 (0)30 123456", "0049 30 123456"],
+)
+def test_a_number_of_another_country_is_not_taken_for_a_north_american_one(text: str) -> None:
+    assert fold_phone(text) == fold_phone("+4930123456")
+    assert fold_phone(text) != fold_phone("(493) 012-3456")
+
+
+@pytest.mark.parametrize(
+    ("national", "region", "number"),
+    [
+        ("030 123456", "DE", "+4930123456"), ("90123456", "no", "+4790123456"),
+        ("13812345678", "CN", "+8613812345678"), ("555-123-4567", "US", "+15551234567"),
+    ],
+)  # fmt: skip
+def test_a_national_number_is_of_the_region(national: str, region: str, number: str) -> None:
+    assert e164(national, region) == number
+    assert fold_phone(national, region) == fold_phone(number, region) == fold_phone(number)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None, "", "  ", "+", "()", "call Ann 5551234567", "5551234567x12", "5551234567 ext. 12",
+        "5551234567, 5559876543", "5551234567; 5559876543", "5551234567\n5559876543",
+        "1800FLOWERS", "12", True, ["5551234567"], {"phone": "5551234567"},
+    ],
+)  # fmt: skip
+def test_what_is_not_one_phone_number_has_no_identity(text: Any) -> None:
+    assert fold_phone(text) == ""
+    assert fold_phone(text, "DE") == ""
+    assert e164(text, "US") == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["555-1234", "5551234567 5559876543", "+1619359", "+99912345", "+161935964401234"]
+)
+def test_a_number_of_an_impossible_length_is_not_made_e164(text: str) -> None:
+    assert e164(text, "US") == ""
+
+
+def test_without_a_region_only_international_numbers_become_e164() -> None:
+    assert e164("6193596440") == ""
+    assert e164("+1 (619) 359-6440") == "+16193596440"
