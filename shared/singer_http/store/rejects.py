@@ -264,6 +264,15 @@ class Rejects:
         ):
             yield line
 
+    def listed(self) -> Iterator[tuple[int, bytes, str, str]]:
+        """The rejected records: line number in the file, line, stream ("": not known), key."""
+        schemas = sum(source in self._schemas for source in self.sources())
+        rows = self._database.execute(
+            "SELECT line, stream, key FROM rejects WHERE kind <> ? ORDER BY id", (PENDING,)
+        )
+        for number, (line, stream, key) in enumerate(rows, schemas + 1):
+            yield number, line, stream if not stream.startswith("\n") else "", key
+
     def _write_file(self) -> None:
         descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:

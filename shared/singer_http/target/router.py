@@ -167,6 +167,7 @@ class Routes:
         sink = sink_class(target, properties, keys)
         intake = Intake(sink, schema, validate=config.get("validate_records", True))
         delivery = Delivery(target.run, intake, source, scope)
+        delivery.report.add_source(source)
         hangs = set(sink_class.depends_on) & {sink.stream for sink in target.sinks}
         spool = tempfile.TemporaryFile(dir=target.work_dir) if hangs else None  # noqa: SIM115
         route = Route(delivery, mapping, spool=spool)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from singer_sdk.plugin_base import _ConfigInput
 
     from singer_http.report.counts import Report
+    from singer_http.report.rejects_summary import Rejected
     from singer_http.sink.base import HTTPSink
     from singer_http.target.run import Run
 
@@ -72,7 +73,13 @@ class HTTPTarget(HTTPPlugin, Target):
         from singer_http.report.counts import Report  # noqa: PLC0415 - `--about` starts without it
 
         return Report(
-            self.name, self.plugin_version, self.config["sync"], dry_run=self.config["dry_run"]
+            self.name,
+            self.plugin_version,
+            account=self.account,
+            sync=self.config["sync"],
+            mode=self.config["mode"],
+            dry_run=self.config["dry_run"],
+            rate_limit=self.config.get("rate_limit") or "",
         )
 
     @cached_property
@@ -165,6 +172,7 @@ class HTTPTarget(HTTPPlugin, Target):
             raise self._misplaced(error) from None
         if not isinstance(record, dict):
             raise StopRun(f"Line {self.message_reader.number}: the record is not an object.")
+        self.report.input_complete = False
         run = self.run
         if run.mirror is not None:
             run.mirror.count(message_dict["stream"], record)
@@ -187,6 +195,7 @@ class HTTPTarget(HTTPPlugin, Target):
         if "value" not in message_dict:
             raise StopRun(f"Line {self.message_reader.number}: the STATE has no 'value'.")
         self._state = message_dict["value"]
+        self.report.input_complete = True
         if time.monotonic() - self._checked_at >= CHECKPOINT:
             self.checkpoint()
 
@@ -253,28 +262,49 @@ class HTTPTarget(HTTPPlugin, Target):
         self._end(None)
 
     def _end(self, error: BaseException | None) -> None:
+        outcome, text = "ok", None
         if error is not None:
-            stopped = isinstance(error, StopRun | Interrupted)
+            outcome = "stopped" if isinstance(error, StopRun | Interrupted) else "failed"
             text = "ended by a signal" if isinstance(error, Interrupted) else one_line(str(error))
-            self.report.finish("stopped" if stopped else "failed", text)
         run = self.__dict__.get("run")
-        if run is not None:
-            self._settle_and_close(run)
-            try:
-                self.report.write(self.work_dir / f"{self._stem}.report.json")
-            except OSError as problem:
-                self.logger.warning("The report could not be written: %s", problem.strerror)
-            if self.report.streams:
-                print(self.report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
+        if run is None:
+            return
+        lines = self._settle_and_close(run, outcome, text)
+        try:
+            self.report.write(self.work_dir / f"{self._stem}.report.json")
+        except OSError as problem:
+            self.logger.warning("The report could not be written: %s", problem.strerror)
+        if self.report.streams:
+            lines.insert(0, self.report.table())
+        print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the user's summary
 
-    def _write_page(self, run: Run) -> None:
-        from singer_http.report import page as report_page  # noqa: PLC0415 - `--about` starts without it
+    def _explain(self, run: Run) -> list[str]:
+        """Write the page; the run's last lines."""
+        # `--about` starts without them.
+        from singer_http.report import page as report_page  # noqa: PLC0415
+        from singer_http.report.rejects_summary import summarise  # noqa: PLC0415
+        from singer_http.report.table import closing_lines  # noqa: PLC0415
 
+        stored = self.report.as_stored()
+        summary = summarise(self._rejected(run), run.rejects.path)
         path = self.work_dir / f"{self._stem}.report.html"
         try:
-            report_page.write(path, self.report, run.rejects, self.config.get("rate_limit") or "")
+            report_page.write(path, stored, summary)
         except Exception as error:  # noqa: BLE001 - a page is no reason for a run to fail
             self.logger.warning("The report's page could not be written: %s", error)
+            return closing_lines(stored, summary)
+        return closing_lines(stored, summary, page=path)
+
+    def _rejected(self, run: Run) -> Iterator[Rejected]:
+        from singer_http.report.rejects_summary import Rejected  # noqa: PLC0415 - as above
+
+        routes = [route for routes in self.routes.of.values() for route in routes]
+        standing = {route.delivery.sink.stream: route.delivery.standing for route in routes}
+        for number, line, stream, key in run.rejects.listed():
+            known = standing.get(stream)
+            readable = known is not None and known.stored_key(key) == key
+            name = stream or msgspec.json.decode(line)["stream"]
+            yield Rejected(line, name, key.partition("\n")[0] if readable else None, number)
 
     def _progress(self) -> AbstractContextManager[None]:
         if not sys.stderr.isatty():
@@ -283,7 +313,8 @@ class HTTPTarget(HTTPPlugin, Target):
 
         return Progress(self.report, self.config.get("rate_limit") or "")
 
-    def _settle_and_close(self, run: Run) -> None:
+    def _settle_and_close(self, run: Run, outcome: str, text: str | None) -> list[str]:
+        lines: list[str] = []
         try:
             self.client.stop()
             run.settle_in_flight()
@@ -292,10 +323,11 @@ class HTTPTarget(HTTPPlugin, Target):
         except StopRun as error:
             self.logger.error("%s", error)
         finally:
-            if self.report.streams:
-                self._write_page(run)
+            self.report.finish(outcome, text)
+            lines = self._explain(run)
             run.close()
             self.client.close()
+        return lines
 
     @property
     def _stem(self) -> str:
