@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import stat
 import subprocess
 import time
@@ -14,10 +15,10 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from singer_http.report.timeline import BUCKETS, Timeline
+from singer_http.report.timeline import BUCKETS, Timeline, in_windows
 from singer_sandbox import Sandbox
-from tests import browser, processes
-from tests.front_door import JSON, Plugin, record, schema
+from tests import browser
+from tests.front_door import JSON, Plugin, record, schema, state
 
 HOSTILE = "<script>alert(1)</script>"
 COLUMNS = ("id", "email", "first_name", HOSTILE)
@@ -71,7 +72,7 @@ def test_the_page_shows_what_became_of_the_records_and_why(people: Plugin) -> No
     assert "1 merged" in page.words
     assert "8 rejected" in page.words
     assert "8 outstanding, by reason" in page.words
-    assert f"--input {people.path('rejects.jsonl')}" in page.words
+    assert f"--input {people.path('corrected.jsonl')}" in page.words
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -106,7 +107,7 @@ def test_values_are_taken_out_of_the_reasons(people: Plugin) -> None:
     assert "Ann on day" not in words
     assert "previous_contact_date" in words
     # One group, whatever the values are.
-    assert words.count("found before sending") == 1
+    assert people.path("report.html").read_text().count('class="group"') == 1
 
 
 def test_uncertain_rejects_come_with_what_to_do(people: Plugin, sandbox: Sandbox) -> None:
@@ -117,6 +118,7 @@ def test_uncertain_rejects_come_with_what_to_do(people: Plugin, sandbox: Sandbox
     words = Reader(sms.path("report.html").read_text()).words
     assert "uncertain: resend" in words
     assert "uncertain: drop" in words
+    assert "--resolve sms 1 sent" in words
     assert "3125550123" not in words
 
 
@@ -126,6 +128,130 @@ def test_a_stopped_run_says_why_on_its_page(people: Plugin) -> None:
     words = Reader(people.path("report.html").read_text()).words
     assert "stopped" in words
     assert "max_rejects" in words
+
+
+MEMBERS = {"run", "plugin", "version", "account", "sync", "mode", "started_at", "finished_at",
+           "dry_run", "outcome", "error", "input_complete", "streams"}  # fmt: skip
+COUNTS = {"received", "merged", "unchanged", "created", "updated", "upserted", "deleted",
+          "rejected", "skipped", "removed", "requests", "retries", "seconds", "kept"}  # fmt: skip
+
+
+def test_the_report_has_the_members_that_pipelines_read(people: Plugin) -> None:
+    report = people.run(mixed(3), sync="nightly", account="client-7").report
+    assert set(report) == MEMBERS
+    assert set(report["streams"]["people"]) >= COUNTS
+    assert report["streams"]["people"]["kept"] == {}
+    assert (report["account"], report["sync"], report["mode"]) == ("client-7", "nightly", "upsert")
+
+
+def test_run_ids_sort_by_time_and_never_repeat(people: Plugin) -> None:
+    runs = [people.run(mixed(1)).report for _ in range(2)]
+    first, second = (run["run"] for run in runs)
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", first)
+    assert first[:16] <= second[:16]
+    assert first != second
+    assert first.startswith(runs[0]["started_at"].replace("-", "").replace(":", ""))
+
+
+@pytest.mark.parametrize(
+    ("messages", "complete"),
+    [
+        ([*mixed(2), state(1)], True),
+        ([*mixed(2), state(1), record("people", id="x", email="x@example.com")], False),
+        (mixed(2), False),
+        ([state(1)], True),
+        ([], False),
+    ],
+    ids=["STATE last", "a record after it", "no STATE", "STATE only", "nothing"],
+)
+def test_an_input_that_ends_after_its_last_state_is_reported(
+    people: Plugin, messages: list[JSON], complete: bool
+) -> None:
+    result = people.run(messages)
+    assert result.report["input_complete"] is complete
+    assert ("the source may have stopped early" in result.stderr) is not complete
+
+
+def test_the_last_lines_name_reasons_files_and_page(people: Plugin) -> None:
+    result = people.run([*mixed(10), state(1)])
+    table, _, last = result.stderr.partition("2 rejected records are outstanding:\n")
+    assert "received" in table
+    reason, *paths = last.splitlines()
+    assert reason.startswith("  2  people, ")
+    assert "no-mail" not in reason
+    assert paths == [
+        f"Rejects file: {people.path('rejects.jsonl')}",
+        f"Report page: {people.path('report.html')}",
+    ]
+
+
+def test_the_last_lines_of_a_stopped_run_say_why(people: Plugin) -> None:
+    result = people.run(mixed(30), max_rejects="0")
+    assert f"The run stopped: {result.report['error']}" in result.stderr
+
+
+def test_the_page_says_whose_run_it_was(people: Plugin) -> None:
+    report = people.run(mixed(3), sync="nightly", account="client-7").report
+    words = Reader(people.path("report.html", "nightly").read_text()).words
+    for value in ("client-7", "nightly", "upsert", report["run"], report["version"]):
+        assert value in words
+
+
+def test_the_page_names_the_source_stream(people: Plugin) -> None:
+    messages = [
+        schema("public-people", ("id", "email")),
+        record("public-people", id="1", email="a@example.com"),
+    ]
+    people.run(messages)
+    assert "public-people" in Reader(people.path("report.html").read_text()).words
+
+
+def test_a_run_with_rejects_is_not_plain_green(people: Plugin) -> None:
+    people.run([*mixed(5), state(1)])
+    html = people.path("report.html").read_text()
+    assert '<span class="badge warn">ok, with 1 reject</span>' in html
+    assert "badge good" not in html
+
+
+def test_keys_stand_in_the_clear_where_they_are_not_personal(people: Plugin) -> None:
+    people.run([schema("people", ("id", "email")), record("people", id="own_77", email="no mail")])
+    assert "key own_77" in Reader(people.path("report.html").read_text()).words
+
+
+def test_personal_keys_are_masked(sandbox: Sandbox, tmp_path: Path) -> None:
+    contacts = Plugin("target-reisoftware", sandbox, tmp_path)
+    messages = [
+        schema("contacts", ("email", "phone"), ("email",)),
+        record("contacts", email="ann oakley"),
+    ]
+    contacts.run([*messages, record("contacts", email="+15551234567")])
+    words = Reader(contacts.path("report.html").read_text()).words
+    assert "key " not in words.partition("What to do next")[0].partition("A line is that")[2]
+    assert "ann oakley" not in words
+    assert "5551234567" not in words
+
+
+def test_a_reason_is_not_python(people: Plugin, sandbox: Sandbox) -> None:
+    sandbox.fault(vendor="merlin", path="message", when="after", drop=True)
+    sms = Plugin("target-actionapi", sandbox, people.directory, first_run=True)
+    message = record("sms", id="1", number="+13125550123", text="Hi")
+    result = sms.run([schema("sms", ("id", "number", "text")), message])
+    words = Reader(sms.path("report.html").read_text()).words
+    last = result.stderr.partition("outstanding:")[2]
+    assert result.rejects[0]["rejection"]["kind"] == "uncertain"
+    for python in ("RemoteDisconnected(", "('Connection", "')"):
+        assert python not in words
+        assert python not in last
+
+
+def test_nothing_is_left_behind_where_the_page_cannot_be_written(people: Plugin) -> None:
+    people.work_dir.mkdir()
+    (people.path("report.html") / "in the way").mkdir(parents=True)
+    result = people.run(mixed(5))
+    assert result.exit_code == 0
+    assert "page could not be written" in result.stderr
+    assert "Report page:" not in result.stderr
+    assert not list(people.work_dir.glob(".target-autoreach.report*"))
 
 
 def test_a_named_sync_has_a_page_of_its_own(people: Plugin) -> None:
@@ -162,7 +288,6 @@ def test_a_browser_shows_the_sandbox_as_records_come(people: Plugin, tmp_path: P
     assert page.picture.stat().st_size > 20_000
 
 
-@pytest.mark.console_script
 def test_progress_shows_on_a_terminal_and_leaves_log_lines_whole(people: Plugin) -> None:
     out = on_terminal(people, mixed(60), rate_limit="20/s")
     assert "60 records" in out
@@ -186,7 +311,8 @@ def test_the_timeline_stays_small_and_keeps_every_request() -> None:
     assert len(timeline.buckets) <= BUCKETS
     assert sum(bucket.requests for bucket in timeline.buckets) == 10 * BUCKETS
     assert sum(bucket.retries for bucket in timeline.buckets) == 5 * BUCKETS
-    assert max(timeline.within(timeline.width)) == timeline.width
+    found = timeline.as_dict()
+    assert max(in_windows(found["requests"], found["width"], found["width"])) == timeline.width
 
 
 def on_terminal(plugin: Plugin, messages: list[JSON], **config: object) -> str:
@@ -195,9 +321,9 @@ def on_terminal(plugin: Plugin, messages: list[JSON], **config: object) -> str:
     settings.write_text(json.dumps({**plugin.config, **config}))
     lines.write_text("".join(json.dumps(message) + "\n" for message in messages))
     mine, theirs = pty.openpty()
-    process = processes.start(
-        plugin.name,
-        ["--config", str(settings), "--input", str(lines)],
+    process = subprocess.Popen(
+        [*plugin.command, "--config", str(settings), "--input", str(lines)],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
         cwd=plugin.directory,

@@ -10,9 +10,9 @@ import pytest
 
 from singer_http.errors import NotFound, Refused, reason_of
 from singer_http.sink.columns import CustomField
+from singer_http.sink.kinds import second_step
 from singer_sandbox import Sandbox
 from target_reisoftware import values
-from singer_http.sink.kinds import second_step
 from target_reisoftware.lookup import is_own_404, understood_lookup
 from tests.front_door import JSON, Plugin
 from tests.test_target_reisoftware import contacts, held

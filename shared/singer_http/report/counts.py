@@ -1,22 +1,18 @@
-"""What a run did, in numbers: counted per stream, written as JSON, shown as a table."""
+"""What a run did, in numbers: counted for each stream, written as JSON."""
 
 from __future__ import annotations
 
 import datetime
 import json
-import os
-import tempfile
+import secrets
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from singer_http.files import atomic_write
 from singer_http.operations import JSON, OutcomeKind
+from singer_http.report.table import table
 from singer_http.report.timeline import Timeline
-
-COLUMNS = (
-    "received", "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected",
-    "skipped", "removed", "requests", "retries",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -37,21 +33,28 @@ class Counts:
     retries: int = 0
     seconds: float = 0.0
     """From the stream's first message to its last answer."""
+    kept: dict[str, int] = field(default_factory=dict)
+    """Field -> records whose value at the vendor `overwrite` left alone."""
 
     def add(self, kind: OutcomeKind, number: int = 1) -> None:
         """Count an outcome."""
-        name = kind._value_  # a plain string: what the enum itself is looks slower
+        name = kind._value_  # a plain string: `value` is a slow property of the enum
         setattr(self, name, getattr(self, name) + number)
+
+    def keep(self, name: str) -> None:
+        """Count a field of one record that `overwrite` left alone."""
+        self.kept[name] = self.kept.get(name, 0) + 1
 
     @property
     def delivered(self) -> int:
         """Records that changed something at the vendor."""
         return self.created + self.updated + self.upserted + self.deleted
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JSON:
         """The counts by name."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        found: JSON = {f.name: getattr(self, f.name) for f in fields(self)}
         found["seconds"] = round(self.seconds, 3)
+        found["kept"] = dict(self.kept)
         return found
 
 
@@ -61,38 +64,60 @@ class StreamReport:
 
     counts: Counts = field(default_factory=Counts)
     retried: Counts = field(default_factory=Counts)
+    sources: list[str] = field(default_factory=list)
+    """The source streams that fed it, by the names that they came with."""
     filtered: int = 0
     """Records that `stream_maps` left out: not received."""
     notes: list[str] = field(default_factory=list)
     examples: list[JSON] = field(default_factory=list)
     """Of a dry run: operations that would go out (see `preview.Example`)."""
 
-    def as_dict(self) -> dict[str, Any]:
+    def add_source(self, name: str) -> None:
+        """Note a source stream, once."""
+        if name not in self.sources:
+            self.sources.append(name)
+
+    def as_dict(self) -> JSON:
         """As it stands in the report file."""
         found = self.counts.as_dict()
         if self.retried.received:
             found["retried"] = self.retried.as_dict()
-        if self.filtered:
-            found["filtered"] = self.filtered
-        if self.notes:
-            found["notes"] = self.notes
-        if self.examples:
-            found["examples"] = self.examples
+        for name in ("filtered", "notes", "examples"):
+            if value := getattr(self, name):
+                found[name] = value
         return found
 
 
 class Report:
     """The report of one run of a target."""
 
-    def __init__(self, plugin: str, version: str, sync: str, *, dry_run: bool) -> None:
+    def __init__(
+        self,
+        plugin: str,
+        version: str,
+        *,
+        account: str,
+        sync: str,
+        mode: str,
+        dry_run: bool,
+        rate_limit: str = "",
+    ) -> None:
+        """Begin now, under a run id of its own: sortable by time, unique by a random part."""
+        started = datetime.datetime.now(datetime.UTC)
+        self.run = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.plugin = plugin
         self.version = version
+        self.account = account
         self.sync = sync
+        self.mode = mode
         self.dry_run = dry_run
-        self.started_at = _now()
+        self.rate_limit = rate_limit
+        self.started_at = _text(started)
+        self.finished_at: str | None = None
         self.outcome = "ok"
         self.error: str | None = None
         self.input_complete = False
+        """A STATE came, and no record after the last one. Set by the reader of the input."""
         self.streams: dict[str, StreamReport] = {}
         self.timeline = Timeline()
 
@@ -104,15 +129,20 @@ class Report:
         """Note how the run ended: `ok`, `stopped` (for a reason to act on) or `failed`."""
         self.outcome = outcome
         self.error = error
+        self.finished_at = _text(datetime.datetime.now(datetime.UTC))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JSON:
         """As it stands in the report file."""
+        now = _text(datetime.datetime.now(datetime.UTC))
         return {
+            "run": self.run,
             "plugin": self.plugin,
             "version": self.version,
+            "account": self.account,
             "sync": self.sync,
+            "mode": self.mode,
             "started_at": self.started_at,
-            "finished_at": _now(),
+            "finished_at": self.finished_at or now,
             "dry_run": self.dry_run,
             "outcome": self.outcome,
             "error": self.error,
@@ -120,43 +150,27 @@ class Report:
             "streams": {name: stream.as_dict() for name, stream in self.streams.items()},
         }
 
-    def write(self, path: Path) -> None:
-        """Write the JSON beside itself and rename it; readable by its owner only."""
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(self.as_dict(), file, indent=2)
-            file.write("\n")
-        Path(name).replace(path)
+    def as_stored(self) -> JSON:
+        """The report file's content, and what only the page needs."""
+        extras: dict[str, Any] = {
+            "sources": {name: list(stream.sources) for name, stream in self.streams.items()},
+            "rate_limit": self.rate_limit,
+            "timeline": self.timeline.as_dict(),
+        }
+        return self.as_dict() | extras
 
-    def cells(self) -> list[list[str]]:
-        """The counts as a head and a line for each stream, only columns that say something."""
-        rows = [(name, stream.counts) for name, stream in self.streams.items()]
-        rows += [
-            (f"{name} (retried)", stream.retried)
-            for name, stream in self.streams.items()
-            if stream.retried.received
-        ]
-        columns = [
-            column
-            for column in COLUMNS
-            if column == "received" or any(getattr(counts, column) for _, counts in rows)
-        ]
-        return [["stream", *columns]] + [
-            [name, *(f"{getattr(counts, column):,}" for column in columns)] for name, counts in rows
-        ]
+    def write(self, path: Path) -> None:
+        """Write the JSON, readable by its owner only.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        atomic_write(path, json.dumps(self.as_dict(), indent=2).encode() + b"\n")
 
     def table(self) -> str:
         """The counts as a plain table."""
-        cells = self.cells()
-        widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            )
-            for line in cells
-        )
+        return table(self.as_dict())
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _text(moment: datetime.datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,32 +1,34 @@
-"""The report as a page: one file that loads nothing, with every value escaped or masked."""
+"""The report as a page: one file that loads nothing, with every value escaped or masked.
+
+A page is made from two JSON values alone, so that it can be made again from what is stored.
+"""
 
 from __future__ import annotations
 
+import datetime
 import html
-import os
 import shlex
-import tempfile
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from singer_http.files import atomic_write
 from singer_http.http.rate_limit import parse_limits
-from singer_http.operations import RejectionKind
-from singer_http.report import charts as pictures
-from singer_http.report.rejects_summary import Group, Summary, summarise
+from singer_http.operations import JSON, RejectionKind
+from singer_http.redaction import redact
+from singer_http.report import charts, glossary
+from singer_http.report.table import INCOMPLETE, cells
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from singer_http.report.counts import Report
-
-WHY: dict[str, str] = {
-    RejectionKind.INVALID: "found before sending",
-    RejectionKind.REFUSED: "the vendor said no",
-    RejectionKind.UNCERTAIN: "may have arrived",
-    RejectionKind.HELD: "kept back for a later run",
-}
+OPEN = 3
+"""Groups of rejects that are shown unfolded."""
+MASKED = (
+    "Values are masked: a letter stands as a, a digit as 9. Keys stand as they are, unless they "
+    "are personal. A line is that of the rejects file, which holds the records as they came."
+)
+CORRECTED = {RejectionKind.INVALID, RejectionKind.REFUSED}
+"""Kinds that a person corrects."""
 
 
 def text(value: Any) -> str:
@@ -36,69 +38,162 @@ def text(value: Any) -> str:
     return html.escape(visible)
 
 
-def write(
-    path: Path, report: Report, rejects_path: Path, lines: Iterable[bytes], rate_limit: str
-) -> None:
-    """Write the page beside itself and rename it; readable by its owner only."""
-    page = render(report, summarise(rejects_path, lines), rate_limit)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(page)
-    Path(name).replace(path)
+def prose(value: str) -> str:
+    """Words of our own: `names` become code."""
+    parts = text(value).split("`")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
-def render(report: Report, summary: Summary, rate_limit: str) -> str:
-    """The whole page."""
+def write(path: Path, report: JSON, summary: JSON) -> None:
+    """Write the page, readable by its owner only.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    atomic_write(path, render(report, summary).encode())
+
+
+def render(report: JSON, summary: JSON) -> str:
+    """The whole page.
+
+    Args:
+        report: as `Report.as_stored` gives it; the members that only it has may be missing.
+        summary: of its rejects, as `summarise` gives it.
+    """
     template = files("singer_http.report").joinpath("page.html").read_text("utf-8")
-    name = report.plugin if report.sync == "default" else f"{report.plugin} ({report.sync})"
     parts = [
-        _head(report, name),
+        _head(report, summary),
+        _facts(report),
+        _totals(report, summary),
         _streams(report),
         _examples(report),
-        _rate(report, rate_limit),
-        _rejects(summary, would="would be " if report.dry_run else ""),
-        _again(report, summary),
+        _rate(report),
+        _rejects(report, summary),
+        _next_steps(report, summary),
+        _glossary(),
     ]
     return Template(template).substitute(
-        title=text(f"{name}, {report.started_at}"), body="\n".join(filter(None, parts))
+        title=text(f"{_name(report)}, {report['started_at']}"),
+        body="\n".join(filter(None, parts)),
     )
 
 
-def _head(report: Report, name: str) -> str:
-    outcome = {"ok": "ok", "stopped": "stopped", "failed": "failed"}[report.outcome]
-    badge = f'<span class="badge {outcome}">{outcome}</span>'
-    if report.dry_run:
-        badge += ' <span class="badge dry">dry run: nothing was sent</span>'
-    error = f'<p class="error">{text(report.error)}</p>' if report.error else ""
+def _name(report: JSON) -> str:
+    sync = report["sync"]
+    return report["plugin"] if sync == "default" else f"{report['plugin']} ({sync})"
+
+
+# --- the run ------------------------------------------------------------------------------------
+
+
+def _head(report: JSON, summary: JSON) -> str:
+    outcome, rejects = report["outcome"], summary["total"]
+    words = f"{rejects:,} reject{'s' if rejects != 1 else ''}"
+    if outcome != "ok":
+        badges = [("bad", outcome), *([("warn", words)] if rejects else [])]
+    else:
+        badges = [("warn", f"ok, with {words}")] if rejects else [("good", "ok")]
+    if not report["input_complete"]:
+        badges.append(("warn", "input may be incomplete"))
+    if report["dry_run"]:
+        badges.append(("dry", "dry run: nothing was sent"))
+    parts = [f'<span class="badge {kind}">{text(words)}</span>' for kind, words in badges]
+    error = ""
+    if report["error"]:
+        error = f'<p class="message bad">{text(redact(report["error"]))}</p>'
+    if not report["input_complete"]:
+        error += f'<p class="message warn">{text(INCOMPLETE)}</p>'
     return (
-        f"<h1>{text(name)} {badge}</h1>"
-        f'<p class="soft">Version {text(report.version)} · began {text(report.started_at)} · took '
-        f"{pictures.duration(report.timeline.seconds)}</p>{error}"
+        f'<header><h1>{text(_name(report))}</h1><p class="badges">{" ".join(parts)}</p></header>'
+        + error
     )
 
 
-def _streams(report: Report) -> str:
-    parts = ["<h2>What came, and what became of it</h2>"]
-    for name, stream in report.streams.items():
-        parts.append(f"<h3>{text(name)}</h3>")
-        counts = stream.counts
-        if counts.received or not stream.retried.received:
-            parts.append(pictures.flow(counts, text(f"Outcomes of {name}")))
-        if stream.retried.received:
-            parts.append('<p class="soft">Sent again, from earlier runs:</p>')
-            parts.append(pictures.flow(stream.retried, text(f"Earlier records of {name}")))
-        if counts.removed:
-            would = "would be " if report.dry_run else ""
-            parts.append(f"<p>{counts.removed:,} {would}removed by the mirror.</p>")
-        if stream.filtered:
-            parts.append(f'<p class="soft">{stream.filtered:,} left out by stream_maps.</p>')
-        parts += [f"<p>{text(note)}</p>" for note in stream.notes]
+def _facts(report: JSON) -> str:
+    sources = dict.fromkeys(
+        source for found in report.get("sources", {}).values() for source in found
+    )
+    facts = {
+        "Account": report["account"],
+        "Sync": report["sync"],
+        "Source stream" + ("s" if len(sources) > 1 else ""): ", ".join(sources) or "none came",
+        "Mode": report["mode"],
+        "Run": report["run"],
+        "Started": report["started_at"],
+        "Took": charts.duration(_seconds(report)),
+        "Version": report["version"],
+    }
+    items = "".join(f"<div><dt>{k}</dt><dd>{text(v)}</dd></div>" for k, v in facts.items())
+    return f'<dl class="facts">{items}</dl>'
+
+
+def _seconds(report: JSON) -> float:
+    if timeline := report.get("timeline"):
+        return float(timeline["seconds"])
+    started, finished = (
+        datetime.datetime.fromisoformat(report[name]) for name in ("started_at", "finished_at")
+    )
+    return (finished - started).total_seconds()
+
+
+def _totals(report: JSON, summary: JSON) -> str:
+    streams = report["streams"].values()
+
+    def total(*names: str) -> int:
+        return sum(int(stream.get(name, 0)) for stream in streams for name in names)
+
+    would = "would be " if report["dry_run"] else ""
+    numbers = [
+        ("received", total("received"), ""),
+        (f"{would}delivered", total("created", "updated", "upserted", "deleted"), "good"),
+        ("unchanged", total("unchanged"), ""),
+        ("rejected", rejected := total("rejected"), "bad" if rejected else ""),
+        ("outstanding", summary["total"], "warn" if summary["total"] else ""),
+    ]
+    tiles = "".join(
+        f'<div class="tile {kind}"><strong>{number:,}</strong> <span>{name}</span></div>'
+        for name, number, kind in numbers
+    )
+    return f'<div class="tiles">{tiles}</div>'
+
+
+# --- the streams --------------------------------------------------------------------------------
+
+
+def _streams(report: JSON) -> str:
+    parts = ["<h2>What became of the records</h2>"]
+    if not report["streams"]:
+        return f"{parts[0]}<p>No stream came.</p>"
+    cards = [_stream(name, stream, report) for name, stream in report["streams"].items()]
+    parts.append(f'<div class="cards">{"".join(cards)}</div>')
     parts.append(f'<div class="scroll">{_table(report)}</div>')
     return "\n".join(parts)
 
 
-def _table(report: Report) -> str:
-    head, *rows = report.cells()
+def _stream(name: str, stream: JSON, report: JSON) -> str:
+    sources = [source for source in report.get("sources", {}).get(name, ()) if source != name]
+    origin = f' <span class="soft">from {text(", ".join(sources))}</span>' if sources else ""
+    parts = [f"<h3>{text(name)}{origin}</h3>"]
+    retried = stream.get("retried")
+    if stream["received"] or not retried:
+        parts.append(charts.flow(stream, text(f"Outcomes of {name}")))
+    if retried:
+        parts.append('<p class="soft">From earlier runs, sent again:</p>')
+        parts.append(charts.flow(retried, text(f"Outcomes of earlier records of {name}")))
+    if removed := stream.get("removed"):
+        would = "would be " if report["dry_run"] else ""
+        parts.append(f"<p>{removed:,} {would}removed by the mirror.</p>")
+    if filtered := stream.get("filtered"):
+        parts.append(f'<p class="soft">{filtered:,} left out by stream_maps.</p>')
+    if kept := stream.get("kept"):
+        fields = ", ".join(f"{field} ({number:,})" for field, number in kept.items())
+        parts.append(f"<p>Values that <code>overwrite</code> left alone: {text(fields)}.</p>")
+    parts += [f"<p>{text(note)}</p>" for note in stream.get("notes", ())]
+    return f'<section class="card">{"".join(parts)}</section>'
+
+
+def _table(report: JSON) -> str:
+    head, *rows = cells(report)
     return (
         "<table><thead>"
         + _row("th", map(text, head))
@@ -108,14 +203,14 @@ def _table(report: Report) -> str:
     )
 
 
-def _row(tag: str, cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
+def _row(tag: str, contents: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{content}</{tag}>" for content in contents) + "</tr>"
 
 
-def _examples(report: Report) -> str:
+def _examples(report: JSON) -> str:
     parts = []
-    for name, stream in report.streams.items():
-        for example in stream.examples:
+    for name, stream in report["streams"].items():
+        for example in stream.get("examples", ()):
             fields = example["fields"]
             known = any("old" in change for change in fields.values())
             head = ["field", "now", "then"] if known else ["field", "value"]
@@ -130,80 +225,154 @@ def _examples(report: Report) -> str:
             if example["id"]:
                 title += f" (id {example['id']})"
             table = f'<table class="words">{_row("th", head)}{rows}</table>' if rows else ""
-            parts.append(f"<details open><summary>{text(title)}</summary>{table}</details>")
+            content = f'<div class="scroll">{table}</div>'
+            parts.append(f"<details open><summary>{text(title)}</summary>{content}</details>")
     return "<h2>Examples of what would go out</h2>" + "".join(parts) if parts else ""
 
 
-def _rate(report: Report, rate_limit: str) -> str:
-    if not report.timeline.buckets:
+def _rate(report: JSON) -> str:
+    timeline = report.get("timeline")
+    if not timeline or not timeline["requests"]:
         return ""
-    limits = parse_limits(rate_limit)
-    shortest = min(limits, key=lambda limit: limit.seconds, default=None)
-    title = "Requests over time"
+    spec = report.get("rate_limit", "")
+    limit = min(parse_limits(spec), key=lambda limit: limit.seconds, default=None)
     words = "No rate_limit is set."
-    if shortest is not None:
+    if limit is not None:
         words = (
-            f"rate_limit: {text(rate_limit)}. Each bar is the window of {shortest.seconds:g} s "
+            f"rate_limit: {text(spec)}. Each bar is the window of {limit.seconds:g} s "
             "that ends there; the dashed line is the limit."
         )
-    retries = sum(bucket.retries for bucket in report.timeline.buckets)
-    if retries:
-        words += f" {retries:,} of the requests were further tries."
-    return f'<h2>{title}</h2>{pictures.rate(report.timeline, shortest)}<p class="soft">{words}</p>'
-
-
-def _rejects(summary: Summary, *, would: str) -> str:
-    if not summary.total:
-        return f"<h2>Rejects</h2><p>Nothing {would or 'is '}outstanding.</p>"
-    parts = [f"<h2>Rejects: {summary.total:,} {would}outstanding, by reason</h2>"]
-    parts.append(
-        '<p class="soft">Values are masked: a letter stands as a, a digit as 9. The line is that '
-        "of the rejects file, which holds the records as they came.</p>"
+    if retries := timeline["retries"]:
+        words += f" {retries:,} of the requests were retries."
+    picture = charts.rate(timeline, limit)
+    return (
+        f'<h2>Requests over time</h2><section class="card">{picture}'
+        f'<p class="soft">{words}</p></section>'
     )
-    parts += [_group(group) for group in summary.groups]
-    if summary.unread:
-        parts.append(f"<p>{summary.unread:,} more are not shown here.</p>")
+
+
+# --- the rejects --------------------------------------------------------------------------------
+
+
+def _rejects(report: JSON, summary: JSON) -> str:
+    would = "would be " if report["dry_run"] else ""
+    total = summary["total"]
+    if not total:
+        return f"<h2>Rejects</h2><p>Nothing {would or 'is '}outstanding.</p>"
+    parts = [
+        f"<h2>Rejects: {total:,} {would}outstanding, by reason</h2>",
+        f'<p class="soft">{MASKED}</p>',
+    ]
+    parts += [_group(group, unfolded=i < OPEN) for i, group in enumerate(summary["groups"])]
+    if rest := summary["not_shown"]:
+        parts.append(f"<p>{rest:,} more, for other reasons, are not shown here.</p>")
     return "\n".join(parts)
 
 
-def _group(group: Group) -> str:
-    status = f", HTTP {group.status}" if group.status else ""
-    kind = f"{group.kind}: {WHY.get(group.kind, '')}{status}"
-    what = f"{text(group.source)}: {text(group.reason)}"
-    number = f'<span class="count">{group.number:,}</span>'
-    head = f'{number} {what} <span class="soft">({text(kind)})</span>'
-    parts = [f"<details open><summary>{head}</summary>"]
-    columns = list(dict.fromkeys(name for _, values in group.examples for name in values))
+def _group(group: JSON, *, unfolded: bool) -> str:
+    status = f", HTTP {group['status']}" if group["status"] else ""
+    head = (
+        f'<span class="count">{group["count"]:,}</span> '
+        f'<span class="kind {text(group["kind"])}">{text(group["kind"])}{status}</span> '
+        f"{text(group['stream'])}: {text(group['reason'])}"
+    )
+    examples = group["examples"]
+    columns = list(dict.fromkeys(name for example in examples for name in example["values"]))
     rows = "".join(
-        _row("td", [text(name), *(text(values.get(name, "")) for _, values in group.examples)])
+        _row("td", [text(name), *(text(example["values"].get(name, "")) for example in examples)])
         for name in columns
     )
-    lines = _row("th", ["", *(f"line {line}" for line, _ in group.examples)])
-    parts.append(f'<div class="scroll"><table class="words">{lines}{rows}</table></div>')
-    return "".join(parts) + "</details>"
+    heads = _row("th", ["", *(text(_title(example)) for example in examples)])
+    return (
+        f'<details class="group"{" open" if unfolded else ""}><summary>{head}</summary>'
+        f'<div class="scroll"><table class="words">{heads}{rows}</table></div></details>'
+    )
 
 
-def _again(report: Report, summary: Summary) -> str:
-    if not summary.total:
+def _title(example: JSON) -> str:
+    key, line = example["key"], example["line"]
+    words = [*([f"key {key}"] if key else []), *([f"line {line}"] if line else [])]
+    return ", ".join(words) or "a record"
+
+
+def _next_steps(report: JSON, summary: JSON) -> str:
+    if not summary["total"]:
         return ""
-    path = shlex.quote(str(summary.path))
-    parts = ["<h2>Sending them again</h2>"]
-    if report.dry_run:
+    parts = ["<h2>What to do next</h2>"]
+    if report["dry_run"]:
         parts.append("<p>This was a dry run: the rejects file is as it was before.</p>")
-    kinds = set(summary.kinds)
-    if kinds - {RejectionKind.UNCERTAIN}:
-        parts.append(
-            "<p>Once the cause is mended, the next run sends them again by itself (setting "
-            "<code>retry_rejects</code>), unless something newer came. To send them now:</p>"
-            f"<pre>{text(report.plugin)} --config config.json --input {text(path)}</pre>"
-            "<p>or, in a Meltano project:</p>"
-            f"<pre>meltano invoke {text(report.plugin)} --input {text(path)}</pre>"
-        )
-    if RejectionKind.UNCERTAIN in kinds:
-        parts.append(
-            f"<p>{summary.kinds[RejectionKind.UNCERTAIN]:,} are uncertain: they may have arrived, so "
-            "they are not sent again by themselves. Look at the vendor whether they are there; then run "
-            "once with the setting <code>uncertain: resend</code> if they are not, or with "
-            "<code>uncertain: drop</code> if they are.</p>"
-        )
+    kinds = [kind for kind in glossary.REJECTIONS if kind in summary["kinds"]]
+    parts += [_next_step(kind, report, summary) for kind in kinds]
+    if summary["path"] and set(summary["kinds"]) & CORRECTED:
+        parts.append(_resend(report, summary["path"]))
     return "\n".join(parts)
+
+
+def _next_step(kind: str, report: JSON, summary: JSON) -> str:
+    how = _resolve(report, summary) if kind == RejectionKind.UNCERTAIN else ""
+    return (
+        f'<h3><span class="kind {kind}">{kind}</span> {summary["kinds"][kind]:,}</h3>'
+        f"<p>{prose(glossary.REJECTIONS[kind].next)}</p>{how}"
+    )
+
+
+def _resend(report: JSON, rejects: str) -> str:
+    plugin, path = report["plugin"], Path(rejects)
+    copy = path.with_name(f"{path.name.removesuffix('.rejects.jsonl')}.corrected.jsonl")
+    source, target = shlex.quote(str(path)), shlex.quote(str(copy))
+    return (
+        "<h3>Correct and resend now</h3>"
+        "<p>Correct a copy of the rejects file, and send the copy:</p>"
+        f"<pre>cp {text(source)} {text(target)}\n"
+        f"{text(plugin)} --config config.json --input {text(target)}</pre>"
+        f"<p>In a Meltano project:</p><pre>meltano invoke {text(plugin)} --input {text(target)}"
+        "</pre>"
+    )
+
+
+def _resolve(report: JSON, summary: JSON) -> str:
+    plugin = text(report["plugin"])
+    stream, key = _uncertain_one(summary)
+    command = f"--resolve {text(shlex.quote(stream))} {text(shlex.quote(key))}"
+    others = "KEY stands for the key of the record. " if key == "KEY" else ""
+    return (
+        "<p>One record: <code>sent</code> if it arrived, <code>unsent</code> if it did not, "
+        f"<code>drop</code> to give it up. {others}</p>"
+        f"<pre>{plugin} --config config.json {command} sent</pre>"
+        f"<p>In a Meltano project:</p><pre>meltano invoke {plugin} {command} sent</pre>"
+        "<p>All of them: one run with the setting <code>uncertain: resend</code> if none arrived, "
+        "or with <code>uncertain: drop</code> if all did.</p>"
+    )
+
+
+def _uncertain_one(summary: JSON) -> tuple[str, str]:
+    """Stream and key of an uncertain record, as an example of the command."""
+    stream = "STREAM"
+    for group in summary["groups"]:
+        if group["kind"] == RejectionKind.UNCERTAIN:
+            stream = group["stream"]
+            for example in group["examples"]:
+                if example["key"]:
+                    return stream, example["key"]
+    return stream, "KEY"
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def _glossary() -> str:
+    meanings = {kind: words.meaning for kind, words in glossary.REJECTIONS.items()}
+    parts = [
+        f"<h3>{title}</h3><dl>"
+        + "".join(f"<dt>{name}</dt><dd>{prose(words)}</dd>" for name, words in terms.items())
+        + "</dl>"
+        for title, terms in (
+            ("The run", glossary.RUN_OUTCOMES),
+            ("Records", glossary.OUTCOMES),
+            ("Rejections", meanings),
+        )
+    ]
+    return (
+        '<h2>Glossary</h2><details class="glossary"><summary>What the words mean</summary>'
+        f"{''.join(parts)}</details>"
+    )

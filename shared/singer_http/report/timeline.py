@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from singer_http.operations import JSON
 
 BUCKETS = 240
 """The most that are kept; with more, neighbours are folded into one of twice the width."""
@@ -17,11 +19,11 @@ class Bucket:
 
     requests: int = 0
     retries: int = 0
-    """Those among them that were tries after the first."""
+    """Those among them that were further attempts."""
 
 
 class Timeline:
-    """Counts requests by the second, and more coarsely the longer a run takes. Any thread may."""
+    """Counts requests by the second, and more coarsely the longer a run takes. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin now."""
@@ -38,7 +40,7 @@ class Timeline:
         return self._clock() - self._began
 
     def note(self, first: bool) -> None:
-        """A request leaves now: the first try, or a further one."""
+        """A request leaves now: the first attempt, or a further one."""
         with self._lock:
             place = int(self.seconds / self.width)
             while place >= BUCKETS:
@@ -57,21 +59,15 @@ class Timeline:
             for one, other in pairs
         ]
 
-    def within(self, seconds: float) -> list[float]:
-        """For each bucket, the requests of the window of that length that ends with it.
-
-        A window shorter than a bucket gets the bucket's average.
-        """
-        if seconds < self.width:
-            return [bucket.requests * seconds / self.width for bucket in self.buckets]
-        length = round(seconds / self.width)
-        found, total = [], 0
-        for place, bucket in enumerate(self.buckets):
-            total += bucket.requests
-            if place >= length:
-                total -= self.buckets[place - length].requests
-            found.append(float(total))
-        return found
+    def as_dict(self) -> JSON:
+        """As it is stored: at most `BUCKETS` numbers, each the requests of `width` seconds."""
+        with self._lock:
+            return {
+                "seconds": round(self.seconds, 3),
+                "width": self.width,
+                "requests": [bucket.requests for bucket in self.buckets],
+                "retries": sum(bucket.retries for bucket in self.buckets),
+            }
 
     def rate(self, seconds: int = 5) -> float:
         """Requests per second, lately."""
@@ -80,3 +76,25 @@ class Timeline:
             length = max(1, seconds // self.width)
             recent = self.buckets[max(0, now - length) : now]
             return sum(bucket.requests for bucket in recent) / (length * self.width)
+
+
+def in_windows(requests: Sequence[int], width: float, seconds: float) -> list[float]:
+    """For each bucket, the requests of the window of `seconds` that ends with it.
+
+    A window shorter than a bucket gets the bucket's average.
+
+    Args:
+        requests: of each bucket.
+        width: seconds of one bucket.
+        seconds: length of the window.
+    """
+    if seconds < width:
+        return [number * seconds / width for number in requests]
+    length = round(seconds / width)
+    found, total = [], 0
+    for place, number in enumerate(requests):
+        total += number
+        if place >= length:
+            total -= requests[place - length]
+        found.append(float(total))
+    return found

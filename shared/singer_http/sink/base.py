@@ -189,11 +189,7 @@ class HTTPSink(abc.ABC):
         self, name: str, custom: f.CustomField | None, schema: Mapping[str, Any]
     ) -> f.Convert | None:
         """How a column's values become the vendor's; `None`: as they are."""
-        if (
-            custom is None
-            and name in self.phones
-            and (region := self.config.get("phone_region"))
-        ):
+        if custom is None and name in self.phones and (region := self.config.get("phone_region")):
             return f.phone(name, region)
         if custom is None and name in self.emails:
             return f.email(name)

@@ -11,7 +11,7 @@ import datetime
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -26,6 +26,16 @@ from singer_http.store.tables import rejects, scopes
 MAIN = ""
 NEWER = "newer"
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class ExportedLine(NamedTuple):
+    """A line of the rejects file."""
+
+    stream: str
+    """The target stream; empty for a SCHEMA."""
+    key: str | None
+    """As it is stored; `None` where it is hashed, or there is none."""
+    line: bytes
 
 
 class Rejects:
@@ -211,12 +221,10 @@ class Rejects:
 
     # --- the export -------------------------------------------------------------------------
 
-    def lines(
-        self, account: str, sync: str, schemas: dict[str, bytes]
-    ) -> Iterator[tuple[str, bytes]]:
-        """What is outstanding for a pipeline as Singer lines: (target stream, line).
+    def lines(self, account: str, sync: str, schemas: dict[str, bytes]) -> Iterator[ExportedLine]:
+        """What is outstanding for a pipeline as Singer lines.
 
-        SCHEMA lines first (target stream empty), then RECORD lines, oldest first.
+        SCHEMA lines first (their target stream is empty), then RECORD lines, oldest first.
 
         Args:
             account: as in `scopes`.
@@ -231,7 +239,7 @@ class Rejects:
         sources = {row.source: schemas.get(row.source, row.schema_message) for row in found}
         for message in sources.values():
             if message:
-                yield "", message.rstrip()
+                yield ExportedLine("", None, message.rstrip())
         streams = {row.id: row.stream for row in found}
         last = 0
         while True:
@@ -245,7 +253,8 @@ class Rejects:
                 return
             for row in page:
                 stream = streams[row.scope]
-                yield stream, exported(row, stream)
+                key = None if row.key[:1] in {"#", "\n"} else row.key
+                yield ExportedLine(stream, key, exported(row, stream))
             last = page[-1].id
 
 

@@ -105,7 +105,7 @@ class Check:
         url = target.config.get("ledger_url")
         if url == "none":
             return "none is kept (ledger_url)"
-        with _opened(url, self._work_dir / f"{target.name}.ledger.db") as connection:
+        with _opened(url, self._work_dir / DATABASE) as connection:
             return "will be made" if connection is None else self._contents(connection)
 
     def _contents(self, connection: sa.Connection) -> str:

@@ -221,6 +221,7 @@ class Router:
         sink = sink_class(self._context, schema, keys)
         intake = Intake(sink, schema, name, validate=config.get("validate_records", True))
         delivery = self._session.delivery(sink_class, scope)
+        delivery.report.add_source(source)
         depends = set(sink_class.depends_on) & {sink.stream for sink in self._sinks}
         spool = None
         if depends:

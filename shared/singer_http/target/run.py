@@ -13,10 +13,13 @@ from singer_sdk.mapper import PluginMapper
 
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.mirror import Mirror, removal
-from singer_http.errors import ConfigError, StopRun
+from singer_http.errors import ConfigError, StopRun, one_line
 from singer_http.http.client import Client
+from singer_http.operations import JSON
 from singer_http.report import page
 from singer_http.report.counts import Report
+from singer_http.report.rejects_summary import Rejected, summarise
+from singer_http.report.table import closing_lines
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.store.view import LedgerView
@@ -32,8 +35,6 @@ class Plan:
     name: str
     """Of the plugin."""
     version: str
-    run: str
-    """The id of this run."""
     config: Mapping[str, Any]
     sinks: Sequence[type[HTTPSink]]
     """The target's, in the order in which they are delivered."""
@@ -73,7 +74,6 @@ class TargetRun:
             plan.config,
             report,
             logger,
-            run=plan.run,
             url=plan.database_url,
             name=plan.name,
             account=plan.ledger_account,
@@ -192,26 +192,37 @@ class TargetRun:
         return problem
 
     def write_report(self, *, input_complete: bool) -> None:
-        """The report's files, and the table on stderr. Nothing here makes a run fail."""
-        self._report.input_complete = input_complete
-        if not self._report.streams and self._report.outcome == "ok":
+        """The report's files, and what the user reads on stderr. Nothing here fails a run."""
+        report, path = self._report, self._plan.path
+        report.input_complete = input_complete
+        if not report.streams and report.outcome == "ok":
             return
         try:
-            self._report.write(self._plan.path("report.json"))
+            report.write(path("report.json"))
         except OSError as error:
             self._logger.warning("The report could not be written: %s", error.strerror)
+        lines = [report.table()] if report.streams else []
         try:
-            page.write(
-                self._plan.path("report.html"),
-                self._report,
-                self.session.rejects_path,
-                (line for _, line in self.session.reject_lines()),
-                self._plan.config.get("rate_limit") or "",
-            )
+            stored = report.as_stored()
+            summary = summarise(self._rejected(), self.session.rejects_path)
+            lines += closing_lines(stored, summary, page=self._write_page(stored, summary))
+        except Exception as error:  # noqa: BLE001 - explaining is no reason for a run to fail
+            self._logger.warning("The rejects could not be summed up: %s", one_line(str(error)))
+        print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the user's summary
+
+    def _write_page(self, report: JSON, summary: JSON) -> Path | None:
+        where = self._plan.path("report.html")
+        try:
+            page.write(where, report, summary)
         except Exception as error:  # noqa: BLE001 - a page is no reason for a run to fail
-            self._logger.warning("The report's page could not be written: %s", error)
-        if self._report.streams:
-            print(self._report.table(), file=sys.stderr)  # noqa: T201 - the user's summary
+            self._logger.warning("The report's page could not be written: %s", one_line(str(error)))
+            return None
+        return where
+
+    def _rejected(self) -> Iterator[Rejected]:
+        for number, entry in enumerate(self.session.reject_lines(), 1):
+            if entry.stream:
+                yield Rejected(entry.line, entry.stream, entry.key, number)
 
     def close(self) -> BaseException | None:
         """Close the database, release the lock; what went wrong with that, if anything."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from singer_http.files import atomic_write
 from singer_http.report.counts import Report
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.preview import example
+from singer_http.store.rejects import ExportedLine
 from singer_http.store.rows import Scope
 from singer_http.store.store import Store
 
@@ -38,7 +39,6 @@ class Session:
         report: Report,
         logger: logging.Logger,
         *,
-        run: str,
         url: str,
         name: str,
         account: str,
@@ -50,7 +50,6 @@ class Session:
             config: the target's settings.
             report: takes the counts.
             logger: for the user.
-            run: the id of this run.
             url: SQLAlchemy URL of the database.
             name: of the plugin.
             account: whose data this is: account and server.
@@ -63,7 +62,7 @@ class Session:
         self.sync: str = config["sync"]
         self.dry_run: bool = config["dry_run"]
         self.rejects_path = rejects_path
-        self.store = Store(url, run, dry_run_of=account if self.dry_run else None)
+        self.store = Store(url, report.run, dry_run_of=account if self.dry_run else None)
         if not self.store.lock(f"{name} {self.sync} {account}"):
             self.store.close()
             raise ConfigError(
@@ -163,8 +162,8 @@ class Session:
 
     # --- ends ---------------------------------------------------------------------------------
 
-    def reject_lines(self) -> Any:
-        """What is outstanding, as Singer lines: (target stream, line)."""
+    def reject_lines(self) -> Iterator[ExportedLine]:
+        """What is outstanding, as Singer lines."""
         return self.store.rejects.lines(self.account, self.sync, self.schemas)
 
     def export_rejects(self, *, even_unchanged: bool = False) -> None:
@@ -177,12 +176,12 @@ class Session:
         if self.dry_run or not (rejects.changed or even_unchanged):
             return
         lines = self.reject_lines()
-        first = next((entry for entry in lines if entry[0]), None)
+        first = next((entry for entry in lines if entry.stream), None)
         try:
             if first is None:
                 self.rejects_path.unlink(missing_ok=True)
             else:
-                pieces = (line + b"\n" for _, line in self.reject_lines())
+                pieces = (entry.line + b"\n" for entry in self.reject_lines())
                 atomic_write(self.rejects_path, pieces, durable=True)
         except OSError as error:
             raise StopRun(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import secrets
 import sys
 import threading
 import time
@@ -66,17 +65,18 @@ class HTTPTarget(HTTPPlugin, Target):
     # --- a run --------------------------------------------------------------------------------
 
     @cached_property
-    def run_id(self) -> str:
-        """The id of this run: when it began, and what tells it from others."""
-        return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
-
-    @cached_property
     def report(self) -> Report:
         """The counts of this run."""
         from singer_http.report.counts import Report  # noqa: PLC0415 - `--about` starts without it
 
         return Report(
-            self.name, self.plugin_version, self.config["sync"], dry_run=self.config["dry_run"]
+            self.name,
+            self.plugin_version,
+            account=self.account,
+            sync=self.config["sync"],
+            mode=self.config["mode"],
+            dry_run=self.config["dry_run"],
+            rate_limit=self.config.get("rate_limit") or "",
         )
 
     @cached_property
@@ -87,7 +87,6 @@ class HTTPTarget(HTTPPlugin, Target):
         plan = Plan(
             name=self.name,
             version=self.plugin_version,
-            run=self.run_id,
             config=self.config,
             sinks=self.sinks,
             account=self.account,
