@@ -338,3 +338,28 @@ def test_a_wrong_setting_is_one_line(tap: Tap, config: dict[str, Any]) -> None:
 def test_a_file_that_is_no_json_is_one_line(tap: Tap, tmp_path: Path, option: str) -> None:
     (tmp_path / "broken").write_text("{")
     assert f"{option} is no JSON object" in tap.run(option, str(tmp_path / "broken")).error
+
+
+def changed_while_read(sandbox: Sandbox, tap: Tap, *gone: int) -> list[int]:
+    """The ids that come when members are deleted after page 1 was read."""
+    sandbox.fill("autoreach", members=300)
+    catalog = only(tap.discover(), "members")
+    sandbox.fault(vendor="autoreach", path="members", hold="page", after=1)
+    process = tap.start(catalog=catalog, concurrency=1)
+    sandbox.wait_held("page")
+    for number in gone:
+        sandbox.remove("autoreach", "members", str(number))
+    sandbox.clear_faults()
+    sandbox.release("page")
+    done = tap.finish(process)
+    assert done.exit_code == 0, done.stderr
+    return ids(done.records("members"))
+
+
+@pytest.mark.parametrize("gone", [(5,), (5, 6, 7), (250,)])
+def test_rows_that_are_deleted_during_the_read_take_no_other_row_along(
+    sandbox: Sandbox, tap: Tap, gone: tuple[int, ...]
+) -> None:
+    read = changed_while_read(sandbox, tap, *gone)
+    assert set(read) >= set(range(1, 301)) - set(gone)
+    assert len(read) == len(set(read))

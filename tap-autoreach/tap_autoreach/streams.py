@@ -9,8 +9,8 @@ from singer_sdk import SchemaDirectory
 from typing_extensions import override
 
 from singer_http.errors import RequestRejected, reason_of
+from singer_http.http.pages import PageParams, stated_total
 from singer_http.tap.page_stream import Record
-from singer_http.tap.pagination import NumberedPages, stated
 from singer_http.tap.stream import HTTPStream
 from tap_autoreach import schemas
 from tap_autoreach.inference import merged
@@ -27,13 +27,13 @@ class AutoReachStream(HTTPStream):
     @override
     def schema(self) -> dict[str, Any]:
         """The declared core and what the first page shows: there are no published schemas."""
-        first = self.fetch(self.paging.query(1))
+        first = self.fetch(self.page_params.query(1))
         return merged(CORE.get_schema(self.name), self.rows(first))
 
     @property
     @override
-    def paging(self) -> NumberedPages:
-        return NumberedPages(
+    def page_params(self) -> PageParams:
+        return PageParams(
             self.config["page_param"],
             self.config["page_size_param"],
             self.config["page_size"],
@@ -50,7 +50,7 @@ class AutoReachStream(HTTPStream):
     @override
     def total(self, answer: Any) -> int | None:
         total = (answer.get("meta") or {}).get("total") if isinstance(answer, dict) else None
-        return stated(total)
+        return stated_total(total)
 
 
 class Campaigns(AutoReachStream):

@@ -10,9 +10,9 @@ from singer_sdk.helpers.types import Context
 from typing_extensions import override
 
 from singer_http.errors import RequestRejected, reason_of
+from singer_http.http.pages import PageParams, stated_total
 from singer_http.http.urls import segment
 from singer_http.tap.page_stream import Record
-from singer_http.tap.pagination import NumberedPages, stated
 from singer_http.tap.stream import HTTPStream
 from tap_emailmarketing import schemas
 
@@ -29,8 +29,8 @@ class KasploStream(HTTPStream):
 
     @property
     @override
-    def paging(self) -> NumberedPages:
-        return NumberedPages("page", "pageSize", self.config["page_size"])
+    def page_params(self) -> PageParams:
+        return PageParams("page", "pageSize", self.config["page_size"])
 
     @override
     def rows(self, answer: Any) -> list[Record]:
@@ -42,7 +42,7 @@ class KasploStream(HTTPStream):
     @override
     def total(self, answer: Any) -> int | None:
         total = answer.get("total") if isinstance(answer, dict) else None
-        return stated(total)
+        return stated_total(total)
 
 
 class Lists(KasploStream):
@@ -73,4 +73,4 @@ class Tags(KasploStream):
     @override
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
         for status in self.statuses:
-            yield from self.paging.read(self, {"status": status})
+            yield from self.numbered_pages(self.page_params, {"status": status})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from singer_http.errors import NotFound, Refused, RequestRejected, StopRun
+from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
 from singer_http.exact_json import decode
+from singer_http.http.pages import NumberedPages, PageParams, key_of, stated_total
 from singer_http.operations import JSON, invalid
 
 if TYPE_CHECKING:
@@ -17,28 +19,17 @@ if TYPE_CHECKING:
 
 def first_page(sink: HTTPSink, path: str) -> list[JSON]:
     """The first page of a list."""
-    return _page(sink, path, 1)[0]
+    pages = _pages(sink, path)
+    return pages.rows(pages.fetch(1))
 
 
 def read_all(sink: HTTPSink, path: str) -> Iterator[JSON]:
     """All items of a list.
 
     Raises:
-        StopRun: pages repeat, or end before the total that the vendor states.
+        StopRun: items are missing, or the list does not stop changing.
     """
-    got, number, previous = 0, 1, None
-    while True:
-        items, total = _page(sink, path, number)
-        if got and (not items or items == previous):
-            raise StopRun(
-                f"{path}: got {got} of {total}: AutoReach pages in another way than asked for; set "
-                "page_param and page_size_param to the names that it uses."
-            )
-        yield from items
-        got += len(items)
-        if total is None or got >= total or not items:
-            return
-        number, previous = number + 1, items
+    return chain.from_iterable(_pages(sink, path).read())
 
 
 def is_own_404(error: NotFound) -> bool:
@@ -65,19 +56,38 @@ def understood(data: Any) -> bool:
     return isinstance(items, list) and all(isinstance(item, dict) for item in items)
 
 
-def _page(sink: HTTPSink, path: str, number: int) -> tuple[list[JSON], int | None]:
+def _pages(sink: HTTPSink, path: str) -> NumberedPages:
     config = sink.config
-    answer = sink.client.request(
-        "GET",
-        path,
-        params={config["page_param"]: number, config["page_size_param"]: config["page_size"]},
-        meter=sink.meter,
+    params = PageParams(
+        config["page_param"],
+        config["page_size_param"],
+        config["page_size"],
+        settings="page_param, page_size_param, page_size",
     )
-    data: Any = answer.data
-    if not understood(data):
-        raise StopRun(f"{path}: the answer has no list under 'data': check api_url.")
-    total = (data.get("meta") or {}).get("total")
-    return data["data"], total if isinstance(total, int) else None
+    members = path == "members"
+    return NumberedPages(
+        fetch=lambda number: (
+            sink.client.request("GET", path, params=params.query(number), meter=sink.meter).data
+        ),
+        rows=lambda answer: _rows(path, answer),
+        total=lambda answer: stated_total((answer.get("meta") or {}).get("total")),
+        key=key_of("id"),
+        listed=path,
+        params=params,
+        # A member that is missed is created twice; a custom field that is missed is reported.
+        confirm=members,
+        one_answer=not members,
+    )
+
+
+def _rows(path: str, answer: Any) -> list[JSON]:
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        said = reason_of(answer) or "no reason given"
+        raise RequestRejected(
+            f"{path}: the answer has no list of objects under 'data' ({said}); look at api_url"
+        )
+    return rows
 
 
 Member = tuple[str, str, str, str, bytes]

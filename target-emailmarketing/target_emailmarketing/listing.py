@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from singer_http.errors import StopRun
+from singer_http.errors import RequestRejected, reason_of
+from singer_http.http.pages import NumberedPages, PageParams, key_of, stated_total
 from singer_http.operations import JSON
 
 if TYPE_CHECKING:
@@ -22,36 +24,45 @@ class Unknown(Exception):
     """There is no such list or tag, or it cannot be used; the text says what there is."""
 
 
+KEYS = {"list": "list_id", "tag": "tag_id", "custom-field": "custom_id"}
+"""The id of an item, by the last part of its list's path."""
+PAGE = PageParams("page", "pageSize", PAGE_SIZE, settings="api_url")
+
+
 def read_all(sink: HTTPSink, path: str, params: Mapping[str, Any] | None = None) -> Iterator[JSON]:
     """All items of a list, whatever page size the vendor grants.
 
     Raises:
-        StopRun: pages repeat, or end before the total that the vendor states.
+        StopRun: items are missing, or the list does not stop changing.
     """
-    got, page = 0, 1
-    previous: list[JSON] = []
-    while True:
-        asked = {"page": page, "pageSize": PAGE_SIZE, **(params or {})}
-        data = sink.client.request("GET", path, params=asked, meter=sink.meter).data
-        items = data.get("data") if isinstance(data, dict) else None
-        if items is None and isinstance(data, dict) and data.get("total") == 0:
-            items = []
-        if not isinstance(items, list):
-            raise StopRun(f"{_kind(path)}: the answer has no list under 'data': check api_url.")
-        total = data.get("total")
-        if items and items == previous:
-            raise StopRun(
-                f"{_kind(path)}: page {page} is page {page - 1} again: got {got} of {total}."
-            )
-        yield from items
-        got += len(items)
-        if isinstance(total, int) and got >= total:
-            return
-        if not items:
-            if isinstance(total, int):
-                raise StopRun(f"{_kind(path)}: got {got} of {total}: run again, or tell Kasplo.")
-            return
-        page, previous = page + 1, items
+    kind = _kind(path)
+
+    def fetch(number: int) -> Any:
+        asked = {**PAGE.query(number), **(params or {})}
+        return sink.client.request("GET", path, params=asked, meter=sink.meter).data
+
+    pages = NumberedPages(
+        fetch=fetch,
+        rows=lambda answer: _rows(kind, answer),
+        total=lambda answer: stated_total(answer.get("total")),
+        key=key_of(KEYS[kind]),
+        listed=kind,
+        params=PAGE,
+    )
+    return chain.from_iterable(pages.read())
+
+
+def _rows(kind: str, answer: Any) -> list[JSON]:
+    data = answer if isinstance(answer, dict) else {}
+    rows = data.get("data")
+    if rows is None and stated_total(data.get("total")) == 0:
+        return []  # an empty list may come as null
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        said = reason_of(answer) or "no reason given"
+        raise RequestRejected(
+            f"{kind}: the answer has no list of objects under 'data' ({said}); look at api_url"
+        )
+    return rows
 
 
 class Directory:

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from typing_extensions import override
 
 from singer_http.errors import Refused, RequestRejected, SingerHTTPError, reason_of
+from singer_http.http.pages import NumberedPages, PageParams, key_of
 from singer_http.tap.page_stream import PageStream, Record
 
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from singer_http.http.client import Response
-    from singer_http.tap.pagination import NumberedPages
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -46,8 +46,8 @@ class HTTPStream(PageStream):
         return self.path
 
     @property
-    def paging(self) -> NumberedPages | None:
-        """How the rows are paged; None where all come in one answer."""
+    def page_params(self) -> PageParams | None:
+        """How a numbered page is asked for; None where all rows come in one answer."""
         return None
 
     @property
@@ -103,18 +103,41 @@ class HTTPStream(PageStream):
 
     @override
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
-        if self.paging is None:
+        page_params = self.page_params
+        if page_params is None:
             yield self.rows(self.fetch(self.params))
         else:
-            yield from self.paging.read(self, self.params)
+            yield from self.numbered_pages(page_params, self.params)
 
-    def ahead(
+    def numbered_pages(
+        self, page_params: PageParams, params: dict[str, Any]
+    ) -> Iterator[list[Record]]:
+        """Read numbered pages to their end.
+
+        Args:
+            page_params: how a page is asked for.
+            params: the rest of the query.
+
+        Raises:
+            StopRun: rows are missing, or there is no usable answer.
+        """
+        return NumberedPages(
+            fetch=lambda number: self.fetch({**params, **page_params.query(number)}),
+            rows=self.rows,
+            total=self.total,
+            key=key_of(*self.primary_keys),
+            listed=self.name,
+            params=page_params,
+            map=self.prefetch,
+        ).read()
+
+    def prefetch(
         self, call: Callable[[Argument], Result], arguments: Iterable[Argument]
     ) -> Iterator[Result]:
         """Call with each argument, up to `concurrency` side by side; the results in order."""
         if self.ABORT_AT_RECORD_COUNT is not None:
-            return map(call, arguments)  # a test run wants one
-        return self._tap.ahead.map(call, arguments)
+            return map(call, arguments)  # a test run needs one record
+        return self._tap.prefetcher.map(call, arguments)
 
     def chain(
         self, answer: Any, following: Callable[[Any], dict[str, Any] | None]
@@ -127,7 +150,7 @@ class HTTPStream(PageStream):
         """
         while True:
             query = following(answer)
-            coming = self._tap.ahead.submit(partial(self.fetch, query)) if query else None
+            coming = self._tap.prefetcher.submit(partial(self.fetch, query)) if query else None
             yield answer
             if coming is None:
                 return
@@ -148,4 +171,4 @@ class ChildStream(HTTPStream):
 
     @override
     def pages_of(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
-        return (page for page in self.ahead(self.records_of, parents) if page)
+        return (page for page in self.prefetch(self.records_of, parents) if page)

@@ -50,8 +50,8 @@ class HTTPTap(HTTPPlugin, Tap):
         return [stream(self) for stream in self.stream_types]
 
     @cached_property
-    def ahead(self) -> Prefetcher:
-        """The threads that fetch ahead."""
+    def prefetcher(self) -> Prefetcher:
+        """The threads that fetch pages before they are needed."""
         return Prefetcher(int(self.config["concurrency"]))
 
     def write(self, lines: bytes) -> None:
