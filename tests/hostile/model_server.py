@@ -236,6 +236,8 @@ class Handler(BaseHTTPRequestHandler):
         none = kind == "nothing" or (kind == "empty" and vendor.empty_means_none)
         if none and vendor.label(call) == READ:
             kind = "truncated"  # these are forms of "there is none": the vendor would be lying
+        if done and done.status >= 400 and kind in ("empty", "nothing", "html", "truncated"):
+            kind = "drop"  # nobody answers 200 to what the vendor refused
         if kind == "drop":
             self.drop()
         elif kind == "status":

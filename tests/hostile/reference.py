@@ -51,7 +51,8 @@ def _expected(pipeline: Pipeline, person: Person) -> Expected:
             firsts, excused,
         )  # fmt: skip
     if pipeline.mode == "create":
-        return Expected(person, True, False, firsts, excused)
+        # Whoever has an identity of another row exists already: not touched, and not rejected.
+        return Expected(person, None if person.contested else True, False, firsts, excused)
     return Expected(person, True, True, firsts, excused)
 
 

@@ -16,7 +16,7 @@ from tests.hostile import changes
 from tests.hostile.checks import Broken, check_end, check_run
 from tests.hostile.faults import LOOKUP_WAIT, MOST_LAG, TIMEOUT, make_faults, make_signal
 from tests.hostile.model_server import Server, World
-from tests.hostile.pipeline import Pipeline, Result, Run, read_result
+from tests.hostile.pipeline import WITHOUT, Pipeline, Result, Run, read_result
 from tests.hostile.runner import Runner
 from tests.hostile.setups import ACCOUNTS, LABELS, PLUGINS, Setup
 
@@ -48,9 +48,9 @@ class Scenario:
         plugin = rng.choice([*PLUGINS, "target-reisoftware", "target-actionapi"])
         self.setup = Setup(rng, plugin, self.world, self.server.url(name))
         places = [("one", "default")]
-        if rng.random() < 0.35:
+        if rng.random() < 0.35 and "accounts" not in WITHOUT:
             places.append(("two", "default"))
-        if rng.random() < 0.35:
+        if rng.random() < 0.35 and "syncs" not in WITHOUT:
             places.append(("one", "second"))
         self.pipelines = [
             Pipeline(rng, "ABC"[i], plugin, account, sync, self.setup, self.directory)

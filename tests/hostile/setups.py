@@ -100,26 +100,33 @@ class Setup:
 
     # --- what is there ------------------------------------------------------------------------
 
-    def add_existing(self, account: str, stream: str, person: Person) -> str:
-        """A person that the vendor has before the first run; its id."""
+    def add_existing(self, account: str, person: Person) -> str:
+        """A person that the vendor has since long before the first run; its id."""
+        row = self._add_existing(account, person)
+        for name in ("_made", "_named"):
+            if name in row:
+                row[name] -= 1000.0
+        return str(row.get("id") or row.get("idContact") or person.email)
+
+    def _add_existing(self, account: str, person: Person) -> JSON:
         data, vendor = self.accounts[account], self.vendor
         phone = f"({person.phone[2:5]}) {person.phone[5:8]}-{person.phone[8:]}" if (
             person.phone) else None  # fmt: skip
         base: JSON = {"email": person.email, "phone": phone}
         if isinstance(vendor, model_rei.Rei):
             fields = {**base, "firstName": "old", "lastName": person.marker, "tags": ["by hand"]}
-            return str(vendor.add(data, fields)["id"])
+            return vendor.add(data, fields)
         if isinstance(vendor, model_autoreach.AutoReach):
             fields = {**base, "first_name": "old", "last_name": person.marker, "list_id": "1"}
-            return str(vendor.add_member(data, fields)["id"])
+            return vendor.add_member(data, fields)
         if isinstance(vendor, model_merlin.Merlin):
             fields = {"Email": person.email, "Number": phone, "Fname": "Ann",
                       "Lname": person.marker, "Custom": {"12": "old"}}  # fmt: skip
-            return str(vendor.add(data, fields)["idContact"])
+            return vendor.add(data, fields)
         list_id = {name: i for i, name in model_kasplo.LISTS.items()}[person.list]
         fields = {"email": person.email, "first_name": "old", "last_name": person.marker}
         model_kasplo.Kasplo.write(data, list_id, fields, [])
-        return f"{list_id} {person.email}"
+        return {}
 
     def held(self, account: str, stream: str) -> list[Held]:
         """What the account has."""
