@@ -91,6 +91,8 @@ class Plugin:
         self.directory = directory
         self.work_dir = directory / "work"
         self.dies_at: tuple[str, int] | None = None
+        self.command = [str(processes.SCRIPTS / name)]
+        """Another one runs in an interpreter of its own."""
         self.config: JSON = {
             **sandbox.settings(name),
             "rate_limit": "",
@@ -115,13 +117,23 @@ class Plugin:
                 "".join(m if isinstance(m, str) else json.dumps(m) + "\n" for m in messages)
             )
             stdin = lines.open("rb")
-        process = processes.start(
-            self.name,
-            ["--config", str(path), *args],
-            stdin=stdin,
-            cwd=self.directory,
-            dies_at=self.dies_at,
-        )
+        process: Process
+        if self.command != [str(processes.SCRIPTS / self.name)]:
+            process = subprocess.Popen(
+                [*self.command, "--config", str(path), *args],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.directory,
+            )
+        else:
+            process = processes.start(
+                self.name,
+                ["--config", str(path), *args],
+                stdin=stdin,
+                cwd=self.directory,
+                dies_at=self.dies_at,
+            )
         if stdin != subprocess.PIPE:
             stdin.close()
         Plugin.started.append(process)

@@ -88,9 +88,7 @@ def check_deletes(run: Run, setup: Setup, *, together: bool) -> None:
         keys = {f"{pipeline.name}k{person.key}" for person in pipeline.source.live()}
         names = [str(item.get("id") or item.get("external_id")) for item in own]
         live = {marker(item) for item, name in zip(own, names, strict=True) if name in keys}
-    links = {
-        (link.person.marker, link.value) for link in pipeline.source.links if not link.deleted
-    }
+    links = {(link.person.marker, link.value) for link in pipeline.source.links if not link.deleted}
     for item in own:
         gone = (marker(item), item[1]) in links if isinstance(item, tuple) else marker(item) in live
         if gone and marker(item) in live:
@@ -182,9 +180,7 @@ def check_people(setup: Setup, pipeline: Pipeline, stream: str, rejects: list[Re
         check_person(expected, found, where, pipeline)
 
 
-def check_person(
-    expected: Expected, found: list[Held], where: str, pipeline: Pipeline
-) -> None:
+def check_person(expected: Expected, found: list[Held], where: str, pipeline: Pipeline) -> None:
     """One who is not among the rejects."""
     if bool(found) != expected.present:
         raise Broken("lost" if expected.present else "not deleted", f"{where}, no reject")
@@ -246,9 +242,7 @@ def check_messages(setup: Setup, pipeline: Pipeline, stream: str, rejects: list[
     """Each message was sent once, or is in the rejects."""
     sent = set(setup.messages(pipeline.account, stream))
     names = expected_messages(pipeline, stream)
-    rejected = Counter(
-        pipeline.message_name(r) for r in rejects if r.target_stream == stream
-    )
+    rejected = Counter(pipeline.message_name(r) for r in rejects if r.target_stream == stream)
     for name, person in names.items():
         if name in sent or rejected[name] or rejected[name.removeprefix("second-")]:
             continue

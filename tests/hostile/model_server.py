@@ -166,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     @override
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
     def answer(self) -> None:

@@ -23,6 +23,7 @@ from singer_http.errors import (
     one_line,
 )
 from singer_http.sink.context import SinkContext
+from singer_http.store.database import FILE_NAME
 from singer_http.store.tables import VERSION, accounts, delivered, meta
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Check:
         url = target.config.get("ledger_url")
         if url == "none":
             return "none is kept (ledger_url)"
-        with _opened(url, self._work_dir / DATABASE) as connection:
+        with _opened(url, self._work_dir / FILE_NAME) as connection:
             return "will be made" if connection is None else self._contents(connection)
 
     def _contents(self, connection: sa.Connection) -> str:

@@ -23,6 +23,7 @@ from singer_http.exact_json import StrangeJSON, decode
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
+from singer_http.store.database import FILE_NAME
 from singer_http.target.reader import LineReader, read_batch, state_value
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class HTTPTarget(HTTPPlugin, Target):
     def database_url(self) -> str:
         """SQLAlchemy URL of the database."""
         given = self.config.get("ledger_url")
-        return given if given and given != "none" else f"sqlite:///{self.work_dir / DATABASE}"
+        return given if given and given != "none" else f"sqlite:///{self.work_dir / FILE_NAME}"
 
     @property
     def credential(self) -> str:
@@ -363,10 +364,6 @@ class HTTPTarget(HTTPPlugin, Target):
             ),
         ]
         return command
-
-
-DATABASE = "singer-http.db"
-"""The default database, in `work_dir`."""
 
 
 def _encode(value: Any) -> bytes:
