@@ -25,21 +25,21 @@ TOKENS = "https://login.example/oauth/token"
 class Web(requests_mock.Mocker):
     """What can be reached, and the requests for tokens that were made."""
 
-    bought: list[str]
+    requested: list[str]
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
     """A token endpoint that numbers its tokens, and an API that takes any of them."""
     with Web() as mock:
-        bought = mock.bought = []
+        requested = mock.requested = []
 
-        def sell(request: Any, context: Any) -> dict[str, Any]:
-            bought.append(request.text)
+        def issue(request: Any, context: Any) -> dict[str, Any]:
+            requested.append(request.text)
             time.sleep(0.05)
-            return {"access_token": f"token-number-{len(bought)}", "expires_in": 86400}
+            return {"access_token": f"token-number-{len(requested)}", "expires_in": 86400}
 
-        mock.post(TOKENS, json=sell)
+        mock.post(TOKENS, json=issue)
         mock.get(f"{API}/x", json={})
         yield mock
 
@@ -77,7 +77,7 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) 
 
 def test_a_token_is_asked_for_in_json(web: Web) -> None:
     assert get(credentials()) == "Bearer token-number-1"
-    assert json.loads(web.bought[0]) == {
+    assert json.loads(web.requested[0]) == {
         "client_id": "the-id",
         "client_secret": "the-client-secret",
         "audience": "https://api.example/",
@@ -121,9 +121,12 @@ def test_other_credentials_do_not_get_this_token(web: Web, tmp_path: Path, chang
         b"[]",
         b"\xff\xfe",
         b'{"token": "x"}',
-        b'{"token": 1, "expires_at": 9e12}',
-        b'{"token": "a\\nb", "expires_at": 9e12}',
-        b'{"token": "x", "expires_at": "soon"}',
+        b'{"token": 1, "use_until": 1e10}',
+        b'{"token": "a\\nb", "use_until": 1e10}',
+        b'{"token": "x", "use_until": "soon"}',
+        b'{"token": "x", "use_until": 9e12}',
+        b'{"token": "x", "use_until": Infinity}',
+        b'{"token": "x", "use_until": NaN}',
     ],
 )
 def test_a_damaged_file_is_as_good_as_none(web: Web, tmp_path: Path, content: bytes) -> None:
@@ -133,15 +136,76 @@ def test_a_damaged_file_is_as_good_as_none(web: Web, tmp_path: Path, content: by
     assert get(credentials(tmp_path)) == "Bearer token-number-2"
 
 
-def test_a_token_is_renewed_before_its_end(web: Web, tmp_path: Path) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("singer_http.http.auth.time.time", lambda: clock.now)
+    return clock
+
+
+class Clock:
+    now = 1.7e9
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "seconds"),
+    [
+        (86400, 86340),
+        (300, 270),
+        (30, 27),
+        (1, 0.9),
+        ("300", 270),
+        (300.0, 270),
+        (10**30, 30 * 86400 - 60),
+        ("1e300", 30 * 86400 - 60),
+        # Not said, or nonsense: an hour.
+        (None, 3540),
+        (0, 3540),
+        (-5, 3540),
+        ("soon", 3540),
+        ("", 3540),
+        (True, 3540),
+        ([], 3540),
+        ("nan", 3540),
+    ],
+)
+def test_a_token_is_used_until_it_nears_its_end(
+    web: Web, tmp_path: Path, clock: Clock, expires_in: Any, seconds: float
+) -> None:
+    tokens = iter("abc")
+    web.post(
+        TOKENS, json=lambda *_: {"access_token": f"token-{next(tokens)}", "expires_in": expires_in}
+    )
     auth = credentials(tmp_path)
-    web.post(TOKENS, json={"access_token": "short-lived", "expires_in": 30})
-    assert get(auth) == "Bearer short-lived"
-    web.post(TOKENS, json={"access_token": "another-one"})
-    assert get(auth) == get(auth) == "Bearer another-one"
+    assert get(auth) == "Bearer token-a"
+    clock.now += seconds * 0.99
+    assert get(auth) == "Bearer token-a"
+    assert get(credentials(tmp_path)) == "Bearer token-a"
+    clock.now += seconds * 0.02
+    assert get(auth) == "Bearer token-b"
+    assert get(credentials(tmp_path)) == "Bearer token-b"
 
 
-def test_threads_that_got_a_401_together_buy_one_token(web: Web) -> None:
+@pytest.mark.parametrize("expires_in", [30, 0, -1, "soon", None, 10**400])
+def test_many_requests_need_one_token(web: Web, expires_in: Any) -> None:
+    answers = web.post(TOKENS, json={"access_token": "the-one-token", "expires_in": expires_in})
+    client = Client(API, auth=credentials())
+    for _ in range(20):
+        client.request("GET", "x")
+    assert answers.call_count == 1
+
+
+def test_a_token_that_another_process_renewed_is_taken_over(web: Web, tmp_path: Path) -> None:
+    first, second = credentials(tmp_path), credentials(tmp_path)
+    assert get(first) == get(second) == "Bearer token-number-1"
+    web.get(f"{API}/x", status_code=401, json={"message": "expired"})
+    web.get(f"{API}/x", request_headers={"Authorization": "Bearer token-number-2"}, json={"a": 1})
+    Client(API, auth=first).request("GET", "x")
+    Client(API, auth=second).request("GET", "x")
+    assert len(web.requested) == 2
+
+
+def test_threads_that_got_a_401_together_request_one_token(web: Web) -> None:
     auth = credentials()
     get(auth)
     web.get(f"{API}/x", status_code=401)
@@ -156,7 +220,7 @@ def test_threads_that_got_a_401_together_buy_one_token(web: Web) -> None:
     for thread in threads:
         thread.join()
     assert seen == [{"a": 1}] * 4
-    assert len(web.bought) == 2
+    assert len(web.requested) == 2
 
 
 def test_a_renewed_token_replaces_the_stored_one(web: Web, tmp_path: Path) -> None:

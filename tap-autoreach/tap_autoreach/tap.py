@@ -6,7 +6,7 @@ from singer_sdk import typing as th
 from typing_extensions import override
 
 from singer_http.http.auth import ClientCredentials
-from singer_http.plugin.settings import tap_settings
+from singer_http.plugin.settings import client_credentials_settings, page_settings, tap_settings
 from singer_http.tap.tap import HTTPTap
 from tap_autoreach.streams import Campaigns, CustomFields, Lists, Members
 
@@ -18,27 +18,9 @@ class TapAutoReach(HTTPTap):
     dynamic_catalog = True  # discovery asks the vendor
     stream_types = (Campaigns, CustomFields, Lists, Members)
     config_jsonschema = tap_settings(
-        th.Property(
-            "client_id", th.StringType, required=True, description="Client ID, from AutoReach."
-        ),
-        th.Property(
-            "client_secret",
-            th.StringType,
-            required=True,
-            secret=True,
-            description="Client secret, from AutoReach.",
-        ),
-        th.Property(
-            "auth_url",
-            th.URIType,
-            default="https://autoreach.us.auth0.com/oauth/token",
-            description="Where the token is bought.",
-        ),
-        th.Property(
-            "audience",
-            th.StringType,
-            default="https://www.autoreach.app/",
-            description="Audience of the token; its trailing slash matters.",
+        *client_credentials_settings(
+            auth_url="https://autoreach.us.auth0.com/oauth/token",
+            audience="https://www.autoreach.app/",
         ),
         th.Property(
             "api_url",
@@ -46,24 +28,7 @@ class TapAutoReach(HTTPTap):
             default="https://www.autoreach.app/api/v1",
             description="Address of the API.",
         ),
-        th.Property(
-            "page_param",
-            th.StringType,
-            default="page",
-            description="Query parameter of the page number, which AutoReach does not document.",
-        ),
-        th.Property(
-            "page_size_param",
-            th.StringType,
-            default="per_page",
-            description="Query parameter of the page size, which AutoReach does not document.",
-        ),
-        th.Property(
-            "page_size",
-            th.IntegerType(minimum=1),
-            default=100,
-            description="Records in one page.",
-        ),
+        *page_settings(page_param="page", page_size_param="per_page", page_size=100),
     )
 
     @override
@@ -72,12 +37,5 @@ class TapAutoReach(HTTPTap):
 
     @override
     def new_auth(self) -> ClientCredentials:
-        url = self.config["auth_url"]
-        return ClientCredentials(
-            self.new_client(url),
-            url,
-            self.config["client_id"],
-            self.config["client_secret"],
-            audience=self.config["audience"],
-            work_dir=self.work_dir,
-        )
+        client = self.new_client(self.config["auth_url"])
+        return ClientCredentials.from_config(self.config, client, self.work_dir)

@@ -1,30 +1,32 @@
-"""One small class per way of showing who we are, for taps and targets alike.
+"""Authentication: one small class for each scheme, for taps and targets alike.
 
-Each is a `requests.auth.AuthBase`: called with a request, it adds what the vendor wants to see.
-One that can get new credentials also has `renew` (see `Renewable`).
+Each is a `requests.auth.AuthBase`: called with a request, it adds the credentials. A class that can
+get new ones also has `renew` (see `Renewable`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
-import tempfile
+import math
 import threading
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from requests.auth import AuthBase
 from typing_extensions import override
 
-from singer_http import redaction
+from singer_http import exact_json, redaction
 from singer_http.errors import BadCredentials, Refused
+from singer_http.files import atomic_write
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from requests import PreparedRequest
 
     from singer_http.http.client import Client
@@ -37,7 +39,7 @@ class Renewable(Protocol):
     """An auth that the client asks for new credentials, once per request, after a 401."""
 
     def renew(self, rejected: PreparedRequest) -> bool:
-        """Get new credentials in place of those in a rejected request; False if that is in vain.
+        """Replace the credentials in a rejected request; False if there are no others.
 
         Raises:
             StopRun: new credentials are refused, or cannot be had now.
@@ -80,24 +82,28 @@ def _header_value(key: str) -> str:
 @dataclass(slots=True)
 class _Token:
     value: str
-    expires_at: float
-    """Epoch seconds."""
+    use_until: float
+    """Epoch seconds; its end, less a margin."""
 
     @property
-    def fresh(self) -> bool:
-        return time.time() < self.expires_at - LEEWAY
+    def usable(self) -> bool:
+        return time.time() < self.use_until
 
 
-LEEWAY = 60.0
-"""Seconds before its end at which a token is not used any more."""
+LONGEST_MARGIN, MARGIN_SHARE = 60.0, 0.1
+"""A token is not used in its last seconds: at most so many, and at most this share of its life."""
+
+SUPPOSED_LIFE, LONGEST_LIFE = 3600.0, 30 * 86400.0
+"""Seconds that a token lives where the answer does not say, and at most. One that ends earlier is
+answered with a 401, and replaced then."""
 
 
 class ClientCredentials(AuthBase):
     """OAuth 2 client credentials: a token for an id and a secret, kept until it nears its end.
 
-    One token serves all threads of the process, and the next runs: tokens can be counted against a
-    monthly quota. It is kept in a file in `work_dir` that only its owner can read, whose name is a
-    hash, so that other credentials or another server never get this token.
+    One token serves all threads of the process, and later runs, since vendors count token requests
+    against a monthly quota. It is kept in a file in `work_dir` that only its owner can read. The
+    file's name is a hash, so that other credentials or another server never get this token.
 
     Args:
         client: sends the request for a token; one without credentials, with its own retries.
@@ -136,13 +142,25 @@ class ClientCredentials(AuthBase):
         self._lock = threading.Lock()
         self._token: _Token | None = None
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], client: Client, work_dir: Path | None) -> Self:
+        """Make it from the settings of `plugin.settings.client_credentials_settings`."""
+        return cls(
+            client,
+            config["auth_url"],
+            config["client_id"],
+            config["client_secret"],
+            audience=config["audience"],
+            work_dir=work_dir,
+        )
+
     @override
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         r.headers["Authorization"] = f"Bearer {self._current().value}"
         return r
 
     def renew(self, rejected: PreparedRequest) -> bool:
-        """Get another token, unless another thread already has.
+        """Get another token, unless another thread or process already has.
 
         Raises:
             StopRun: the token endpoint refuses, or does not answer.
@@ -150,20 +168,22 @@ class ClientCredentials(AuthBase):
         with self._lock:
             current = self._token
             if current and rejected.headers.get("Authorization") == f"Bearer {current.value}":
-                self._token = self._buy()
+                stored = self._stored()
+                other = stored if stored and stored.value != current.value else None
+                self._token = other or self._request_token()
             return True
 
     def _current(self) -> _Token:
         token = self._token
-        if token and token.fresh:
+        if token and token.usable:
             return token
         with self._lock:
-            if not (self._token and self._token.fresh):
-                self._token = self._stored() or self._buy()
+            if not (self._token and self._token.usable):
+                self._token = self._stored() or self._request_token()
             return self._token
 
-    def _buy(self) -> _Token:
-        """Ask for a new token and store it."""
+    def _request_token(self) -> _Token:
+        """Request a token and store it."""
         try:
             answer = self._client.request(
                 "POST", self._url, json={k: v for k, v in self._body.items() if v is not None}
@@ -176,7 +196,9 @@ class ClientCredentials(AuthBase):
             message = "The token endpoint's answer has no access_token: look at auth_url"
             raise BadCredentials(message)
         redaction.add(value)
-        token = _Token(_header_value(value), time.time() + _lifetime(answer.data))
+        life = _lifetime(answer.data.get("expires_in"))
+        margin = min(LONGEST_MARGIN, MARGIN_SHARE * life)
+        token = _Token(_header_value(value), time.time() + life - margin)
         self._store(token)
         return token
 
@@ -186,33 +208,29 @@ class ClientCredentials(AuthBase):
             return None
         try:
             data = json.loads(self._path.read_bytes())
-            token = _Token(_header_value(data["token"]), float(data["expires_at"]))
+            token = _Token(_header_value(data["token"]), float(data["use_until"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, BadCredentials):
             return None
         redaction.add(token.value)
-        return token if token.fresh else None
+        longest = time.time() + LONGEST_LIFE  # beyond it, a clock was wrong or the file is damaged
+        return token if token.usable and token.use_until <= longest else None
 
     def _store(self, token: _Token) -> None:
         if self._path is None:
             return
         try:
-            # mkstemp: readable by the owner only, from the first byte.
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
-            try:
-                with os.fdopen(descriptor, "w") as file:
-                    json.dump({"token": token.value, "expires_at": token.expires_at}, file)
-                Path(name).replace(self._path)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    Path(name).unlink()
-                raise
+            content = {"token": token.value, "use_until": token.use_until}
+            atomic_write(self._path, exact_json.encode(content))
         except OSError as error:
             logger.warning("The token cannot be kept for the next run: %s", error)
 
 
-def _lifetime(answer: dict[str, Any]) -> float:
-    """Seconds that a token lives; an hour where the answer does not say."""
+def _lifetime(expires_in: Any) -> float:
+    """Seconds that a token lives, from what the answer says of it."""
     try:
-        return float(answer["expires_in"])
-    except (KeyError, TypeError, ValueError):
-        return 3600.0
+        life = float(expires_in) if isinstance(expires_in, int | Decimal | str) else 0.0
+    except (ValueError, OverflowError):
+        life = SUPPOSED_LIFE if isinstance(expires_in, str) else LONGEST_LIFE
+    if not math.isfinite(life) or life <= 0 or isinstance(expires_in, bool):
+        return SUPPOSED_LIFE
+    return min(life, LONGEST_LIFE)

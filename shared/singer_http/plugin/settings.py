@@ -24,13 +24,13 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
         "timeout",
         th.NumberType(exclusive_minimum=0),
         default=30,
-        description="Seconds to wait for a connection, and for an answer, of one request.",
+        description="Seconds to wait for a connection, then for the whole answer, of a request.",
     ),
     th.Property(
         "max_retries",
         th.IntegerType(minimum=0),
         default=5,
-        description="Further tries of a request that may be tried again.",
+        description="Further tries of a request that may be repeated.",
     ),
     th.Property(
         "max_wait",
@@ -224,6 +224,61 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
     ),
 )
 """What every target has besides."""
+
+
+def client_credentials_settings(*, auth_url: str, audience: str) -> tuple[th.Property[Any], ...]:
+    """The settings of `ClientCredentials.from_config`: an OAuth 2 client, its token endpoint.
+
+    Args:
+        auth_url: default of the setting, as `audience`.
+    """
+    return (
+        th.Property("client_id", th.StringType, required=True, description="OAuth client id."),
+        th.Property(
+            "client_secret",
+            th.StringType,
+            required=True,
+            secret=True,
+            description="OAuth client secret.",
+        ),
+        th.Property("auth_url", th.URIType, default=auth_url, description="OAuth token endpoint."),
+        th.Property(
+            "audience",
+            th.StringType,
+            default=audience,
+            description="The API that the token is for, to the letter: a trailing slash matters.",
+        ),
+    )
+
+
+def page_settings(
+    *, page_param: str, page_size_param: str, page_size: int
+) -> tuple[th.Property[Any], ...]:
+    """The settings of numbered pages, where the vendor does not document its parameters.
+
+    Args:
+        page_param: default of the setting, as the others.
+    """
+    return (
+        th.Property(
+            "page_param",
+            th.StringType,
+            default=page_param,
+            description="Query parameter of the page number; the vendor does not document it.",
+        ),
+        th.Property(
+            "page_size_param",
+            th.StringType,
+            default=page_size_param,
+            description="Query parameter of the page size; the vendor does not document it.",
+        ),
+        th.Property(
+            "page_size",
+            th.IntegerType(minimum=1),
+            default=page_size,
+            description="Rows in one page of a list that is read.",
+        ),
+    )
 
 
 def tap_settings(*own: th.Property[Any], **defaults: Any) -> dict[str, Any]:
