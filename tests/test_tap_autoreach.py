@@ -337,7 +337,7 @@ def test_a_wrong_setting_is_one_line(tap: Tap, config: dict[str, Any]) -> None:
 @pytest.mark.parametrize("option", ["--state", "--catalog"])
 def test_a_file_that_is_no_json_is_one_line(tap: Tap, tmp_path: Path, option: str) -> None:
     (tmp_path / "broken").write_text("{")
-    assert f"{option} is no JSON object" in tap.run(option, str(tmp_path / "broken")).error
+    assert f"{option} is not a JSON object" in tap.run(option, str(tmp_path / "broken")).error
 
 
 def changed_while_read(sandbox: Sandbox, tap: Tap, *gone: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from genson import SchemaBuilder  # type: ignore[import-untyped]
@@ -22,7 +23,7 @@ def merged(core: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> JSO
     builder = SchemaBuilder()
     builder.add_schema({"type": "object", "properties": {}})
     for record in records:
-        builder.add_object(record)
+        builder.add_object(_with_floats(record))
     found = builder.to_schema().get("properties", {})
     properties = {
         name: _refined(definition, found.get(name))
@@ -32,6 +33,15 @@ def merged(core: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> JSO
         name: _open(definition) for name, definition in found.items() if name not in properties
     }
     return {**core, "properties": properties}
+
+
+def _with_floats(value: Any) -> Any:
+    """The same with a float for each Decimal, which genson does not know."""
+    if isinstance(value, Mapping):
+        return {name: _with_floats(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_floats(item) for item in value]
+    return 0.5 if isinstance(value, Decimal) else value
 
 
 def _refined(declared: Mapping[str, Any], found: Mapping[str, Any] | None) -> JSONSchema:

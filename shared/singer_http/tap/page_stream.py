@@ -29,6 +29,7 @@ from singer_http.tap.writer import encode
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
+    from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context
     from singer_sdk.mapper import StreamMap
 
@@ -39,6 +40,7 @@ Record = dict[str, Any]
 PRIVATE = (
     Stream.sync,
     Stream._sync_records,
+    Stream._sync_batches,
     Stream._process_record,
     Stream._write_record_message,
     Stream._generate_record_messages,
@@ -109,6 +111,11 @@ class PageStream(Stream):
         self._finalize_state(self.stream_state)
         if write_messages:
             self._write_state_message()
+
+    @override
+    def _sync_batches(self, batch_config: BatchConfig, context: Context | None = None) -> None:
+        with self._tap.batching():
+            super()._sync_batches(batch_config, context)
 
     def _open(self, stack: ExitStack, *, announce: bool) -> None:
         """Make ready to write this stream and its children."""

@@ -4,49 +4,83 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import datetime
+import logging
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
-import orjson
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
-from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.singerlib.messages import Message, RecordMessage
 from typing_extensions import override
 
-PIECE = 1 << 16
+from singer_http import exact_json
+
+logger = logging.getLogger(__name__)
+
+BUFFER_BYTES = 1 << 16
 """Bytes that are collected before they are written."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def encode(value: Any) -> bytes:
-    """JSON of a value, with what Python has beyond JSON: dates as text, Decimals as numbers."""
+    """JSON of a value, numbers digit by digit.
+
+    What Python has beyond JSON becomes text. A number that is not finite becomes null, half of a
+    surrogate pair U+FFFD: JSON has neither.
+    """
     try:
-        return orjson.dumps(value, default=_plain)
-    except TypeError:
-        # Integers beyond 64 bits, halves of emoji.
-        return serialize_json(value).encode("utf-8", "replace")
+        return exact_json.encode(value)
+    except (TypeError, ValueError):
+        return exact_json.encode(_as_json(value))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+def _as_json(value: Any) -> Any:
+    """The same in JSON's terms. Only for what the encoder refuses: it is slow."""
+    if isinstance(value, Mapping):
+        return {_as_json(str(name)): _as_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_as_json(item) for item in value]
+    if isinstance(value, str):
+        text = _SURROGATE.sub("\ufffd", value)
+        if text != value:
+            _report("half of a surrogate pair was written as U+FFFD")
+        return text
+    if isinstance(value, Decimal) and not value.is_finite():
+        _report(f"{value} was written as null: JSON has no such number")
+        return None
+    if value is None or isinstance(value, bool | int | float | Decimal):
+        return value
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
     return str(value)
+
+
+_reported: set[str] = set()
+
+
+def _report(change: str) -> None:
+    """Warn about a value that could not be written as it is, once for each kind."""
+    if change not in _reported:
+        _reported.add(change)
+        logger.warning("A value of a record is not JSON: %s", change)
 
 
 class PageWriter(GenericSingerWriter[bytes, Message]):
     """Writes messages to stdout; records are collected, everything else goes out at once.
 
-    The SDK has no hook for a writer's end. What is collected goes out when a page's reader ends
-    (`HTTPStream`), with the next STATE, and at the process' end, however that comes about.
+    The SDK has no hook for a writer's end. Collected records are written when a stream ends
+    (`PageStream`), with the next STATE, and at the end of the process.
 
-    Used by the main thread alone, whose signal handler writes too: `guard` gives a context manager
-    that keeps it out meanwhile.
+    Only the main thread writes. Its signal handler writes too: `guard` gives a context manager
+    that delays the handler.
     """
 
     def __init__(self) -> None:
-        """Have the rest written when the process ends."""
+        """Write the rest when the process ends."""
         super().__init__()
         self.guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
         self._pieces: list[bytes] = []
@@ -69,21 +103,21 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
         with self.guard():
             self._pieces.append(lines)
             self._size += len(lines)
-            if self._size >= PIECE:
+            if self._size >= BUFFER_BYTES:
                 self.flush()
 
     def flush(self) -> None:
-        """Have everything written so far read by whoever reads.
+        """Write everything that was collected.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has closed the pipe.
         """
         with self.guard():
             data = b"".join(self._pieces)
             self._pieces.clear()
             self._size = 0
             if data:
-                # A test's stdout may be text only.
+                # The stdout of a test may have no buffer.
                 out = getattr(sys.stdout, "buffer", None)
                 if out is None:
                     sys.stdout.write(data.decode())
@@ -92,5 +126,5 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
             sys.stdout.flush()
 
     def _at_exit(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # closed: nobody to tell
+        with contextlib.suppress(OSError, ValueError):  # stdout is closed
             self.flush()

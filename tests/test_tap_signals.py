@@ -1,0 +1,95 @@
+"""SIGTERM ends a tap with 143 wherever it waits, and STATE fits the records that came out."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.contacts import numbers
+from tests.tapping import Tap, only
+
+
+def test_it_ends_while_it_waits_for_the_rate_limit(sandbox: Sandbox, tmp_path: Path) -> None:
+    tap = Tap("tap-autoreach", sandbox, tmp_path)
+    sandbox.fill("autoreach", members=500)
+    catalog = only(tap.discover(), "members")
+    sandbox.log(clear=True)
+    process = tap.start(catalog=catalog, rate_limit="1/60s", concurrency=1)
+    while not sandbox.requests("autoreach"):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.terminate()
+    done = tap.finish(process)
+    assert done.exit_code == 143, done.stderr
+    assert "ERROR" not in done.stderr
+    assert len(done.records("members")) in (0, 100)
+
+
+def test_it_ends_while_discovery_waits_for_the_rate_limit(sandbox: Sandbox, tmp_path: Path) -> None:
+    tap = Tap("tap-autoreach", sandbox, tmp_path)
+    process = tap.start(rate_limit="1/60s")
+    while not [r for r in sandbox.requests("autoreach") if "/api/" in r["path"]]:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.terminate()
+    done = tap.finish(process)
+    assert done.exit_code == 143, done.stderr
+    assert "ERROR" not in done.stderr
+
+
+def test_it_ends_while_the_vendor_asks_for_a_pause(sandbox: Sandbox, tmp_path: Path) -> None:
+    tap = Tap("tap-reisoftware", sandbox, tmp_path)
+    sandbox.fill("rei", contacts=500)
+    sandbox.fault(vendor="rei", path="contacts", status=429, retry_after=60, after=2, times=None)
+    process = tap.start(catalog=only(tap.discover(), "contacts"))
+    while sum(r["status"] == 429 for r in sandbox.requests("rei")) < 1:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.terminate()
+    done = tap.finish(process)
+    assert done.exit_code == 143, done.stderr
+    assert "ERROR" not in done.stderr
+    assert "contacts" in done.state["bookmarks"]
+
+
+@pytest.mark.parametrize("rows", [500, 10_500])
+def test_state_is_never_ahead_of_the_batch_messages(
+    sandbox: Sandbox, tmp_path: Path, rows: int
+) -> None:
+    tap = Tap("tap-reisoftware", sandbox, tmp_path)
+    sandbox.fill("rei", contacts=rows)
+    catalog = only(tap.discover(), "contacts")
+    batch = {
+        "encoding": {"format": "jsonl", "compression": "gzip"},
+        "storage": {"root": f"file://{tmp_path}/batches"},
+    }
+    (tmp_path / "batches").mkdir()
+    pages = rows // 100
+    sandbox.fault(vendor="rei", path="contacts/$", hold="page", after=pages - 2, times=None)
+    process = tap.start(catalog=catalog, batch_config=batch, concurrency=1)
+    sandbox.wait_held("page")
+    time.sleep(0.5)
+    process.terminate()
+    done = tap.finish(process)
+    assert done.exit_code == 143, done.stderr
+    sandbox.clear_faults()
+    files = [
+        Path(name.removeprefix("file://"))
+        for message in done.messages
+        if message["type"] == "BATCH"
+        for name in message["manifest"]
+    ]
+    came = [
+        json.loads(line)
+        for file in files
+        for line in gzip.decompress(file.read_bytes()).splitlines()
+    ]
+    states = [message["value"] for message in done.messages if message["type"] == "STATE"]
+    rest = tap.read(catalog=catalog, state=states[-1] if states else None)
+    read = set(numbers(came)) | set(numbers(rest.records("contacts")))
+    assert read == set(range(1, rows + 1))
