@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 TIMEOUT = 0.5
 """Seconds: the targets' `timeout`."""
 LOOKUP_WAIT = 1.6
@@ -59,6 +61,7 @@ class Fault:
             return True
         return False
 
+    @override
     def __str__(self) -> str:
         what = f"{self.kind} {self.status}" if self.kind in ("status", "redirect") else self.kind
         until = f"-{self.nth + self.times - 1}" if self.times > 1 else ""
@@ -78,6 +81,7 @@ class Signal:
     """Seconds from the start, where `nth` is 0."""
     sent: bool = False
 
+    @override
     def __str__(self) -> str:
         where = f"{self.when} write #{self.nth}" if self.nth else f"after {self.after:.2f} s"
         return f"signal {self.signum} {where}{'' if self.sent else ' (not reached)'}"
@@ -85,7 +89,7 @@ class Signal:
 
 def make_faults(rng: random.Random, labels: list[str]) -> list[Fault]:
     """Up to three faults of one step, for a vendor with these kinds of requests."""
-    number = rng.choice([0, 0, 1, 1, 1, 2, 2, 3])
+    number = rng.choice([0, 1, 1, 1, 2, 2, 3])
     return [make_fault(rng, labels) for _ in range(number)]
 
 
@@ -94,11 +98,11 @@ def make_fault(rng: random.Random, labels: list[str]) -> Fault:
     when = rng.choice(["before", "after", "after"])
     kind = rng.choice(BEFORE_KINDS if when == "before" else AFTER_KINDS)
     label = rng.choice([*labels, "any"])
-    if kind in ("very_late",):
+    if kind == "very_late":
         label = CREATE if CREATE in labels else MESSAGE if MESSAGE in labels else WRITE
     times = 1 if kind in ("late", "very_late", "drip") else rng.choice([1, 1, 1, 2, 4, 30])
     statuses = (301, 302, 303, 307) if kind == "redirect" else (500, 502, 503, 504)
-    return Fault(kind, when, label, rng.randint(1, 5), times, rng.choice(statuses))
+    return Fault(kind, when, label, rng.choice([1, 1, 2, 2, 3, 4, 5]), times, rng.choice(statuses))
 
 
 def make_signal(rng: random.Random) -> Signal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -195,7 +196,11 @@ class Handler(BaseHTTPRequestHandler):
             with world.lock:
                 world.busy -= 1
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+    def __getattr__(self, name: str) -> Any:
+        """`do_GET` and all others."""
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
 
     def carry_out(self, world: World, vendor: Vendor, call: Call) -> None:
         """Do the work, and what goes wrong before or after it."""
@@ -286,24 +291,20 @@ class Handler(BaseHTTPRequestHandler):
     def drip(self, answer: Answer) -> None:
         """Send an answer of a few bytes in a few seconds."""
         content = answer.content or b"{}"
-        try:
+        with contextlib.suppress(OSError):
             self.send_response(answer.status)
             self.send_header("Content-Length", str(len(content) + 60))
             self.end_headers()
             for _ in range(50):
                 self.wfile.write(b" ")
                 time.sleep(0.1)
-        except OSError:
-            pass
         self.drop()
 
     def drop(self) -> None:
         """End the connection in the middle."""
         self.close_connection = True
-        try:
+        with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 def lateness(fault: Fault) -> float:

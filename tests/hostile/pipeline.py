@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from tests.hostile.faults import LOOKUP_WAIT, TIMEOUT
 from tests.hostile.model_server import JSON
 from tests.hostile.runner import Process, Runner
@@ -50,6 +52,7 @@ class Reject:
     record: JSON
     target_stream: str
 
+    @override
     def __str__(self) -> str:
         row = {n: v for n, v in self.record.items() if v is not None and not n.startswith("_")}
         return f"{self.target_stream} {self.kind} {json.dumps(row)} ({self.reason[:70]})"
@@ -132,6 +135,7 @@ class Pipeline:
         self.runs = 0
         self.fixed = {"custom_fields_format": "object"}
 
+    @override
     def __str__(self) -> str:
         return f"{self.name}({self.account}/{self.sync})"
 
@@ -313,10 +317,8 @@ def read_result(run: Run, limit: float) -> Result:
         hung = True
         run.process.send_signal(9)
         code = run.process.wait(limit)
-    states = []
-    for line in run.out.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
-            states.append(json.loads(line))
+    written = run.out.read_text().splitlines(keepends=True)
+    states = [json.loads(line) for line in written if line.endswith("\n")]
     report = None
     for path in run.pipeline.work_dir.glob("*.report.json"):
         if path.stat().st_mtime >= run.out.stat().st_mtime - 60:

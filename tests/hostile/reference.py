@@ -47,7 +47,7 @@ def _expected(pipeline: Pipeline, person: Person) -> Expected:
             for event in pipeline.source.events
         )
         return Expected(
-            person, True if existed else False, existed and not moved and not person.was_deleted,
+            person, existed, existed and not moved and not person.was_deleted,
             firsts, excused,
         )  # fmt: skip
     if pipeline.mode == "create":

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -94,7 +95,7 @@ class Runner:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        traceback: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -160,7 +161,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     children: set[int] = set()
-    with open(requests, "rb") as lines:
+    with os.fdopen(requests, "rb") as lines:
         for line in lines:
             request = json.loads(line)
             if "poll" in request:
@@ -181,7 +182,7 @@ def main() -> None:
 
 def run(plugin: Any, request: Mapping[str, Any]) -> None:
     """The child: carry out the command line, and never return."""
-    code = 70
+    code = 1
     try:
         os.chdir(request["cwd"])
         os.environ.update(request["env"])
@@ -199,13 +200,10 @@ def run(plugin: Any, request: Mapping[str, Any]) -> None:
             code = 0
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            code = 1
         sys.stdout.flush()
         sys.stderr.flush()
+    except Exception:  # noqa: BLE001 - the child of a fork has nobody above it who could say it
+        traceback.print_exc()
     finally:
         os._exit(code)
 

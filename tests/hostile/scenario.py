@@ -14,11 +14,11 @@ from typing import Any
 
 from tests.hostile import changes
 from tests.hostile.checks import Broken, check_end, check_run
-from tests.hostile.faults import LOOKUP_WAIT, MOST_LAG, TIMEOUT, make_faults, make_signal
+from tests.hostile.faults import MESSAGE, MOST_LAG, WRITE, make_faults, make_signal
 from tests.hostile.model_server import Server, World
 from tests.hostile.pipeline import WITHOUT, Pipeline, Result, Run, read_result
 from tests.hostile.runner import Runner
-from tests.hostile.setups import ACCOUNTS, LABELS, PLUGINS, Setup
+from tests.hostile.setups import LABELS, PLUGINS, Setup
 
 LIMIT = 60.0
 """Seconds after which a run hangs."""
@@ -100,7 +100,13 @@ class Scenario:
         for pipeline in chosen:
             made = changes.change(pipeline.source, rng.randint(0, 4))
             self.say(f"{pipeline}: {', '.join(made) or 'no change'}")
-        faults = make_faults(rng, LABELS[chosen[0].plugin])
+        if rng.random() < 0.15:
+            self._delete_by_hand(chosen[0])
+        streams = chosen[0].streams
+        labels = [label for s in streams for label in LABELS.get(s, [MESSAGE])]
+        if chosen[0].plugin == "target-emailmarketing":
+            labels = [WRITE]
+        faults = make_faults(rng, labels)
         signal = make_signal(rng)
         self.world.step(faults, signal)
         runs = [self._begin(pipeline, hostile=True) for pipeline in chosen]
@@ -122,6 +128,23 @@ class Scenario:
             self._correct(chosen[0])
         if rng.random() < 0.3:
             self.world.wait_until_quiet()
+
+    def _delete_by_hand(self, pipeline: Pipeline) -> None:
+        """Somebody deletes a record at the vendor; then its row changes in the source."""
+        stream = pipeline.source.person_stream
+        if pipeline.mode not in ("upsert", "mirror") or stream in (None, "people"):
+            return
+        if pipeline.plugin == "target-emailmarketing":
+            return
+        held = {item.marker: item for item in self.setup.held(pipeline.account, stream or "")}
+        people = [p for p in pipeline.source.live() if p.marker in held and not p.contested]
+        if not people:
+            return
+        person = self.rng.choice(people)
+        self.setup.remove(pipeline.account, held[person.marker].id)
+        person.was_deleted = True
+        words = changes.update(pipeline.source, person)
+        self.say(f"{pipeline}: deleted by hand at the vendor, then {words}")
 
     def _signal_now(self) -> None:
         signal, send = self.world.signal, self.world.send_signal
@@ -229,11 +252,3 @@ class Scenario:
             if code != 0:
                 raise Broken("resolve", f"--resolve {stream} {key}: exit {code}: {text[-300:]}")
         return {}
-
-
-def accounts() -> tuple[str, ...]:
-    """The names of the accounts."""
-    return ACCOUNTS
-
-
-WAITS = {"timeout": TIMEOUT, "lookup_wait": LOOKUP_WAIT}

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.hostile import model_autoreach, model_kasplo, model_merlin, model_rei
-from tests.hostile.faults import CREATE, MESSAGE, READ, WRITE
+from tests.hostile.faults import CREATE, READ, WRITE
 from tests.hostile.model_server import JSON, Vendor, World
 from tests.hostile.source import Person
 
 PLUGINS = ("target-autoreach", "target-reisoftware", "target-emailmarketing", "target-actionapi")
 LABELS = {
-    "target-autoreach": [READ, CREATE, WRITE],
-    "target-reisoftware": [READ, CREATE, WRITE, MESSAGE],
-    "target-emailmarketing": [WRITE],
-    "target-actionapi": [READ, CREATE, WRITE, MESSAGE],
+    "people": [WRITE],
+    "members": [READ, CREATE, WRITE],
+    "contacts": [READ, CREATE, WRITE],
+    "contact_tags": [READ, WRITE],
+    "contact_campaigns": [READ, WRITE],
 }
+"""The requests of a stream; of one that is not here: messages."""
 ACCOUNTS = ("one", "two")
 
 
@@ -94,7 +96,7 @@ class Setup:
         for name, secret in self.secrets.items():
             self.accounts[name] = model_merlin.Account(secret)
             self.settings[name] = {"api_key": secret, "api_url": f"{self.url}/flex/API/",
-                                   "custom_fields": {"city": "12"}}  # fmt: skip
+                                   "custom_fields": {"city": "12", "who": "13"}}  # fmt: skip
         self.vendor = model_merlin.Merlin(self.world, list(self.accounts.values()), forms)
         return forms
 
@@ -120,13 +122,25 @@ class Setup:
             fields = {**base, "first_name": "old", "last_name": person.marker, "list_id": "1"}
             return vendor.add_member(data, fields)
         if isinstance(vendor, model_merlin.Merlin):
+            custom = {"12": "old", "13": person.marker}
             fields = {"Email": person.email, "Number": phone, "Fname": "Ann",
-                      "Lname": person.marker, "Custom": {"12": "old"}}  # fmt: skip
+                      "Lname": person.marker, "Custom": custom}  # fmt: skip
             return vendor.add(data, fields)
         list_id = {name: i for i, name in model_kasplo.LISTS.items()}[person.list]
         fields = {"email": person.email, "first_name": "old", "last_name": person.marker}
         model_kasplo.Kasplo.write(data, list_id, fields, [])
         return {}
+
+    def remove(self, account: str, id_: str) -> None:
+        """Delete a record by hand."""
+        data = self.accounts[account]
+        with self.world.work:
+            if isinstance(data, model_autoreach.Account):
+                data.members.pop(id_, None)
+            elif isinstance(data, model_merlin.Account):
+                data.contacts.pop(int(id_), None)
+            else:
+                data.contacts.pop(id_, None)
 
     def held(self, account: str, stream: str) -> list[Held]:
         """What the account has."""
@@ -167,17 +181,11 @@ def _held(id_: str, row: JSON, first: str, marker: str) -> Held:
 
 
 def _merlin(id_: int, row: JSON) -> Held:
-    marker = str(row.get("Lname") or "") or marker_of(str(row.get("Email") or ""))
-    first = str((row.get("Custom") or {}).get("12") or "")
+    custom = row.get("Custom") or {}
+    marker, first = str(custom.get("13") or ""), str(custom.get("12") or "")
     return Held(
         str(id_), marker, first, str(row.get("Email") or ""), str(row.get("Number") or ""), ""
     )
-
-
-def marker_of(email: str) -> str:
-    """The marker in an email: bp3.2@example.com is Bp3's."""
-    name = email.lower().partition("@")[0].partition(".")[0]
-    return name[:1].upper() + name[1:]
 
 
 def once_key(pipeline: str, stream: str, key: int, value: str) -> str:

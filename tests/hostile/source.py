@@ -25,7 +25,7 @@ class Shape:
     key: str
     """The key column; `email` for a stream whose identity is the key."""
     names: dict[str, str]
-    """first, marker, email, phone, city, value → the column's name; what is not here is not sent."""
+    """first, marker, email, phone, city, value → the column's name. Others are not sent."""
 
 
 SHAPES: dict[str, dict[str, Shape]] = {
@@ -53,7 +53,7 @@ SHAPES: dict[str, dict[str, Shape]] = {
     },
     "target-actionapi": {
         "contacts": Shape("person", "k", {
-            "first": "city", "marker": "Lname", "name": "Fname", "email": "Email",
+            "first": "city", "marker": "who", "name": "Fname", "last": "Lname", "email": "Email",
             "phone": "Number"}),
         "automations": Shape("once", "k", {
             "email": "Email", "phone": "Number", "value": "idAuto"}),
@@ -119,6 +119,8 @@ class Extract:
     states: list[JSON]
     complete: bool
     """Nothing of it was cut off."""
+    torn: bool = False
+    """Its last line ends in the middle."""
 
 
 class Source:
@@ -174,8 +176,9 @@ class Source:
         if "name" in names:
             stable = self.options["stable_names"]
             values["name"] = "Ann" if stable else f"Ann {first}"
-            values["marker"] = person.marker if self.options["has_names"] else None
-            values["name"] = values["name"] if self.options["has_names"] else None
+            values["last"] = person.marker
+            if not self.options["has_names"]:
+                values["name"] = values["last"] = None
         row = {column: values.get(name) for name, column in names.items()}
         if self.plugin == "target-emailmarketing" and self.options["people_key"] == "email":
             return row
@@ -255,7 +258,10 @@ class Source:
             for message in kept:
                 if message["type"] == "RECORD":
                     records[message["stream"]] = records.get(message["stream"], 0) + 1
-            return Extract(lines, records, states, complete=False)
+            torn = self.rng.random() < 0.3
+            if torn:
+                lines[-1] = lines[-1][: len(lines[-1]) // 2]
+            return Extract(lines, records, states, complete=False, torn=torn)
         states.append(dict(marks))
         lines.append(json.dumps({"type": "STATE", "value": states[-1]}))
         return Extract(lines, records, states, complete=True)
