@@ -15,7 +15,10 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test check build release reference bench sandbox env meltano plugins coverage clean
+# Scenarios of the hostile test; each has its own seed.
+N := 3000
+
+.PHONY: help demo test soak check build release reference bench sandbox env meltano plugins coverage clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -26,14 +29,18 @@ demo: env meltano ## watch records move: a warehouse, the four vendors (in the s
 test: env meltano ## all tests
 	@$(PYTHON) -m pytest -n auto $(ARGS)
 
+soak: env ## many scenarios of the hostile test: make soak N=3000
+	@SOAK=$(N) $(PYTHON) -m pytest tests/hostile -q $(ARGS)
+
 coverage: env meltano ## all tests, and which lines they reach
 	@$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-report=html $(ARGS)
 
-check: env ## style, types, dependencies, the lock (under 30 seconds)
+check: env ## style, types, imports, dependencies, the lock (under 30 seconds)
 	@$(UV) lock --check --quiet
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-cache
 	@for package in $(PACKAGES); do \
 		(cd $$package && ../.venv/bin/deptry --no-ansi $(UNIMPORTED) . 2>&1) || exit 1; \
 	done

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import os
 import select
@@ -10,6 +12,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, ClassVar
@@ -149,6 +153,17 @@ class Forked:
             raise RuntimeError("the fork server has died")
         number: int = NUMBER.unpack(data)[0]
         return number
+
+
+def wait_read(pipe: IO[bytes], timeout: float = 60) -> None:
+    """Wait until all that was written to a pipe has been read; AssertionError if it is not."""
+    unread, ends = array.array("i", [1]), time.monotonic() + timeout
+    while True:
+        fcntl.ioctl(pipe, termios.FIONREAD, unread)
+        if not unread[0]:
+            return
+        assert time.monotonic() < ends, f"{unread[0]} bytes are not read"
+        time.sleep(0.01)
 
 
 Process = Forked | subprocess.Popen[bytes]

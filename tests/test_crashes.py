@@ -8,6 +8,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, record, schema, state
+from tests.processes import wait_read
 
 STEPS = (
     "before_pending", "after_pending", "after_answer", "before_acknowledged",
@@ -207,16 +208,11 @@ def test_a_signal_while_waiting_for_input_ends_the_run(people: Plugin, sandbox: 
     assert process.stdin
     import json
     import signal
-    import time
 
     for message in PEOPLE[:20]:
         process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.flush()
-    for _ in range(100):
-        time.sleep(0.05)
-        if people.path("lock").exists():
-            break
-    time.sleep(0.3)
+    wait_read(process.stdin)
     process.send_signal(signal.SIGTERM)
     result = people.finish(process)
     assert result.exit_code == 143, result.stderr

@@ -129,12 +129,15 @@ def test_a_name_with_half_a_surrogate_pair_is_written() -> None:
 
 def test_calls_run_side_by_side_and_come_back_in_order() -> None:
     busy, most, lock = 0, 0, threading.Lock()
+    together = threading.Barrier(3)
 
     def call(number: int) -> int:
         nonlocal busy, most
         with lock:
             busy += 1
             most = max(most, busy)
+        if number < 3:
+            together.wait(timeout=30)
         time.sleep(0.02 / (number + 1))
         with lock:
             busy -= 1

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tomllib
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,13 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [uv(), "build", "--quiet", "--all-packages", "--out-dir", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=180)
     return folder
+
+
+def test_the_rules_for_imports_know_each() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert sorted(settings["root_packages"]) == sorted(DISTRIBUTIONS)
+    siblings = settings["contracts"][1]["layers"][0].split(" | ")
+    assert sorted([*siblings, "singer_http"]) == sorted(DISTRIBUTIONS)
 
 
 def test_there_is_a_wheel_and_an_sdist_of_each(dist: Path) -> None:

@@ -183,7 +183,7 @@ class Sandbox:
         """How many requests are held under a name."""
         return int(self.call("GET", f"held/{quote(name)}")["held"])
 
-    def wait_held(self, name: str, count: int = 1, timeout: float = 20) -> None:
+    def wait_held(self, name: str, count: int = 1, timeout: float = 60) -> None:
         """Wait until so many are held; raises SandboxError when they are not in time."""
         ends = time.monotonic() + timeout
         while (held := self.held(name)) < count:
