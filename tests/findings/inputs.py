@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import json
-import os
-import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -111,14 +109,29 @@ def kill_in_flight(
     settled(sandbox)
 
 
-def checkpointing(plugin: Plugin) -> Plugin:
-    """The same target, which writes STATE out as soon as it comes and is settled."""
-    twin = copy.copy(plugin)
+def start_patched(
+    plugin: Plugin, code: str, messages: Iterable[JSON] | None, **config: Any
+) -> subprocess.Popen[bytes]:
+    """Start a target after some code; `messages` become its input, none leaves the input open."""
+    path = plugin.directory / "patched.json"
+    path.write_text(json.dumps({**plugin.config, **config}))
     (entry,) = metadata.entry_points(group="console_scripts", name=plugin.name)
-    code = "import singer_http.target.target as t; assert t.CHECKPOINT; t.CHECKPOINT = 0.0\n"
-    code += f"from {entry.module} import {entry.attr.partition('.')[0]} as target; target.cli()"
-    twin.command = [sys.executable, "-c", code]
-    return twin
+    owner = entry.attr.partition(".")[0]
+    run = f"from {entry.module} import {owner} as target; target.cli()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{code}\n{run}", "--config", str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=plugin.directory,
+    )  # fmt: skip
+    Plugin.started.append(process)
+    if messages is not None and process.stdin:
+        process.stdin.write(b"".join(json.dumps(m).encode() + b"\n" for m in messages))
+        process.stdin.flush()
+    return process
+
+
+CHECKPOINTS = "import singer_http.target.target as t; assert t.CHECKPOINT; t.CHECKPOINT = 0.0"
+"""A target after this writes STATE out as soon as it comes and is settled."""
 
 
 def settled(sandbox: Sandbox) -> None:
@@ -131,12 +144,6 @@ def wait_until(found: Callable[[], Any], seconds: float = 15) -> None:
     while not found():
         assert time.monotonic() < ends, "waited in vain"
         time.sleep(0.02)
-
-
-def ends_with(process: Any, number: signal.Signals, seconds: float = 15) -> int:
-    """Send a signal; the exit code, in time."""
-    os.kill(process.pid, number)
-    return int(process.wait(seconds))
 
 
 def hours(start: float, end: float) -> str:

@@ -11,9 +11,9 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.findings.inputs import (
+    CHECKPOINTS,
     MEMBERS,
     PEOPLE,
-    checkpointing,
     contacts,
     kill_in_flight,
     member,
@@ -21,6 +21,7 @@ from tests.findings.inputs import (
     people,
     person,
     rows,
+    start_patched,
 )
 from tests.front_door import JSON, Plugin, state
 
@@ -44,11 +45,7 @@ def test_the_newest_of_a_person_wins_though_an_older_one_was_in_flight(
     """H1"""
     old, new = (person("e1", first_name=name) for name in ("OLD", "NEW"))
     kill_in_flight(autoreach, [PEOPLE, old], when, fault={"method": "PATCH"})
-    process = checkpointing(autoreach).start(None)
-    assert process.stdin
-    for message in (PEOPLE, new, state({"at": 1})):
-        process.stdin.write(json.dumps(message).encode() + b"\n")
-    process.stdin.flush()
+    process = start_patched(autoreach, CHECKPOINTS, [PEOPLE, new, state({"at": 1})])
     assert process.stdout
     assert select.select([process.stdout], [], [], 20)[0], "no STATE came out"
     line = process.stdout.readline()

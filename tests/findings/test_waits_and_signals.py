@@ -22,10 +22,11 @@ from tests.findings.inputs import (
     people,
     person,
     sms,
+    start_patched,
     texts,
     wait_until,
 )
-from tests.front_door import JSON, Plugin, Result, record, schema, state
+from tests.front_door import JSON, SCRIPTS, Plugin, Result, record, schema, state
 from tests.tapping import Tap
 
 
@@ -218,7 +219,7 @@ def test_a_tap_that_dies_leaves_an_incomplete_input(
     config = tmp_path / "piped.json"
     config.write_text(json.dumps(autoreach.config))
     done = subprocess.run(
-        [*autoreach.command, "--config", str(config)],
+        [str(SCRIPTS / autoreach.name), "--config", str(config)],
         stdin=tap.stdout, capture_output=True, text=True, timeout=60, cwd=tmp_path,
     )  # fmt: skip
     tap.wait()
@@ -281,16 +282,11 @@ def test_a_clock_that_steps_between_two_runs_lets_no_more_through(
     autoreach: Plugin, sandbox: Sandbox, step: int
 ) -> None:
     """H27: the second process believes that it is 90 s later (or earlier)."""
-    shift = f"import time; real = time.time; time.time = lambda: real() + {step}\n"
-    code = shift + "from target_autoreach.target import TargetAutoReach; TargetAutoReach.cli()"
-    import copy
-    import sys
-
-    stepped = copy.copy(autoreach)
-    stepped.command = [sys.executable, "-c", code]
+    code = f"import time; real = time.time; time.time = lambda: real() + {step}"
+    limit: JSON = {"rate_limit": "4/6s", "batch_size_rows": 1}
     many = [PEOPLE, *(person(f"p{i}") for i in range(4))]
-    assert autoreach.run(many, rate_limit="4/6s", batch_size_rows=1).exit_code == 0
+    assert autoreach.run(many, **limit).exit_code == 0
     more = [PEOPLE, *(person(f"q{i}") for i in range(4))]
-    assert stepped.run(more, rate_limit="4/6s", batch_size_rows=1).exit_code == 0
+    assert autoreach.finish(start_patched(autoreach, code, more, **limit)).exit_code == 0
     times = sorted(patches(sandbox))
     assert max(len([t for t in times if at <= t < at + 6]) for at in times) <= 4
