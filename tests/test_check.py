@@ -52,6 +52,52 @@ def test_custom_fields_are_counted_and_named(people: Plugin) -> None:
     assert ticks(check(people))["custom fields, people"] == "✓ 1 (shoe_size)"
 
 
+CUSTOM_FIELDS = {
+    "target-autoreach": ("autoreach", {"key": "k_8f3a", "name": "Shoe size", "id": "a1b2c3"}),
+    "target-reisoftware": ("rei", {"id": "Zx81", "fieldKey": "contact.k", "name": "Shoe size"}),
+    "target-emailmarketing": ("kasplo", {"name": "Shoe size", "custom_id": "c-8f3a"}),
+}
+
+
+@pytest.mark.parametrize("name", CUSTOM_FIELDS)
+def test_custom_fields_are_shown_by_the_names_that_people_see(
+    name: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    vendor, field = CUSTOM_FIELDS[name]
+    sandbox.put_state(vendor, {"custom_fields": [field]})
+    shown = ticks(check(Plugin(name, sandbox, tmp_path)))
+    found = {line for title, line in shown.items() if title.startswith("custom fields")}
+    assert found == {"✓ 1 (Shoe size)"}
+
+
+def test_merlins_custom_fields_are_shown_by_their_columns(sandbox: Sandbox, tmp_path: Path) -> None:
+    plugin = Plugin("target-actionapi", sandbox, tmp_path)
+    assert ticks(check(plugin, custom_fields={"shoe_size": "77"}))["custom fields, contacts"] == (
+        "✓ 1 (shoe_size)"
+    )
+
+
+def test_what_depends_on_the_columns_is_a_note(kasplo: Plugin) -> None:
+    result = check(kasplo, list=None)
+    assert result.exit_code == 0
+    note = next(line for line in result.stderr.splitlines() if line.startswith("Note: "))
+    assert "no list to put them into: set list_id or list" in note
+    assert "Note: " not in check(kasplo).stderr
+
+
+def test_a_list_that_the_account_does_not_have_fails(kasplo: Plugin) -> None:
+    result = check(kasplo, list="No such list")
+    assert result.exit_code == 1
+    assert "No such list" in result.stderr
+
+
+def test_streams_that_need_a_ledger_are_named_where_none_is_kept(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    result = check(Plugin("target-actionapi", sandbox, tmp_path), ledger_url="none")
+    assert "Note: automations, calls, sms: " in result.stderr
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_bad_credentials_are_told_from_a_bad_address(
     name: str, sandbox: Sandbox, tmp_path: Path

@@ -81,9 +81,15 @@ class Cancelled(StopRun):
 class Refused(SingerHTTPError):
     """The vendor said no to what was sent: a 4xx that is about the row."""
 
-    def __init__(self, status: int, reason: str, data: Any = None) -> None:
-        """Keep the HTTP status, the vendor's words (one line) and the parsed body."""
+    def __init__(
+        self, status: int, reason: str, data: Any = None, *, nothing_was_done: bool = False
+    ) -> None:
+        """Keep the HTTP status, the vendor's words (one line) and the parsed body.
+
+        `nothing_was_done`: the answer is a clear no in the vendor's own form, whatever its status.
+        """
         super().__init__(f"{status}: {reason}" if reason else str(status))
+        self.nothing_was_done = nothing_was_done
         self.status = status
         self.reason = reason
         self.data = data

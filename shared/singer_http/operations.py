@@ -153,7 +153,7 @@ class Outcome:
     nothing_was_done: bool = True
     """Of a rejection: the vendor certainly has what it had before."""
     still_running: bool = False
-    """Of a lost answer: the vendor may still be working on the request."""
+    """Of a lost create: nothing says that the vendor is through with the request."""
 
     @classmethod
     def rejected(

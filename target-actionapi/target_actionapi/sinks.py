@@ -82,7 +82,7 @@ class Contacts(MerlinSink, RecordSink):
     def read_custom_fields(self) -> Sequence[f.CustomField]:
         # Merlin lists no definitions: the user says which column is which field.
         return [
-            f.CustomField(str(id_), (column, str(id_)))
+            f.CustomField(str(id_), (str(id_), column))
             for column, id_ in (self.config.get("custom_fields") or {}).items()
         ]
 

@@ -58,9 +58,9 @@ class AutoReachSink(HTTPSink):
     @override
     def read_custom_fields(self) -> Sequence[f.CustomField]:
         return [
-            f.CustomField(id=names[0], names=names)
+            f.CustomField(id=str(item.get("key") or names[-1]), names=names)
             for item in read_all(self, "custom_fields")
-            if (names := tuple(text_of(item[n]) for n in ("key", "name", "id") if item.get(n)))
+            if (names := tuple(text_of(item[n]) for n in ("id", "key", "name") if item.get(n)))
         ]
 
     @override

@@ -21,7 +21,7 @@ def field_of(item: JSON) -> CustomField:
     name = str(item["name"])
     return CustomField(
         id=name,
-        names=(name, str(item.get("custom_id") or name)),
+        names=(str(item.get("custom_id") or name), name),
         type=str(item.get("type") or "string").lower(),
         choices=choices_of(item.get("values")),
         required=str(item.get("required")).lower() in ("1", "true"),

@@ -126,8 +126,9 @@ def _failed(item: Item, error: Exception, *, may_be_done: bool) -> Outcome:
     else:
         reason = f"{type(error).__name__}: {one_line(str(error))}"
     if may_be_done and item.effect is Effect.CREATE:
-        running = bool(getattr(error, "still_running", False))
-        return Outcome(OutcomeKind.LOST, still_running=running)
+        # Only a connection that broke and a 5xx say that the vendor is through with the request.
+        ended = isinstance(error, Uncertain) and not error.still_running
+        return Outcome(OutcomeKind.LOST, still_running=not ended)
     kind = RejectionKind.REFUSED
     if may_be_done and item.effect is Effect.AT_MOST_ONCE:
         kind = RejectionKind.UNCERTAIN

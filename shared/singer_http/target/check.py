@@ -1,4 +1,7 @@
-"""`target-x --check`: would a run get anywhere? A list of ticks on stderr; nothing is written."""
+"""`target-x --check`: what would stop a run? A list of ticks on stderr; nothing is written.
+
+What depends on the records' columns, which only a run sees, is printed as a note.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,7 @@ class Check:
         self._work_dir = work_dir
         self._well = True
         self._sinks: list[HTTPSink] = []
+        self._notes: list[str] = []
         self._asked = 0
         self._refusal: BadCredentials | None = None
 
@@ -66,6 +70,8 @@ class Check:
             for sink in self._sinks:
                 if sink.has_custom_fields:
                     self._tick(f"custom fields, {sink.stream}", lambda s=sink: _fields(s))  # type: ignore[misc]
+        for note in self._notes:
+            self._line(f"Note: {one_line(note, 500)}")
         target.client.close()
         return self._well
 
@@ -105,6 +111,12 @@ class Check:
         target = self._target
         url = target.config.get("ledger_url")
         if url == "none":
+            once = [sink.stream for sink in target.sinks if sink.at_most_once]
+            if once:
+                self._notes.append(
+                    f"{', '.join(once)}: a run with this stream stops, because it is sent at most "
+                    "once, which needs a ledger: ledger_url must not be 'none'."
+                )
             return "none is kept (ledger_url)"
         with _opened(url, self._work_dir / FILE_NAME) as connection:
             return "will be made" if connection is None else self._contents(connection)
@@ -144,7 +156,7 @@ class Check:
         target = self._target
         target.client.on_request = self._count
         try:
-            self._sinks = [_sink(target, kind) for kind in target.sinks]
+            self._sinks = [self._sink(kind) for kind in target.sinks]
             target.probe(self._sinks)
         except BadCredentials as error:
             self._refusal = error
@@ -155,35 +167,51 @@ class Check:
             raise self._refusal
         return "accepted" if self._asked else "not tried: this vendor has nothing to read"
 
+    def _context(self) -> SinkContext:
+        target = self._target
+        return SinkContext(
+            config=target.config,
+            client=target.client,
+            logger=target.logger,
+            api_url=target.api_url,
+            version=target.plugin_version,
+            ledger=NoLedger(),
+            counts=lambda stream: target.report.stream(stream).counts,
+        )
+
+    def _sink(self, kind: type[HTTPSink]) -> HTTPSink:
+        """The sink as a SCHEMA without columns opens it.
+
+        Raises:
+            ConfigError: whatever columns come, a run stops here.
+        """
+        try:
+            return kind(self._context(), {"properties": {}}, ())
+        except ConfigError as error:
+            if not kind.supposed:
+                raise
+            sink = kind(self._context(), {"properties": {name: {} for name in kind.supposed}}, ())
+            self._notes.append(
+                f"a run stops unless the records have the column {' or '.join(kind.supposed)}: "
+                f"{error}"
+            )
+            return sink
+
     def _count(self, first: bool) -> None:
         self._asked += first
-
-
-def _sink(target: HTTPTarget, kind: type[HTTPSink]) -> HTTPSink:
-    context = SinkContext(
-        config=target.config,
-        client=target.client,
-        logger=target.logger,
-        api_url=target.api_url,
-        version=target.plugin_version,
-        ledger=NoLedger(),
-        counts=lambda stream: target.report.stream(stream).counts,
-    )
-    return kind(context, {"properties": {name: {} for name in kind.supposed}}, ())
 
 
 class NoLedger:
     """A view of a ledger that knows nothing."""
 
-    def find(self, stream: str, identity: str) -> str | None:
+    def find(self, stream: str, identity: str) -> str | None:  # noqa: ARG002 - as a view has it
         """Find nothing."""
         return None
 
 
 def _fields(sink: HTTPSink) -> str:
-    # A field's last name is the one for people, but where it is a number.
-    words = [[n for n in f.names if not n.isdecimal()] for f in sink.account_fields().fields]
-    names = [some[-1] if some else "?" for some in words]
+    # By convention a field's last name is the one that people see.
+    names = [field.names[-1] for field in sink.account_fields().fields]
     shown = ", ".join(names[:8])
     return f"{len(names)} ({shown}{', ...' if len(names) > 8 else ''})" if names else "none"
 
