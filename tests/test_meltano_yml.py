@@ -155,7 +155,7 @@ def test_nobody_who_asked_not_to_be_contacted_is_passed_on(
                phone="+15551234567", city="Bonn", dnd=dnd)
         for n, dnd in enumerate([*free, *asked])
     ]  # fmt: skip
-    columns = dict.fromkeys(rows[0]["record"], {})
+    columns: dict[str, Any] = {name: {} for name in rows[0]["record"]}
     result = target.run([schema("contacts", columns), *rows])
     assert result.exit_code == 0, result.stderr
     reached = {str(row["email"]) for row in sandbox.state(vendor)[table].values()}

@@ -62,10 +62,7 @@ class TargetEmailMarketing(HTTPTarget):
         th.Property(
             "suppression",
             th.StringType,
-            description=(
-                "A file of emails that are never sent, whatever their case: one a line, or CSV "
-                "with a column email."
-            ),
+            description="A file of emails, one a line, that are never sent, whatever their case.",
         ),
     )
 
