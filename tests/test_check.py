@@ -37,6 +37,9 @@ def test_with_good_settings_everything_is_ticked(
     name: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     plugin = Plugin(name, sandbox, tmp_path)
+    if name == "target-emailmarketing":
+        sandbox.put_state("kasplo", {"lists": [{"name": "News"}]})
+        plugin.config["list"] = "News"
     result = check(plugin)
     assert result.exit_code == 0, result.stderr
     shown = ticks(result)

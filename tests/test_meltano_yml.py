@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from singer_sandbox import Sandbox
+from tests.front_door import Plugin, record, schema
+
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text())
 PLUGINS: dict[str, dict[str, Any]] = {
@@ -129,3 +132,31 @@ def test_jobs_and_parents_name_plugins_that_are_there() -> None:
     assert {p["inherit_from"] for p in PLUGINS.values() if "inherit_from" in p} <= set(PLUGINS)
     assert {e["name"] for e in PROJECT["environments"]} == {"sandbox", "prod"}
     assert PROJECT["default_environment"] == "sandbox"
+
+
+@pytest.mark.parametrize(
+    ("name", "vendor", "table"),
+    [
+        ("target-emailmarketing--from-reisoftware", "kasplo", "contacts"),
+        ("target-autoreach--from-reisoftware", "autoreach", "people"),
+    ],
+)
+def test_nobody_who_asked_not_to_be_contacted_is_passed_on(
+    sandbox: Sandbox, tmp_path: Path, name: str, vendor: str, table: str
+) -> None:
+    sandbox.put_state("kasplo", {"lists": [{"name": "owners"}]})
+    config = {k: v for plugin in reversed(family(name)) for k, v in plugin["config"].items()}
+    del config["sync"]
+    target = Plugin(family(name)[-1]["name"], sandbox, tmp_path, **config)
+    asked = [True, "true", "TRUE", 1, "1", "yes", "maybe"]
+    free = [False, "false", None, 0, ""]
+    rows = [
+        record("contacts", id=f"c{n}", email=f"{n}@example.com", firstName="Ann", lastName="Lee",
+               phone="+15551234567", city="Bonn", dnd=dnd)
+        for n, dnd in enumerate([*free, *asked])
+    ]  # fmt: skip
+    columns: dict[str, Any] = {name: {} for name in rows[0]["record"]}
+    result = target.run([schema("contacts", columns), *rows])
+    assert result.exit_code == 0, result.stderr
+    reached = {str(row["email"]) for row in sandbox.state(vendor)[table].values()}
+    assert reached == {f"{n}@example.com" for n in range(len(free))}

@@ -39,11 +39,6 @@ def test_a_member_is_found_by_phone_however_it_is_written(
     assert [m["first_name"] for m in members(sandbox)] == ["Ann"]
 
 
-def test_two_people_without_a_phone_number_are_not_one(target: Plugin, sandbox: Sandbox) -> None:
-    rows = [member(key, phone=f"ask {key}", first_name=key) for key in ("a", "b")]
-    assert target.run([SCHEMA, *rows]).counts("members") == {"received": 2, "created": 2}
-
-
 def test_an_email_is_sent_without_blanks_and_empty_text_changes_nothing(
     target: Plugin, sandbox: Sandbox
 ) -> None:

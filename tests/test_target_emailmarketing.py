@@ -239,12 +239,46 @@ def test_contacts_without_any_list_stop_or_are_rejected(kasplo: Plugin) -> None:
 def test_a_list_that_vanishes_stops_the_run_with_the_vendors_words(
     kasplo: Plugin, sandbox: Sandbox, status: int
 ) -> None:
-    answer = {"status": status, "message": "Invalid list_id 'x'."}
-    sandbox.fault(vendor="kasplo", method="POST", status=status, answer=answer, times=None)
-    result = kasplo.run([SCHEMA, *many(30)])
+    sandbox.options("kasplo", unknown_list_status=status)
+    sandbox.fault(vendor="kasplo", method="POST", when="before", hold="post", times=None)
+    process = kasplo.start([SCHEMA, *many(30)])
+    sandbox.wait_held("post", 1)
+    sandbox.remove("kasplo", "lists", NEWS)
+    sandbox.clear_faults()
+    sandbox.release("post")
+    result = kasplo.finish(process)
     assert result.exit_code == 1
     assert "Invalid list_id" in result.error
     assert result.rejects == []
+
+
+def test_a_refusal_of_one_contact_stops_nothing_whatever_words_it_uses(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    answer = {"status": 400, "message": "p3@example.com is on the block list of this tag."}
+    refused = {"method": "POST", "status": 400, "answer": answer, "times": None}
+    sandbox.fault(vendor="kasplo", body="p3@example", **refused)
+    result = kasplo.run([SCHEMA, *many(5)])
+    assert result.counts("contacts") == {"received": 5, "upserted": 4, "rejected": 1}
+    assert list(reasons(result.rejects)) == ["p3@example.com"]
+
+
+def test_a_refusal_that_names_the_list_as_a_field_stops_the_run(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    answer = {"status": 422, "error": {"list_id": ["is not yours"]}}
+    sandbox.fault(vendor="kasplo", method="POST", status=422, answer=answer, times=None)
+    result = kasplo.run([SCHEMA, *many(3)])
+    assert result.exit_code == 1
+    assert "is not yours" in result.error
+    assert result.rejects == []
+
+
+def test_a_check_without_any_list_fails_where_the_run_would(kasplo: Plugin) -> None:
+    result = kasplo.finish(kasplo.start([], "--check", list=None))
+    assert result.exit_code == 1
+    assert "no list to put them into" in result.stderr
+    assert kasplo.finish(kasplo.start([], "--check")).exit_code == 0
 
 
 # --- modes, deletes, suppression --------------------------------------------------------------

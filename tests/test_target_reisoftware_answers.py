@@ -35,8 +35,9 @@ def test_contacts_and_the_known_forms_of_none_are_answers(data: Any) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [None, "", "<html>", [], {"message": "busy"}, {"statusCode": 500}, {"msg": "x", "contacts": None},
-     {"contacts": "x"}, {"contacts": [{"email": "a@example.com"}]}, {"error": "x"}],
+    [None, "", "<html>", [], {"message": "busy"}, {"statusCode": 500},
+     {"msg": "x", "contacts": None}, {"contacts": "x"}, {"contacts": [{"email": "a@example.com"}]},
+     {"error": "x"}],
 )  # fmt: skip
 def test_anything_else_is_no_answer(data: Any) -> None:
     assert not understood_lookup(data)

@@ -131,6 +131,8 @@ def text_of(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value) if -_BIG <= value < _BIG else number_text(Decimal(value))
+    if isinstance(value, float):  # a `stream_maps` expression calculates with them
+        value = Decimal(repr(value))
     if isinstance(value, Decimal):
         return number_text(value)
     return canonical(value).decode()

@@ -2,17 +2,28 @@
 
 An answer says yes (an id, or a word for success), says no (an error, whatever the HTTP status), or
 is not understood: then it is no success either, and the vendor's text is the reason.
+
+About contacts, free text is searched for words of refusal (`says_no`). About what is sent at most
+once it is not: there a wrong no means that a person is called or texted twice (`verdict`).
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
-from singer_http.errors import BadCredentials, NotFound, Refused, one_line, reason_of
+from singer_http.errors import (
+    BadCredentials,
+    NotFound,
+    Refused,
+    SingerHTTPError,
+    Uncertain,
+    one_line,
+    reason_of,
+)
+from singer_http.exact_json import encode
 from singer_http.operations import JSON
 
 ID_NAMES = ("idcontact", "id")
@@ -30,8 +41,18 @@ NO = frozenset(
     {"false", "0", "-1", "no", "ko", "error", "errors", "fail", "failed", "failure", "invalid"}
     | {"denied", "refused"}
 )
+NO_WORDS = NO - {"0", "-1"}
 NOTHING = frozenset(["", "0", "false", "none", "null", "no", "[]", "{}"])
 """An `error` that is one of these is none."""
+DEEPEST = 20
+"""Lists and objects within each other, beyond which an answer is not looked into."""
+
+_DENIED = re.compile(
+    r"\b(no|none|without|zero|0|not? any)\b.{0,20}\berrors?\b|\b(success\w*|sent|queued|accepted|"
+    r"delivered|done|ok|none|nothing)\b",
+    re.IGNORECASE,
+)
+"""Words within an error that may mean that there is none."""
 
 _NEGATIVE = re.compile(
     r"\b(error|fatal|exception|fail(s|ed|ure)?|invalid|den(y|ied)|missing|required|unknown|not|no|"
@@ -62,11 +83,87 @@ def text_of(data: Any) -> str:
     """An answer in the vendor's words, as one line without secrets."""
     if data is None:
         return "an empty answer"
-    return reason_of(data) or one_line(orjson.dumps(data).decode())
+    if depth_of(data) > DEEPEST:
+        return "an answer with too many brackets"
+    return reason_of(data) or one_line(encode(data).decode())
+
+
+def depth_of(data: Any) -> int:
+    """How many lists and objects stand within each other; counted to `DEEPEST` + 1."""
+    level, depth = [data], 0
+    while depth <= DEEPEST and (level := [item for item in level if isinstance(item, dict | list)]):
+        level = [
+            inner for item in level for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        depth += 1
+    return depth
+
+
+class Verdict(enum.Enum):
+    """What an answer to an at-most-once request says."""
+
+    YES = "done"
+    NO = "certainly not done"
+    UNCLEAR = "may have been done"
+
+
+def verdict(data: Any) -> Verdict:
+    """What an answer with a 2xx says about what must not be done twice.
+
+    A no has to be structured: `false`, one known word, or an object whose members all say no. Free
+    text, a contradiction (`{"status": "sent", "error": "No error"}`) and a page are unclear.
+    """
+    if depth_of(data) > DEEPEST:
+        return Verdict.UNCLEAR
+    if isinstance(data, list):
+        return verdict(data[0]) if len(data) == 1 else Verdict.UNCLEAR
+    if isinstance(data, dict):
+        return _verdict_of_object(_folded(data))
+    if data is False:
+        return Verdict.NO
+    if identifier(data) is not None or _word(data) in YES:
+        return Verdict.YES
+    # One word, but no number: a 0 may be a code that says that all went well.
+    return Verdict.NO if isinstance(data, str) and _word(data) in NO_WORDS else Verdict.UNCLEAR
+
+
+def _verdict_of_object(members: JSON) -> Verdict:
+    says: set[Verdict] = set()
+    for name in STATUS_NAMES:
+        if name in members:
+            says.add(_verdict_of_status(name, members[name]))
+    for name in ERROR_NAMES:
+        if name in members and _word(members[name]) not in NOTHING:
+            says.add(_verdict_of_error(members[name]))
+    if isinstance(words := members.get("message"), str) and _word(words) in YES:
+        says.add(Verdict.YES)
+    if any(identifier(members.get(name)) is not None for name in ID_NAMES):
+        says.add(Verdict.YES)
+    return says.pop() if len(says) == 1 else Verdict.UNCLEAR
+
+
+def _verdict_of_status(name: str, value: Any) -> Verdict:
+    word = _word(value)
+    if word in YES:
+        return Verdict.YES
+    # `"success": 0` is a no; `"status": 0` may be a code that says that all went well. A status of
+    # 500 and more says that something broke, and not what was done until then.
+    zero = word == "0" and name in ("success", "ok")
+    if value is False or zero or word in NO_WORDS or re.fullmatch(r"4\d\d", word):
+        return Verdict.NO
+    return Verdict.UNCLEAR
+
+
+def _verdict_of_error(value: Any) -> Verdict:
+    """An `error` member is a no, unless its own words may deny that."""
+    words = value if isinstance(value, str) else encode(value).decode()
+    return Verdict.UNCLEAR if _DENIED.search(words) else Verdict.NO
 
 
 def says_no(data: Any) -> bool:
     """The answer is recognisably an error."""
+    if depth_of(data) > DEEPEST:
+        return False
     if isinstance(data, int):
         return data <= 0
     if isinstance(data, str):
@@ -102,7 +199,7 @@ def says_yes(data: Any) -> bool:
 
 def identifier(data: Any) -> str | None:
     """The one id that an answer is, or holds."""
-    if isinstance(data, bool):
+    if isinstance(data, bool) or depth_of(data) > DEEPEST:
         return None
     if isinstance(data, int):
         return str(data) if data > 0 else None
@@ -128,10 +225,37 @@ def check(data: Any, status: int) -> None:
     if not says_no(data):
         return
     text = text_of(data)
+    error: SingerHTTPError
     if _BAD_KEY.search(text):
-        raise BadCredentials(f"Merlin: {text}; look at api_key")
-    kind = NotFound if _NO_CONTACT.search(text) else Refused
-    raise kind(status, text, data)
+        error = BadCredentials(f"Merlin: {text}; look at api_key")
+    else:
+        error = (NotFound if _NO_CONTACT.search(text) else Refused)(status, text, data)
+    error.nothing_was_done = True
+    raise error
+
+
+def check_at_most_once(data: Any, status: int) -> None:
+    """Raise what an answer to an at-most-once request means, unless it says yes.
+
+    Raises:
+        BadCredentials: the key is not accepted. Only a structured no proves that nothing was done.
+        NotFound: there is no such contact.
+        Refused: any other clear no.
+        Uncertain: the answer is neither a yes nor a clear no.
+    """
+    says = verdict(data)
+    if says is Verdict.YES:
+        return
+    text = text_of(data)
+    error: SingerHTTPError
+    if _BAD_KEY.search(text):
+        error = BadCredentials(f"Merlin: {text}; look at api_key")
+    elif says is Verdict.UNCLEAR:
+        error = Uncertain(status, f"the answer was not understood: {text}", 1)
+    else:
+        error = (NotFound if _NO_CONTACT.search(text) else Refused)(status, text, data)
+    error.nothing_was_done = says is Verdict.NO
+    raise error
 
 
 def is_about_record(error: NotFound) -> bool:
@@ -157,7 +281,7 @@ def hits(data: Any, status: int) -> list[JSON]:
     Raises:
         Refused: the answer is not understood, or tells no Email and no Number to compare.
     """
-    found = list(_contacts(data))
+    found = list(_contacts(data)) if depth_of(data) <= DEEPEST else [None]
     if any(hit is None for hit in found) or (
         found and not any("email" in hit or "number" in hit for hit in found if hit)
     ):

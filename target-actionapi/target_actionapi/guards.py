@@ -1,4 +1,4 @@
-"""Guards of what cannot be taken back: when messages may go out, how many, and to which numbers."""
+"""Guards of what cannot be taken back: when messages may go out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ import re
 import threading
 import zoneinfo
 from dataclasses import dataclass
-from typing import Any
-
-import phonenumbers
-
-from singer_http.operations import invalid
-from singer_http.sink.columns import shortened
 
 ACCEPTED = "hours and a time zone, like 21:00-08:00 America/Chicago"
 
@@ -93,31 +87,3 @@ def _minutes(hours: str, minutes: str) -> int:
         message = f"{ACCEPTED}; there is no {hours}:{minutes} on a clock"
         raise ValueError(message)
     return total
-
-
-def e164(name: str, value: Any, region: str | None) -> str:
-    """A number in E.164, of a possible length for its country.
-
-    Args:
-        name: the column, for the reason.
-        value: the number; one without + needs a region.
-        region: ISO country of national numbers.
-
-    Raises:
-        Rejection: it is none.
-    """
-    text = str(value if value is not None else "").strip()
-    if not re.fullmatch(r"\+?[\d\s().\-/]+", text):
-        raise invalid(f"{name}: {shortened(value)} is not a phone number")
-    if not text.startswith("+") and not region:
-        raise invalid(
-            f"{name}: {shortened(value)} is not in E.164 (+16193596440), and phone_region is not "
-            "set"
-        )
-    try:
-        number = phonenumbers.parse(text, region.upper() if region else None)
-    except phonenumbers.NumberParseException:
-        number = None
-    if number is None or not phonenumbers.is_possible_number(number):
-        raise invalid(f"{name}: {shortened(value)} is not a possible phone number of its country")
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-import orjson
 from typing_extensions import override
 
-from singer_http.errors import NotFound, Refused, RequestRejected, StopRun, Uncertain
+from singer_http.errors import NotFound, Refused, RequestRejected, StopRun
+from singer_http.exact_json import encode, text_of
+from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import (
     JSON,
     Effect,
@@ -23,10 +24,7 @@ from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.kinds import AtMostOnceSink, RecordSink
 from target_actionapi import answers
-from target_actionapi.guards import MessageGuards, e164
-
-if TYPE_CHECKING:
-    pass
+from target_actionapi.guards import MessageGuards
 
 
 class MerlinSink(HTTPSink):
@@ -48,7 +46,7 @@ class MerlinSink(HTTPSink):
         url = str(self.config.get(self.address) or self.config["api_url"])
         try:
             answer = self.client.request(
-                "POST", url, body=orjson.dumps(action), effect=effect, meter=self.meter
+                "POST", url, body=encode(action), effect=effect, meter=self.meter
             )
         except NotFound as error:
             if not answers.is_about_record(error):
@@ -56,7 +54,10 @@ class MerlinSink(HTTPSink):
                 raise RequestRejected(message) from None
             answers.check(error.data, error.status)
             raise
-        answers.check(answer.data, answer.status)
+        if effect is Effect.AT_MOST_ONCE:
+            answers.check_at_most_once(answer.data, answer.status)
+        else:
+            answers.check(answer.data, answer.status)
         return answer.data, answer.status
 
 
@@ -89,25 +90,26 @@ class Contacts(MerlinSink, RecordSink):
     @override
     def custom_values(self, record: JSON) -> JSON:
         values = self.custom_columns(record)
-        if (inner := record.get("Custom")) is not None:
-            for name, value in self.unpack(inner).items():
+        if not f.is_null(inner := record.get("Custom")):
+            for name, field, value in f.custom_members(self.unpack(inner), self.account_fields()):
                 if value is not None or self.send_nulls:
-                    field = self.account_fields().find(name)
                     values[field.id if field else name] = value
         return values
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
-        if record.get("idContact"):
-            op.remote_id = str(record["idContact"])
+        if named := f.identifier("idContact", record.get("idContact")):
+            op.remote_id = named
         if op.delete:
             # Not sent: what to find it by, where the ledger does not know it.
-            op.body = {name: record[name] for name in self.fields if record.get(name)}
+            op.body = {
+                name: record[name] for name in self.fields if not f.is_null(record.get(name))
+            }
         else:
             super().prepare(record, op)
             if custom := self.custom_values(record):
                 op.body["Custom"] = custom
-        op.identities = identities_of(op.body)
+        op.identities = identities_of(op.body, self.config.get("phone_region"))
 
     @override
     def can_find(self, op: Operation) -> bool:
@@ -146,7 +148,10 @@ class Contacts(MerlinSink, RecordSink):
             str(answers.identifier(hit))
             for hit in self.search(_names(op.body))
             if own.intersection(
-                identities_of({"Email": hit.get("email"), "Number": hit.get("number")})
+                identities_of(
+                    {"Email": hit.get("email"), "Number": hit.get("number")},
+                    self.config.get("phone_region"),
+                )
             )
         }
         if len(ids) > 1:
@@ -185,11 +190,9 @@ class MerlinOnce(MerlinSink, AtMostOnceSink):
         """Carry out an action once.
 
         Raises:
-            Uncertain: the answer is neither a yes nor a no.
+            Uncertain: the answer is neither a yes nor a clear no.
         """
-        data, status = self.call(action, Effect.AT_MOST_ONCE)
-        if not answers.says_yes(data):
-            raise Uncertain(status, misunderstood(data, status).reason, 1)
+        self.call(action, Effect.AT_MOST_ONCE)
         return None
 
 
@@ -216,7 +219,7 @@ class Automations(MerlinOnce):
         if contact is None:
             raise invalid("an entry needs idContact, or the Email or Number of a contact")
         if "idContact" in contact:
-            op.remote_id = str(contact["idContact"])
+            op.remote_id = f.identifier("idContact", contact["idContact"])
         others = {n: v for n, v in op.body.items() if n not in self.fields}
         op.body = {**contact, "idAuto": number(automation), **others}
 
@@ -260,9 +263,13 @@ class Messages(MerlinOnce):
     type: ClassVar[str]
 
     @override
+    def setup(self) -> None:
+        self._number = f.phone("number", self.config.get("phone_region"))
+
+    @override
     def prepare(self, record: JSON, op: Operation) -> None:
         super().prepare(record, op)
-        op.body["number"] = e164("number", record.get("number"), self.config.get("phone_region"))
+        op.body["number"] = self._number(record.get("number"))
         text = record.get("text")
         if not isinstance(text, str) or not text.strip():
             raise invalid("text is missing or empty")
@@ -306,25 +313,26 @@ class Sms(Messages):
 
 
 def number(value: Any) -> Any:
-    """An id as Merlin's page shows it."""
-    return int(value) if str(value).isdecimal() else value
+    """An id as Merlin's page shows it: a number where it is one."""
+    text = text_of(value)
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,17}", text) else text
 
 
-def identities_of(body: JSON) -> tuple[str, ...]:
-    """Email and Number as they are compared: without case, and digits only."""
-    email = str(body.get("Email") or "").strip().casefold()
-    found = (f"Email:{email}" if email else None, number_identity(body.get("Number")))
+def identities_of(body: JSON, region: str | None = None) -> tuple[str, ...]:
+    """Email and Number as they are compared."""
+    email = fold_email(body.get("Email"))
+    found = (f"Email:{email}" if email else None, number_identity(body.get("Number"), region))
     return tuple(identity for identity in found if identity)
 
 
-def number_identity(value: Any) -> str | None:
-    """A Number as it is compared: its digits."""
-    digits = re.sub(r"\D", "", str(value or ""))
+def number_identity(value: Any, region: str | None = None) -> str | None:
+    """A Number as it is compared."""
+    digits = fold_phone(value, region)
     return f"Number:{digits}" if digits else None
 
 
 def _names(body: JSON) -> JSON:
-    return {name: body[name] for name in ("Fname", "Lname") if str(body.get(name) or "").strip()}
+    return {name: body[name] for name in ("Fname", "Lname") if not f.is_null(body.get(name))}
 
 
 def _made_without_id(op: Operation) -> bool:

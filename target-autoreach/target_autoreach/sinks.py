@@ -84,7 +84,9 @@ class AutoReachSink(HTTPSink):
         """Send a request; a 2xx answer that lists errors is a refusal."""
         answer = self._request(method, path, body=body, effect=effect)
         if isinstance(answer.data, dict) and answer.data.get("errors"):
-            raise Refused(answer.status, reason_of(answer.data), answer.data)
+            error = Refused(answer.status, reason_of(answer.data), answer.data)
+            error.nothing_was_done = True
+            raise error
         return answer.data
 
     def erase(self, path: str) -> None:

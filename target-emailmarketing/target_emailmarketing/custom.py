@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+from singer_http.exact_json import text_of
 from singer_http.operations import JSON, invalid
-from singer_http.sink.columns import Convert, CustomField, shortened
+from singer_http.sink.columns import Convert, CustomField, as_text, exact, shortened
+from singer_http.sink.formats import parse_as_written
 
 SEPARATORS = ("\n", "|", ";", ",")
 """What may stand between a dropdown's choices, which Kasplo does not document."""
@@ -18,10 +20,10 @@ TRUE, FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
 def field_of(item: JSON) -> CustomField:
     """A definition as the vendor gives it. In a request a field goes by its name."""
-    name = str(item["name"])
+    name = text_of(item["name"])
     return CustomField(
         id=name,
-        names=(str(item.get("custom_id") or name), name),
+        names=(text_of(item.get("custom_id") or name), name),
         type=str(item.get("type") or "string").lower(),
         choices=choices_of(item.get("values")),
         required=str(item.get("required")).lower() in ("1", "true"),
@@ -42,8 +44,6 @@ def converter(field: CustomField) -> Convert:
     check: Check = _CHECKS.get(field.type, _text)
 
     def convert(value: Any) -> Any:
-        if value == "":
-            return value
         if isinstance(value, dict | list):
             raise invalid(f"{field.id}: {shortened(value)} is not a single value")
         return check(field, value)
@@ -54,7 +54,7 @@ def converter(field: CustomField) -> Convert:
 def _text(_field: CustomField, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return as_text(value) or str(value)
 
 
 def _boolean(field: CustomField, value: Any) -> bool:
@@ -64,19 +64,20 @@ def _boolean(field: CustomField, value: Any) -> bool:
     return word in TRUE
 
 
-def _numeric(field: CustomField, value: Any) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number and not re.fullmatch(r"\s*[+-]?\d+(\.\d+)?\s*", str(value)):
+def _numeric(field: CustomField, value: Any) -> int | Decimal | str:
+    """A number as it came; text stays text."""
+    if (found := exact(value)) is not None:
+        return found
+    if not isinstance(value, str) or not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", value.strip()):
         raise invalid(f"{field.id}: {shortened(value)} is not a number")
-    return value if number else value.strip()
+    return value.strip()
 
 
 def _date(field: CustomField, value: Any) -> str:
-    try:
-        datetime.datetime.fromisoformat(str(value).strip())
-    except ValueError:
-        raise invalid(f"{field.id}: {shortened(value)} is not a date (2026-01-31)") from None
-    return str(value).strip()
+    text = _text(field, value).strip()
+    if parse_as_written(text) is None:
+        raise invalid(f"{field.id}: {shortened(value)} is not a date (2026-01-31)")
+    return text
 
 
 def _dropdown(field: CustomField, value: Any) -> str:

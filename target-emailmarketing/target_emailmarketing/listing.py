@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from singer_http.errors import RequestRejected, reason_of
+from singer_http.exact_json import text_of
 from singer_http.http.pages import NumberedPages, PageParams, key_of, stated_total
 from singer_http.operations import JSON
 
@@ -80,7 +82,7 @@ class Directory:
         self._ids: dict[str, JSON] = {}
         self._names: dict[str, list[str]] = {}
         for item in items:
-            id_ = str(item.get(id_name))
+            id_ = text_of(item.get(id_name))
             self._ids[id_] = item
             self._names.setdefault(_folded(item.get("name")), []).append(id_)
 
@@ -90,9 +92,9 @@ class Directory:
         Raises:
             Unknown: there is none, there are several, or it is inactive.
         """
-        text = str(wanted).strip()
+        text = text_of(wanted).strip()
         ids = [text] if text in self._ids else self._names.get(_folded(text), [])
-        active = [id_ for id_ in ids if self._ids[id_].get("status", ACTIVE) in (ACTIVE, "1", True)]
+        active = [id_ for id_ in ids if self.is_active(id_)]
         if len(active) == 1:
             return active[0]
         if len(active) > 1:
@@ -102,6 +104,11 @@ class Directory:
         if ids:
             raise Unknown(f"the {self.noun} {text!r} is inactive: contacts go to active ones only")
         raise Unknown(f"the account has no {self.noun} {text!r}{self._hint(text)}")
+
+    def is_active(self, id_: str) -> bool:
+        """Whether there is an active one with this id."""
+        item = self._ids.get(id_)
+        return item is not None and item.get("status", ACTIVE) in (ACTIVE, "1", True)
 
     def _hint(self, text: str) -> str:
         names = [str(item.get("name")) for item in self._ids.values()]
@@ -113,7 +120,7 @@ class Directory:
 
 
 def _folded(name: Any) -> str:
-    return str(name or "").strip().casefold()
+    return unicodedata.normalize("NFC", text_of("" if name is None else name).strip().casefold())
 
 
 def _kind(path: str) -> str:

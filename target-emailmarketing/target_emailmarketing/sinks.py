@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-import orjson
 from typing_extensions import override
 
-from singer_http.errors import ConfigError, Refused, RequestRejected, reason_of
+from singer_http.errors import ConfigError, NotFound, Refused, RequestRejected, reason_of
+from singer_http.exact_json import encode
 from singer_http.http.urls import segment
+from singer_http.identity import fold_email
 from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind, invalid
 from singer_http.sink import columns as f
+from singer_http.sink import suppression_file
 from singer_http.sink.base import CREATE, UPSERT
 from singer_http.sink.kinds import BatchSink
 from target_emailmarketing.custom import converter, field_of
 from target_emailmarketing.listing import ACTIVE, INACTIVE, Directory, Unknown, read_all
 
 EXISTS = re.compile(r"already exist(?!.*\bin (the |this )?request)", re.IGNORECASE)
-ABOUT_REQUEST = re.compile(r"\blist(_id)?\b|\btags?\b", re.IGNORECASE)
+ABOUT_REQUEST = frozenset({"list_id", "tags", "update_subscribers"})
+"""Members of a request that are not about one contact."""
 REASONS = ("string", "reason", "message", "error", "errors")
 """Where the reason of an invalid contact stands: the first is what Kasplo's page shows."""
 
@@ -31,11 +35,11 @@ class Contacts(BatchSink):
     """Contacts of a list, known by their email; they cannot be read back."""
 
     stream = "contacts"
-    supposed = ("list_id",)
     modes = (UPSERT, CREATE)
     fields = ("email", "first_name", "last_name")
     identities = (("email",),)
     personal = ("email", "first_name", "last_name")
+    emails = ("email",)
     container = "custom_fields"
     batch_limit = 100
     no_delete = "Kasplo's API cannot delete a contact, nor unsubscribe one: do it in Kasplo"
@@ -45,16 +49,18 @@ class Contacts(BatchSink):
     @override
     def setup(self) -> None:
         self.update = self.config["update_subscribers"] and self.config["mode"] != CREATE
-        self.suppressed = read_suppression(self.config.get("suppression"))
+        self.suppressed = self._read_suppression()
+        self._looked_for: set[str] = set()
+        self._looking = threading.Lock()
         self.list_id = self._setting("list_id", self.lists) or self._setting("list", self.lists)
         tags = self.config.get("tags") or ()
         self.tags = tuple(sorted({self._found("tags", self.all_tags, tag) for tag in tags}))
+        self.required = tuple(x for x in self.account_fields().fields if x.required)
         if not (self.list_id or {"list", "list_id"} & set(self.properties)):
             raise ConfigError(
                 "contacts: no list to put them into: set list_id or list, or give the records a "
                 "column of that name."
             )
-        self.required = tuple(x for x in self.account_fields().fields if x.required)
 
     def _setting(self, name: str, directory: Directory) -> str | None:
         wanted = self.config.get(name)
@@ -71,14 +77,26 @@ class Contacts(BatchSink):
         """An address of the account; it holds a secret."""
         return f"audience/v1/{segment(self.config['sid'])}/{name}"
 
+    def _read_suppression(self) -> frozenset[bytes]:
+        given = self.config.get("suppression") or ()
+        paths = [given] if isinstance(given, str) else given
+        entries = suppression_file.read(paths, self.config.get("phone_region"))
+        return frozenset(_digest(entry.value) for entry in entries if entry.kind == "email")
+
     @cached_property
     def lists(self) -> Directory:
         """The account's lists."""
-        return Directory("list", "list_id", read_all(self, self.path("list")))
+        return self._read_lists()
 
     @cached_property
     def all_tags(self) -> Directory:
         """The account's tags; the inactive ones too, to tell them from unknown ones."""
+        return self._read_tags()
+
+    def _read_lists(self) -> Directory:
+        return Directory("list", "list_id", read_all(self, self.path("list")))
+
+    def _read_tags(self) -> Directory:
         active, inactive = (
             read_all(self, self.path("tag"), {"status": status}) for status in (ACTIVE, INACTIVE)
         )
@@ -106,19 +124,18 @@ class Contacts(BatchSink):
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
-        email = str(record.get("email") or "").strip()
-        if not email:
+        if f.is_null(email := record.get("email")):
             raise invalid("a contact needs email")
+        folded = fold_email(email)
         try:
             list_id, tags = self._list_of(record), self._tags_of(record)
         except Unknown as error:
             raise invalid(str(error)) from None
         op.group = (list_id, tags)
-        op.identities = (f"{email.casefold()} {list_id}",)
-        if self._is_suppressed(email):
+        op.identities = (f"{folded} {list_id}",)
+        if self._is_suppressed(folded):
             return
         super().prepare(record, op)
-        op.body["email"] = email
         custom = self.custom_values(record)
         if missing := [x.id for x in self.required if custom.get(x.id) in (None, "")]:
             raise invalid(f"{missing[0]}: the account requires this custom field of every contact")
@@ -126,24 +143,24 @@ class Contacts(BatchSink):
             op.body["custom_fields"] = custom
 
     def _list_of(self, record: JSON) -> str:
-        wanted = record.get("list_id") or record.get("list")
-        if wanted:
-            return self.lists.find(wanted)
+        for name in ("list_id", "list"):
+            if wanted := f.identifier(name, record.get(name)):
+                return self.lists.find(wanted)
         if self.list_id is None:
             raise invalid("a contact needs list_id or list, in the record or in the settings")
         return self.list_id
 
     def _tags_of(self, record: JSON) -> tuple[str, ...]:
         given = record.get("tags")
-        if given is None or given == "":
+        if f.is_null(given):
             return self.tags
         names = given.split(",") if isinstance(given, str) else given
         if not isinstance(names, list):
             raise invalid(f"tags: {f.shortened(given)} is neither a list nor text with commas")
-        return tuple(sorted({self.all_tags.find(name) for name in names if str(name).strip()}))
+        return tuple(sorted({self.all_tags.find(name) for name in names if not f.is_null(name)}))
 
-    def _is_suppressed(self, email: str) -> bool:
-        return email.casefold() in self.suppressed
+    def _is_suppressed(self, folded: str) -> bool:
+        return bool(self.suppressed) and _digest(folded) in self.suppressed
 
     @override
     def key_suffix(self, op: Operation) -> str:
@@ -165,19 +182,42 @@ class Contacts(BatchSink):
         around = {"update_subscribers": self.update, "list_id": list_id}
         if tags:
             around["tags"] = tags
-        body = b'{"data":[%b],%b' % (b",".join(op.payload for op in ops), orjson.dumps(around)[1:])
+        body = b'{"data":[%b],%b' % (b",".join(op.payload for op in ops), encode(around)[1:])
         try:
             answer = self.client.request("POST", self.path("contact"), body=body, meter=self.meter)
+        except NotFound as error:
+            # Contacts have no address of their own that could be missing.
+            raise RequestRejected(
+                f"contacts: HTTP {error.status}: {error.reason}; look at api_url and sid"
+            ) from None
         except Refused as error:
-            if ABOUT_REQUEST.search(error.reason):
+            if self._is_about_request(error, list_id, tags):
                 raise RequestRejected(f"contacts: HTTP {error.status}: {error.reason}") from None
             raise
         data: Any = answer.data.get("data") if isinstance(answer.data, dict) else None
-        if not isinstance(data, dict) or not {"valid_contacts", "invalid_contacts"} & set(data):
+        if not understood(answer.data):
             raise Refused(answer.status, f"not understood: {reason_of(answer.data)}", answer.data)
         taken = _by_email(data.get("valid_contacts"))
         refused = _by_email(data.get("invalid_contacts"))
         return [self._outcome(op, taken, refused, answer.status) for op in ops]
+
+    def _is_about_request(self, error: Refused, list_id: str, tags: Sequence[str]) -> bool:
+        """Whether a refusal is about the list or the tags, and so holds for every contact.
+
+        Told by a member of the answer that names them, or by asking whether they are still there.
+        """
+        if names_request(error.data):
+            return True
+        with self._looking:
+            # Once for each reason: contacts refused one by one must not cost a look each.
+            if error.reason in self._looked_for:
+                return False
+            known = self._read_tags() if tags else None
+            there = self._read_lists().is_active(list_id)
+            if there and (known is None or all(map(known.is_active, tags))):
+                self._looked_for.add(error.reason)
+                return False
+            return True
 
     def _outcome(
         self, op: Operation, taken: dict[str, JSON], refused: dict[str, JSON], status: int
@@ -195,27 +235,28 @@ class Contacts(BatchSink):
         return Outcome.rejected(RejectionKind.REFUSED, reason, status=status)
 
 
-def read_suppression(path: str | None) -> frozenset[str]:
-    """The emails of a file, one a line, without case.
+def understood(data: Any) -> bool:
+    """An answer to POST contact: an object that tells the valid or the invalid contacts."""
+    inner = data.get("data") if isinstance(data, dict) else None
+    return isinstance(inner, dict) and bool({"valid_contacts", "invalid_contacts"} & set(inner))
 
-    Raises:
-        ConfigError: it cannot be read: nobody is written to by mistake.
-    """
-    if not path:
-        return frozenset()
-    try:
-        lines = Path(path).expanduser().read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        words = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(
-            f"suppression: {path} cannot be read: {words}. Nothing was sent."
-        ) from None
-    return frozenset(email for line in lines if (email := line.strip().casefold()))
+
+def names_request(data: Any) -> bool:
+    """Whether an error body has a member named for the list or the tags of the request."""
+    if not isinstance(data, dict):
+        return False
+    around = [data, *(data.get(name) for name in ("error", "errors", "data"))]
+    return any(isinstance(item, dict) and bool(ABOUT_REQUEST & set(item)) for item in around)
+
+
+def _digest(email: str) -> bytes:
+    """16 bytes that stand for an email: a million of them take 100 MB less than the texts."""
+    return hashlib.blake2b(email.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _by_email(contacts: Any) -> dict[str, JSON]:
     return {
-        str(contact.get("email") or "").strip().casefold(): contact
+        fold_email(contact.get("email")): contact
         for contact in contacts or ()
         if isinstance(contact, dict)
     }

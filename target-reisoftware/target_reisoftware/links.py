@@ -12,6 +12,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from singer_http.errors import NotFound, Refused
+from singer_http.exact_json import text_of
 from singer_http.http.urls import segment
 from singer_http.identity import fold_email
 from singer_http.operations import (
@@ -282,7 +283,7 @@ class ContactCampaigns(OnContact, LinkSink):
         if op.body.get("campaignId") == ALL:
             if not op.delete:
                 raise invalid("campaignId: '*' (all of them) is for deletes only")
-            op.body["at"] = str(record["_sdc_deleted_at"])
+            op.body["at"] = text_of(record["_sdc_deleted_at"])
 
     @override
     def _is_named(self, op: Operation) -> bool:

@@ -1,0 +1,129 @@
+"""Files of people who must not be reached: emails and phones, one a line, or as CSV.
+
+A line that is neither stops the run: a list that is misread would suppress nobody.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+from singer_http.errors import ConfigError
+from singer_http.identity import fold_email, fold_phone
+
+COLUMNS = frozenset(
+    {"email", "emailaddress", "mail", "phone", "phonenumber", "number", "mobile", "mobilephone"}
+)
+"""Columns that are read where a file has a header; case, spaces and marks aside."""
+DELIMITERS = ",;\t"
+SAMPLE = 64 * 1024
+"""Characters at the beginning of a file by which its delimiter is told."""
+FEWEST_DIGITS = 7
+"""Digits of a phone number in a list; with fewer it is something else (a year, a count)."""
+
+_EMAIL = re.compile(r"[^@\s,;<>\"()]+@[^@\s,;<>\"()]+")
+_NOT_A_DATE = re.compile(r"(?!\d{4}-\d\d-\d\d$).*", re.DOTALL)
+
+
+class Entry(NamedTuple):
+    """Somebody who must not be reached."""
+
+    kind: Literal["email", "phone"]
+    value: str
+    """As it is compared (see `identity`)."""
+
+
+def read(paths: Iterable[str], region: str | None = None) -> Iterator[Entry]:
+    """The entries of the files, one after the other; a file is never in memory as a whole.
+
+    Read are bare lines, and CSV with commas, semicolons or tabs, quoted or not. Other columns than
+    `COLUMNS` of a file with a header are passed over, and so are blank lines and lines that begin
+    with #. Text is UTF-8, or UTF-16 with a byte order mark.
+
+    Args:
+        paths: the files.
+        region: ISO country of national phone numbers (`phone_region`).
+
+    Raises:
+        ConfigError: a file cannot be read, or a line has neither an email nor a phone; the text
+            names file and line.
+    """
+    for path in paths:
+        try:
+            with Path(path).expanduser().open(encoding=_encoding(path), newline="") as file:
+                yield from _entries(path, file, region)
+        except OSError as error:
+            raise _unreadable(path, error.strerror or str(error)) from None
+        except UnicodeError:
+            raise _unreadable(path, "it is not UTF-8 text: save it as UTF-8") from None
+
+
+def _unreadable(path: str, why: str) -> ConfigError:
+    return ConfigError(f"suppression: {path} cannot be read: {why}. Nothing was sent.")
+
+
+def _encoding(path: str) -> str:
+    with Path(path).expanduser().open("rb") as file:
+        head = file.read(3)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig"
+
+
+def _entries(path: str, file: IO[str], region: str | None) -> Iterator[Entry]:
+    sample = file.read(SAMPLE)
+    file.seek(0)
+    delimiter = max(DELIMITERS, key=sample.count)
+    rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+    columns: list[int] | None = None
+    first = True
+    try:
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            if not any(cells) or cells[0].startswith("#"):
+                continue
+            if first:
+                first = False
+                columns = [n for n, cell in enumerate(cells) if _column(cell) in COLUMNS] or None
+                if columns:
+                    continue
+            chosen = cells if columns is None else [cells[n] for n in columns if n < len(cells)]
+            found = [_entry(cell, region) for cell in chosen if cell]
+            # Beside an email or a phone a line may have anything, where no header says what it is;
+            # but never a mistyped email.
+            strict = columns is not None
+            odd = any(
+                entry is None and (strict or "@" in cell)
+                for cell, entry in zip(filter(None, chosen), found, strict=True)
+            )
+            if odd or not any(found):
+                raise _neither(path, rows.line_num)
+            yield from filter(None, found)
+    except csv.Error as error:
+        raise ConfigError(
+            f"suppression: {path}, line {rows.line_num}: {error}. Nothing was sent."
+        ) from None
+
+
+def _neither(path: str, line: int) -> ConfigError:
+    return ConfigError(
+        f"suppression: {path}, line {line} has neither an email nor a phone, or one that is "
+        "mistyped. Nothing was sent."
+    )
+
+
+def _column(cell: str) -> str:
+    return re.sub(r"[\W_]", "", cell).lower()
+
+
+def _entry(cell: str, region: str | None) -> Entry | None:
+    if _EMAIL.fullmatch(cell):
+        return Entry("email", fold_email(cell))
+    if "@" in cell or not _NOT_A_DATE.fullmatch(cell):
+        return None
+    phone = fold_phone(cell, region)
+    return Entry("phone", phone) if len(phone) >= FEWEST_DIGITS else None
