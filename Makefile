@@ -15,9 +15,6 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-# Scenarios of the hostile test; each has its own seed.
-N := 3000
-
 .PHONY: help demo test soak check build release reference bench sandbox env meltano plugins coverage clean
 
 help: ## this list
@@ -29,8 +26,8 @@ demo: env meltano ## watch records move: a warehouse, the four vendors (in the s
 test: env meltano ## all tests
 	@$(PYTHON) -m pytest -n auto $(ARGS)
 
-soak: env ## many scenarios of the hostile test: make soak N=3000
-	@SOAK=$(N) $(PYTHON) -m pytest tests/hostile -q $(ARGS)
+soak: env ## random scenarios with models of the vendors: make soak N=3000 SEED=1
+	@SOAK=$(or $(N),1000) SEED=$(or $(SEED),1) $(PYTHON) -m pytest -n auto -q tests/hostile $(ARGS)
 
 coverage: env meltano ## all tests, and which lines they reach
 	@$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-report=html $(ARGS)

@@ -60,17 +60,18 @@ def check_run(run: Run, result: Result, setup: Setup, *, signalled: bool, togeth
 def check_report(run: Run, result: Result, *, together: bool) -> None:
     """A run that ends ok counts every record that came."""
     report = result.report
+    if report and "account" not in report and together:
+        return  # it may be the other run's
     if result.code == 0 and (report is None or report["outcome"] != "ok"):
         raise Broken("report", f"{run.pipeline}: exit 0, report {report and report['outcome']}")
     if result.code != 0 or report is None:
         return
-    if "account" not in report and together:
-        return  # it may be the other run's
     for stream, counts in report["streams"].items():
         total = sum(counts.get(name, 0) for name in SUM)
         if counts["received"] != total:
             raise Broken("adds up", f"{run.pipeline} {stream}: {counts}")
-        came = run.extract.records.get(stream, 0) * (2 if run.pipeline.twice else 1)
+        source = "people" if stream == run.pipeline.also else stream
+        came = run.extract.records.get(source, 0) * (2 if run.pipeline.twice else 1)
         if run.extract.states and counts["received"] != came:
             raise Broken("received", f"{run.pipeline} {stream}: {came} came, {counts}")
 
@@ -86,7 +87,9 @@ def check_deletes(run: Run, setup: Setup, *, together: bool) -> None:
     if own and not run.extract.complete and run.extract.states:
         raise Broken("mirror", f"{pipeline}: the extract was cut off, and {shown(own)} deleted")
     live = {person.marker for person in pipeline.source.live()}
-    if pipeline.streams == ["people"]:  # known by the key: another key is another person there
+    if (
+        pipeline.streams == ["people"] and pipeline.also is None
+    ):  # known by the key: another key is another person there
         keys = {f"{pipeline.name}k{person.key}" for person in pipeline.source.live()}
         names = [str(item.get("id") or item.get("external_id")) for item in own]
         live = {marker(item) for item, name in zip(own, names, strict=True) if name in keys}
@@ -151,7 +154,8 @@ def check_end(setup: Setup, pipelines: list[Pipeline]) -> None:
     for pipeline in pipelines:
         rejects = pipeline.rejects()
         if stream := pipeline.source.person_stream:
-            check_people(setup, pipeline, stream, rejects)
+            for name in filter(None, (stream, pipeline.also)):
+                check_people(setup, pipeline, name, rejects)
         for stream in pipeline.streams:
             if stream in ("contact_tags", "contact_campaigns"):
                 check_links(setup, pipeline, stream, rejects)
@@ -262,11 +266,13 @@ def check_messages(setup: Setup, pipeline: Pipeline, stream: str, rejects: list[
             continue
         raise Broken("message lost", f"{pipeline} {stream} {name}: not sent, no reject")
     for reject in rejects:
+        if reject.target_stream == stream and reject.kind == "held":
+            raise Broken("held for ever", f"{pipeline} {reject}")
         if reject.target_stream != stream or reject.kind not in ("refused", "invalid"):
             continue
         name = pipeline.message_name(reject)
         person_of = names.get(name)
-        if stream in ("sms", "calls") and name not in sent:
+        if stream in ("sms", "calls") and name not in sent and "other content" not in reject.reason:
             raise Broken("rejected without a cause", f"{pipeline} {reject}")
         if person_of is None or person_of.deleted or person_of.contested or person_of.bad:
             continue
@@ -278,7 +284,7 @@ def check_strangers(setup: Setup, pipelines: list[Pipeline]) -> None:
     """No account has what was meant for another."""
     for account in setup.accounts:
         own = {pipeline.name for pipeline in pipelines if pipeline.account == account}
-        streams = {s for p in pipelines for s in p.streams}
+        streams = {s for p in pipelines for s in (*p.streams, p.also or "people")}
         for stream in streams:
             if stream in ONCE:
                 names = {x.removeprefix("second-")[:1] for x in setup.messages(account, stream)}

@@ -115,6 +115,8 @@ class Pipeline:
         self.nulls = rng.choice(["omit", "omit", "send"])
         extraction = rng.choice(["full", "table", "table", "log", "log"])
         self.twice = self.streams == ["sms"] and rng.random() < 0.4
+        self.also = "members" if self.streams == ["people"] and rng.random() < 0.35 else None
+        """A second stream that the people go to, by a second mapping of their source."""
         options = {
             "streams": self.streams,
             "extraction": "mirror" if self.mode == "mirror" else extraction,
@@ -142,7 +144,7 @@ class Pipeline:
     def describe(self) -> str:
         """Its choices, in a line."""
         options = {n: v for n, v in self.source.options.items() if v not in (False, "")}
-        return f"mode {self.mode} nulls {self.nulls} twice {self.twice} {options}"
+        return f"mode {self.mode} nulls {self.nulls} twice {self.twice} also {self.also} {options}"
 
     def add_existing(self, rng: random.Random) -> None:
         """Some people are at the vendor already."""
@@ -175,6 +177,17 @@ class Pipeline:
         if self.mode == "mirror":
             config["mirror_count"] = "n"
             config["max_deletes"] = str(self.max_deletes) if hostile else "100%"
+        if "sms" in self.streams and hostile:
+            if rng.random() < 0.15:
+                config["quiet_hours"] = "00:00-24:00 UTC"
+            elif rng.random() < 0.1:
+                config["max_messages"] = 2
+        if self.also:
+            key = self.source.options["people_key"]
+            rest = {"id": None} if key == "id" else {}
+            config["stream_maps"] = {
+                "members": {"__source__": "people", "owner": key, "list_id": "'1'",
+                            **rest, "__key_properties__": ["owner"]}}  # fmt: skip
         if self.twice:
             other = {"id": f"'{SECOND}' + id", "text": f"'{SECOND}' + text"}
             config["stream_maps"] = {"second-sms": {"__source__": "sms", **other}}

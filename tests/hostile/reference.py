@@ -46,8 +46,9 @@ def _expected(pipeline: Pipeline, person: Person) -> Expected:
             event.marker == person.marker and event.row.get("email") != person.email
             for event in pipeline.source.events
         )
+        present = None if existed and person.was_deleted else existed
         return Expected(
-            person, existed, existed and not moved and not person.was_deleted,
+            person, present, existed and not moved and not person.was_deleted,
             firsts, excused,
         )  # fmt: skip
     if pipeline.mode == "create":
