@@ -16,7 +16,7 @@ from scripts import reference, release
 from singer_sandbox import Sandbox
 from tests.front_door import record, schema
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", reference.plugins())

@@ -16,7 +16,7 @@ import pytest
 
 from scripts import reference
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")
 COMMANDS = reference.plugins()
 DISTRIBUTIONS = ["singer_http", "singer_sandbox", *(name.replace("-", "_") for name in COMMANDS)]

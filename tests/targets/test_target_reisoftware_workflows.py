@@ -9,7 +9,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin
-from tests.test_target_reisoftware_links import DELETED, directory, entries, rejection, rows
+from tests.targets.test_target_reisoftware_links import DELETED, directory, entries, rejection, rows
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import Plugin, record
-from tests.test_target_actionapi_messages import (
+from tests.targets.test_target_actionapi_messages import (
     CALLS,
     CONTACTS,
     ENTRIES,

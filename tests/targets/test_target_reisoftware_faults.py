@@ -8,7 +8,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin
-from tests.test_target_reisoftware import contacts, held, kinds, reasons, sent
+from tests.targets.test_target_reisoftware import contacts, held, kinds, reasons, sent
 
 
 @pytest.fixture

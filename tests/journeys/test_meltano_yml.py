@@ -16,7 +16,7 @@ import yaml
 from singer_sandbox import Sandbox
 from tests.front_door import Plugin, record, schema
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text())
 PLUGINS: dict[str, dict[str, Any]] = {
     plugin["name"]: plugin for kind in PROJECT["plugins"].values() for plugin in kind
