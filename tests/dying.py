@@ -11,23 +11,26 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from singer_http.delivery.delivery import Delivery
-from singer_http.store.ledger import Ledger
+from singer_http.delivery.dispatch import Dispatch
+from singer_http.store.store import Store
+
+Counts = Callable[..., bool]
+"""The arguments of a call, its owner first -> whether the call counts."""
 
 
 def dies(
-    method: Callable[..., Any], nth: int, counts: Callable[[Any], bool], *, before: bool
+    method: Callable[..., Any], nth: int, counts: Counts, *, before: bool
 ) -> Callable[..., Any]:
     """The method, which ends the process before or after its nth call that counts."""
     calls = 0
 
-    def dying(owner: Any, *args: Any, **kwargs: Any) -> Any:
+    def dying(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
-        now = counts(owner)
+        now = counts(*args, **kwargs)
         calls += now
         if now and before and calls == nth:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = method(owner, *args, **kwargs)
+        result = method(*args, **kwargs)
         if now and calls == nth:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
@@ -35,21 +38,26 @@ def dies(
     return dying
 
 
-def always(_owner: Any) -> bool:
+def always(*_args: Any) -> bool:
     return True
 
 
-def acknowledges(ledger: Any) -> bool:
-    """Whether there is something to acknowledge: it rides with the next pending commit."""
-    return bool(ledger._acknowledged)
+def marks_pending(_store: Any, also: Any = None) -> bool:
+    """Whether a commit says that requests are about to leave."""
+    return also is not None
 
 
-PLACES: dict[str, tuple[type, str, Callable[[Any], bool], bool]] = {
-    "before_pending": (Ledger, "mark_pending", always, True),
-    "after_pending": (Ledger, "mark_pending", always, False),
-    "after_answer": (Delivery, "_answered", always, True),
-    "before_acknowledged": (Ledger, "_commit", acknowledges, True),
-    "after_acknowledged": (Ledger, "_commit", acknowledges, False),
+def acknowledges(store: Any, _also: Any = None) -> bool:
+    """Whether a commit acknowledges something."""
+    return bool(store.ledger.holds_back)
+
+
+PLACES: dict[str, tuple[type, str, Counts, bool]] = {
+    "before_pending": (Store, "commit", marks_pending, True),
+    "after_pending": (Store, "commit", marks_pending, False),
+    "after_answer": (Dispatch, "_answered", always, True),
+    "before_acknowledged": (Store, "commit", acknowledges, True),
+    "after_acknowledged": (Store, "commit", acknowledges, False),
 }
 
 

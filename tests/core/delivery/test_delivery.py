@@ -78,14 +78,14 @@ def test_a_delete_goes_out_once_and_a_missing_one_is_a_success(
 def test_a_dry_run_changes_nothing_and_reports_everything(people: Plugin, sandbox: Sandbox) -> None:
     people.run([SCHEMA, person(1), person(2)])
     before = people_at(sandbox)
-    ledger = people.path("ledger.db").read_bytes()
+    ledger = people.work_dir.joinpath("singer-http.db").read_bytes()
     rows = [person(1), person(2, first_name="new"), person(3), record("people", id="p4", email=1)]
     result = people.run([SCHEMA, *rows, state({"at": 1})], dry_run=True)
     assert result.exit_code == 0
     assert people_at(sandbox) == before
     assert result.states == []
     assert result.rejects == []
-    assert people.path("ledger.db").read_bytes() == ledger
+    assert people.work_dir.joinpath("singer-http.db").read_bytes() == ledger
     assert result.report["dry_run"] is True
     assert result.counts("people") == {
         "received": 4, "unchanged": 1, "upserted": 2, "rejected": 1,
@@ -145,6 +145,6 @@ def test_files_are_the_owners_alone(people: Plugin) -> None:
 def test_emails_and_records_do_not_stay_in_the_ledger(people: Plugin) -> None:
     rows = [person(i, first_name="Zebediah") for i in range(20)]
     people.run([schema("people", COLUMNS, ("email",)), *rows])
-    ledger = people.path("ledger.db").read_bytes()
+    ledger = people.work_dir.joinpath("singer-http.db").read_bytes()
     assert b"example.com" not in ledger
     assert b"Zebediah" not in ledger

@@ -152,7 +152,7 @@ def test_nothing_is_written_beside_an_earlier_run(people: Plugin) -> None:
 
 def test_a_ledger_that_is_none(people: Plugin) -> None:
     people.work_dir.mkdir()
-    people.path("ledger.db").write_text("this is no database, whatever its name says " * 50)
+    people.work_dir.joinpath("singer-http.db").write_text("this is no database, whatever its name says " * 50)
     result = check(people)
     assert result.exit_code == 1
     assert ticks(result)["ledger"].startswith("✗ cannot be read")
@@ -160,7 +160,7 @@ def test_a_ledger_that_is_none(people: Plugin) -> None:
 
 def test_a_ledger_of_a_later_release(people: Plugin) -> None:
     people.run([schema("people", ("id", "email")), record("people", id="1", email="a@example.com")])
-    with sqlite3.connect(people.path("ledger.db")) as database:
+    with sqlite3.connect(people.work_dir.joinpath("singer-http.db")) as database:
         database.execute("UPDATE singer_http_meta SET value = '999' WHERE name = 'version'")
     database.close()
     result = check(people)
