@@ -14,7 +14,7 @@ import pytest
 from singer_sandbox import Sandbox
 from tests.findings.inputs import PEOPLE, person, rows
 from tests.front_door import JSON, Plugin, Result
-from tests.test_check import check, ticks
+from tests.core.plugin.test_check import check, ticks
 
 KEY = "sk/live/ab+c=d&<x>'é"
 ESCAPINGS: dict[str, str] = {

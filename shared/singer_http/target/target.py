@@ -158,7 +158,9 @@ class HTTPTarget(HTTPPlugin, Target):
     @override
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         reader = self.message_reader
-        self._take(message_dict.get("stream"), message_dict.get("record"), reader.line)
+        if "record" not in message_dict:
+            raise StopRun(f"Line {reader.number}: the message has no 'record'.")
+        self._take(message_dict.get("stream"), message_dict["record"], reader.line)
 
     def _take(self, stream: Any, record: Any, line: bytes) -> None:
         """Hand a record to its routes."""

@@ -46,7 +46,6 @@ def test_batch_messages_are_read(people: Plugin, sandbox: Sandbox) -> None:
         ([schema("people", COLUMNS, ())], "keys"),
         (['{"type": "SCHEMA", "stream": "people"}\n'], "SCHEMA"),
         ([SCHEMA, '{"type": "RECORD", "stream": "people"}\n'], "record"),
-        ([SCHEMA, '{"type": "RECORD", "stream": "people", "record": 5}\n'], "not an object"),
         ([SCHEMA, '{"type": "STATE"}\n'], "STATE"),
     ],
 )  # fmt: skip
@@ -58,6 +57,18 @@ def test_bad_messages_get_one_clear_line(people: Plugin, messages: list[Any], wo
     assert result.exit_code == 1
     assert words in result.error
     assert "Traceback" not in result.stderr
+
+
+def test_a_record_that_is_no_object_is_rejected_and_its_neighbours_go(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    line = '{"type": "RECORD", "stream": "people", "record": 5}\n'
+    result = people.run([SCHEMA, person(1), line, person(2)])
+    assert result.exit_code == 0, result.stderr
+    assert set(people_at(sandbox)) == {"p1", "p2"}
+    assert [reject["rejection"]["reason"] for reject in result.rejects] == [
+        "the record is not an object"
+    ]
 
 
 def test_emoji_and_a_large_record_pass(people: Plugin, sandbox: Sandbox) -> None:
