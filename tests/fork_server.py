@@ -65,6 +65,15 @@ def preload() -> None:
         importlib.import_module(name)
 
 
+def readable(*sockets: socket.socket) -> list[socket.socket]:
+    """Wait until one can be read from; unlike `select`, whatever its descriptor's number."""
+    poll = select.poll()
+    for one in sockets:
+        poll.register(one, select.POLLIN)
+    found = {descriptor for descriptor, _ in poll.poll()}
+    return [one for one in sockets if one.fileno() in found]
+
+
 def serve(control: socket.socket) -> Request | None:
     """Fork a child for each run. Returns the run in the child, None at the end in this process."""
     children: dict[int, socket.socket] = {}
@@ -73,7 +82,7 @@ def serve(control: socket.socket) -> Request | None:
     signal.set_wakeup_fd(wake.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a signal that is ignored wakes nobody
     while True:
-        ready = select.select([control, woken], [], [])[0]
+        ready = readable(control, woken)
         if woken in ready:
             woken.recv(4096)
             report_ended(children)

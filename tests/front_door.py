@@ -96,6 +96,7 @@ class Plugin:
         self.config: JSON = {
             **sandbox.settings(name),
             "rate_limit": "",
+            "lookup_wait": 1,
             "work_dir": str(self.work_dir),
             **config,
         }

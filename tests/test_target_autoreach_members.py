@@ -46,7 +46,9 @@ def test_an_email_is_sent_without_blanks_and_empty_text_changes_nothing(
     sandbox.put_state("autoreach", {"members": [kept]})
     target.run([SCHEMA, member("a", email=" ann@example.com ", first_name="", phone="  ")])
     (found,) = members(sandbox)
-    assert {name: found[name] for name in kept} == kept
+    assert {name: found[name] for name in ("email", "first_name", "phone")} == {
+        name: kept[name] for name in ("email", "first_name", "phone")
+    }
 
 
 @pytest.mark.parametrize("answer", [{}, {"message": "no Route matched"}, "<html>not found</html>"])

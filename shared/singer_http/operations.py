@@ -152,6 +152,10 @@ class Outcome:
     """Of a removal: another key stands for the record. This one lets go of it; nothing is sent."""
     nothing_was_done: bool = True
     """Of a rejection: the vendor certainly has what it had before."""
+    reason: str = ""
+    """Of a lost create: what happened, as one line."""
+    answered: bool = False
+    """Of a lost create: the vendor answered, but not in words that are understood."""
     still_running: bool = False
     """Of a lost create: nothing says that the vendor is through with the request."""
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 
 from singer_sandbox import Sandbox
+from tests.core.plugin.test_check import check, ticks
 from tests.findings.inputs import PEOPLE, person, rows
 from tests.front_door import JSON, Plugin, Result
-from tests.core.plugin.test_check import check, ticks
 
 KEY = "sk/live/ab+c=d&<x>'é"
 ESCAPINGS: dict[str, str] = {

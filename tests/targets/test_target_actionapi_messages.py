@@ -187,7 +187,7 @@ def test_a_key_with_other_content_and_a_delete_are_rejected(
     assert kinds(result.rejects) == ["invalid", "invalid"]
     reasons = {r["rejection"]["reason"] for r in result.rejects}
     assert any("other content" in text for text in reasons)
-    assert any("taken back" in text for text in reasons)
+    assert any("nothing to undo" in text for text in reasons)
     assert texts(sandbox) == ["Hello"]
 
 

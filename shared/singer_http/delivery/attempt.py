@@ -128,7 +128,13 @@ def _failed(item: Item, error: Exception, *, may_be_done: bool) -> Outcome:
     if may_be_done and item.effect is Effect.CREATE:
         # Only a connection that broke and a 5xx say that the vendor is through with the request.
         ended = isinstance(error, Uncertain) and not error.still_running
-        return Outcome(OutcomeKind.LOST, still_running=not ended)
+        answered = isinstance(error, Refused)
+        return Outcome(
+            OutcomeKind.LOST,
+            reason=reason,
+            answered=answered,
+            still_running=not (ended or answered),
+        )
     kind = RejectionKind.REFUSED
     if may_be_done and item.effect is Effect.AT_MOST_ONCE:
         kind = RejectionKind.UNCERTAIN

@@ -75,7 +75,7 @@ class Delivery:
             intake.sink, intake.route, key=key or text_key(record), delete=False, line=line,
             seq=self._parts.next_seq(),
         )  # fmt: skip
-        item.keyless, item.origin = not key, origin
+        item.keyless, item.origin, item.entry = not key, origin, origin.entry
         item.stored = self._check.stored_key(intake, key) if key else item.key
         self._settlement.counts(item).received += 1
         self.check()  # what came before it goes before it
@@ -142,7 +142,7 @@ class Delivery:
         taken: list[Item] = []
         for one in buffered:
             item = one.intake.item(one.record, one.line, self._parts.next_seq(), key=one.key)
-            item.origin, item.source = one.origin, one.source
+            item.origin, item.source, item.entry = one.origin, one.source, one.origin.entry
             self._settlement.counts(item).received += 1
             rejection = one.intake.prepare(one.record, item)
             keyless = item.keyless

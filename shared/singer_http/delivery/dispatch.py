@@ -119,7 +119,9 @@ class Dispatch:
 
     def settle(self, item: Item, outcome: Outcome) -> None:
         """Write down a final outcome; an earlier copy may have to go out after all."""
-        if (earlier := self._settlement.settle(item, outcome)) is not None:
+        earlier = self._settlement.settle(item, outcome)
+        self._outbox.leave_entry(item)
+        if earlier is not None:
             self._fall_back(item, earlier)
 
     def apply(self, item: Item, decision: Decision) -> None:
@@ -322,7 +324,7 @@ class Dispatch:
             kept = self._ownership.others_claims(item, claims)
             if kept and not sink.keep(item, kept):
                 return Outcome(OutcomeKind.SKIPPED, released=True)
-        elif sink.may_create or not sink.has_lookup:
+        elif not sink.names_parent:
             mirror = self._parts.mirror
             named = mirror is not None and mirror.names(self._ownership.held_claims(item), item)
             if named or self._ownership.others_stand_for(item):
@@ -342,7 +344,7 @@ class Dispatch:
             again: Outcome | None = outcome
             if kind is OutcomeKind.LOST:
                 self._settlement.report.counts.retries += 1
-                again = self._postpone(item, still_running=outcome.still_running)
+                again = self._postpone(item, outcome)
             elif kind is OutcomeKind.GONE:
                 again = self._matching.gone(item)
                 if again is None:
@@ -360,16 +362,16 @@ class Dispatch:
     def _broken_off(self, items: Sequence[Item], error: BaseException) -> None:
         """The run stops at a request. Unless nothing was done, its records stay pending."""
         if getattr(error, "nothing_was_done", False):
-            self._outbox.leave_entries(items)
+            for item in items:
+                self._outbox.leave_entry(item)
         elif items[0].effect is Effect.AT_MOST_ONCE:
             for item in items:
                 outcome = Outcome.rejected(RejectionKind.UNCERTAIN, str(error))
                 outcome.nothing_was_done = False
                 self.settle(item, outcome)
-            self._outbox.leave_entries(items)
 
-    def _postpone(self, item: Item, *, still_running: bool) -> Outcome | None:
-        self._matching.lost(item, still_running=still_running)
+    def _postpone(self, item: Item, outcome: Outcome) -> Outcome | None:
+        self._matching.lost(item, outcome)
         if may_look_up(item.sink, item):
             self._postponed.append(item)
             return None
@@ -400,7 +402,6 @@ class Dispatch:
                     item, self._ownership.hashed(item), outcome.rejection.remote_id
                 )
             self.settle(item, outcome)
-        self._outbox.leave_entries(items)
         self.leave_batches(items)
         self._parts.limit.check()
 

@@ -110,7 +110,7 @@ class Intake:
             raise invalid(self._complaint(record))
         sink.prepare(record, item)
         if suffix := sink.key_suffix(item):
-            item.key = orjson.dumps([item.key, suffix]).decode()
+            item.label, item.key = item.key, orjson.dumps([item.key, suffix]).decode()
         if item.remote_id is not None:
             item.id_from_record = True
             if item.remote_id in {".", ".."} or "\0" in item.remote_id:

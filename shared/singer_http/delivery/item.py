@@ -47,6 +47,10 @@ class LostCreate:
     """Lookups since then."""
     still_running: bool = False
     """The vendor may still be working on one of them."""
+    answered: bool = False
+    """The vendor answered the last one, but not in words that are understood."""
+    reason: str = ""
+    """What happened to the last one."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,8 @@ class Origin:
     sent: Sent | None = None
     created_at: float | None = None
     """Epoch seconds at which an unfinished create was about to leave."""
+    entry: Entry | None = None
+    """The pending entry of the run that died."""
 
 
 NEW = Origin(retried=False)
@@ -68,6 +74,8 @@ NEW = Origin(retried=False)
 class Item(Operation):
     """One record on its way through a delivery."""
 
+    label: str = ""
+    """The key as a person knows it, where a plugin made more of it."""
     stored: str = ""
     """The key as it stands in the database."""
     keyless: bool = False

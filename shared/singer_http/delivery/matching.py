@@ -80,7 +80,7 @@ class Matching:
 
     # --- a lost create ------------------------------------------------------------------------
 
-    def lost(self, item: Item, *, still_running: bool) -> None:
+    def lost(self, item: Item, outcome: Outcome) -> None:
         """A create may have arrived: the vendor gets time before it is asked.
 
         Raises:
@@ -92,7 +92,8 @@ class Matching:
             item.lost.times += 1
         lost = item.lost
         lost.asked, lost.since = 0, time.monotonic()
-        lost.still_running = lost.still_running or still_running
+        lost.still_running = lost.still_running or outcome.still_running
+        lost.answered, lost.reason = outcome.answered, outcome.reason
         if lost.times > self._max_retries + 1:
             raise VendorDown(
                 f"{item.sink.stream}: {lost.times} creates of one record got no answer: run again "
@@ -126,17 +127,21 @@ class Matching:
 
     def not_there(self, item: Item) -> Outcome | None:
         """A lost create was not found; `None` if it may be sent again."""
-        if item.lost is not None and item.lost.still_running:
-            return self._uncertain(
-                item, "no answer came in time, and the vendor does not find it: it may still come"
-            )
+        lost = item.lost
+        if lost is not None and lost.still_running:
+            return self._uncertain(item, f"{lost.reason}; not found since, but it may still arrive")
+        if lost is not None and lost.answered:
+            outcome = Outcome.rejected(RejectionKind.REFUSED, lost.reason, attempts=lost.times)
+            outcome.nothing_was_done = False
+            return outcome
         return None
 
     def cannot_be_told(self, item: Item) -> Outcome | None:
         """A lost create that nothing can look up; `None` if it is none."""
         if item.lost is None:
             return None
-        return self._uncertain(item, "the answer was lost, and there is nothing to look it up by")
+        reason = item.lost.reason or "the run ended before the answer came"
+        return self._uncertain(item, f"{reason}; there is nothing to look it up by")
 
     @staticmethod
     def _uncertain(item: Item, reason: str) -> Outcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -80,9 +79,9 @@ class Outbox:
             return
         ids = self._store.commit(lambda: [self._mark(chunk) for chunk in chunks])
         for chunk, id_ in zip(chunks, ids, strict=True):
-            self.leave_entries(chunk)
             entry = Entry(id_, len(chunk))
             for item in chunk:
+                self.leave_entry(item)  # the new entry stands for it
                 item.entry = entry
             self._workers.submit(
                 functools.partial(attempt, chunk[0].sink, chunk),
@@ -110,13 +109,16 @@ class Outbox:
             self._in_flight.discard(items[0].remote_id)
         self._answered(items, task)
 
-    def leave_entries(self, items: Iterable[Item]) -> None:
-        """Operations are settled, or go again under another entry."""
-        for entry, number in Counter([item.entry for item in items]).items():
+    def leave_entry(self, item: Item) -> None:
+        """An operation is settled, or goes again under another entry; so are those it replaced."""
+        replaced: Item | None = item
+        while replaced is not None:
+            entry, replaced.entry = replaced.entry, None
             if entry is not None:
-                entry.open -= number
+                entry.open -= 1
                 if not entry.open:
                     self._store.ledger.settle(entry.id)
+            replaced = replaced.previous
 
     def tried_alone(self, *, refused: bool) -> None:
         """Note what became of a record that was refused before."""

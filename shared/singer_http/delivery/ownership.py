@@ -21,8 +21,8 @@ class KeyNames:
 
     def remember(self, item: Item) -> None:
         """Remember a hashed key's text."""
-        if item.stored != item.key and len(self._names) < NAMES:
-            self._names[item.stored] = item.key
+        if (item.label or item.stored != item.key) and len(self._names) < NAMES:
+            self._names[item.stored] = item.label or item.key
 
     def of(self, stored: str) -> str:
         """A stored key as a person knows it, if this run came across it."""
@@ -56,7 +56,8 @@ class Ownership:
                 firsts.setdefault(claims[0], []).append(item)
                 claims += held.get(item.stored, ())
             keys = [item.key, *(f"\n{claim}" for claim in claims)]
-            if item.id_from_record and item.remote_id and item.remote_id != item.key:
+            own = item.id_from_record and not item.sink.names_parent
+            if own and item.remote_id and item.remote_id != item.key:
                 ids.setdefault(item.remote_id, []).append(item)
                 keys.append(f"\nid {item.remote_id}")
             item.conflict_keys = tuple(keys)
@@ -77,7 +78,7 @@ class Ownership:
             owners = self._ledger.claimants(self._scope, [first]).get(first, set())
             if found := self._owned(item, owners, "has the same identity at the vendor"):
                 return found
-        if item.remote_id is not None:
+        if item.remote_id is not None and not item.sink.names_parent:
             return self.owner_of_id(item, item.remote_id)
         return None
 

@@ -17,7 +17,7 @@ from singer_http.errors import ConfigError
 from singer_http.operations import JSON, Operation, Outcome, Rejection, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.context import SinkContext
-from singer_http.sink.formats import format_of
+from singer_http.sink.formats import format_of, properties_of
 
 Render = Callable[[datetime.datetime], Any]
 """A moment in UTC (naive) -> the vendor's form."""
@@ -57,6 +57,8 @@ class HTTPSink(abc.ABC):
     """Records are sent at most once."""
     has_lookup: ClassVar[bool] = False
     """`find` is asked for records whose id at the vendor is not known."""
+    names_parent: ClassVar[bool] = False
+    """`remote_id` is that of a parent record, which several keys may share."""
     group_by_parent: ClassVar[bool] = False
     """Operations on one parent record go in one call, in order."""
     examples: ClassVar[int] = 3
@@ -85,7 +87,7 @@ class HTTPSink(abc.ABC):
         self.client = context.client
         self.logger = context.logger
         self.schema = schema
-        self.properties: Mapping[str, Any] = schema.get("properties", {})
+        self.properties: Mapping[str, Any] = properties_of(schema)
         self.keys = tuple(keys)
         self.meter = context.counts(self.stream)
         self.send_nulls = self.config["nulls"] == "send"

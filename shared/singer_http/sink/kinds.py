@@ -92,6 +92,7 @@ class LinkSink(HTTPSink):
     """What belongs to a record that must exist; sent again, it changes nothing."""
 
     has_lookup = True
+    names_parent = True
     group_by_parent = True
 
 
@@ -100,6 +101,7 @@ class AtMostOnceSink(HTTPSink):
 
     modes = (UPSERT,)
     at_most_once = True
+    names_parent = True
     no_delete = "what was sent cannot be undone: a delete has nothing to undo"
     examples = 100
 

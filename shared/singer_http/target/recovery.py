@@ -7,7 +7,7 @@ of its stream is read, so nothing newer of a key goes out or is acknowledged bef
 from __future__ import annotations
 
 from singer_http.delivery.delivery import Delivery
-from singer_http.delivery.item import Item, Origin, Sent
+from singer_http.delivery.item import Entry, Item, Origin, Sent
 from singer_http.delivery.outbox import unpacked
 from singer_http.errors import StopRun
 from singer_http.exact_json import StrangeJSON, decode
@@ -42,7 +42,11 @@ class Recovery:
         self._done: set[str] = set()
 
     def begin(self, delivery: Delivery) -> None:
-        """Recover what runs that died left of a stream; once in a run."""
+        """Recover what runs that died left of a stream; once in a run.
+
+        What is idempotent comes before the stream's first record, which may replace it. A create is
+        looked up first, and what is sent at most once is uncertain: that is settled at once.
+        """
         if delivery.stream in self._done:
             return
         self._done.add(delivery.stream)
@@ -55,7 +59,6 @@ class Recovery:
     def _recover(self, delivery: Delivery, entries: list[Unfinished]) -> None:
         ledger = self._session.store.ledger
         seen: set[str] = set()
-        recovered = []
         for entry in entries:
             route = self._router.route(delivery.stream, entry.route)
             if route is None:
@@ -71,32 +74,48 @@ class Recovery:
             seen.update(entry.keys)
             for row in ledger.rows(delivery.scope, entry.keys).values():
                 ledger.mark_unknown(delivery.scope, row)
+            held = Entry(entry.id, len(entry.keys))
             for key, line in zip(entry.keys, entry.records, strict=True):
-                self._take_up(delivery, route, entry, key, line)
-            recovered.append(entry.id)
-        delivery.flush()
-        for id_ in recovered:
-            ledger.settle(id_)
-        self._session.store.commit()
+                self._take_up(delivery, route, entry, held, key, line)
+        if any(entry.effect is not Effect.IDEMPOTENT for entry in entries):
+            delivery.flush()
+            self._session.store.commit()
 
     def _take_up(
-        self, delivery: Delivery, route: Route, entry: Unfinished, key: str, line: bytes
+        self,
+        delivery: Delivery,
+        route: Route,
+        entry: Unfinished,
+        held: Entry,
+        key: str,
+        line: bytes,
     ) -> None:
         if entry.effect is Effect.AT_MOST_ONCE:
-            self._doubt(delivery, route, entry, key, line)
+            self._doubt(delivery, route, entry, held, key, line)
             return
-        origin = Origin()
+        origin = Origin(entry=held)
         if entry.effect is Effect.CREATE and entry.sent is not None:
             body, identities, digest = unpacked(entry.sent)
-            origin = Origin(sent=Sent(body, tuple(identities), digest), created_at=entry.at)
-        route.deliver_line(line, origin)
+            origin.sent = Sent(body, tuple(identities), digest)
+            origin.created_at = entry.at
+        if not route.deliver_line(line, origin):
+            # `stream_maps` leaves it out now.
+            held.open -= 1
+            if not held.open:
+                self._session.store.ledger.settle(held.id)
 
     def _doubt(
-        self, delivery: Delivery, route: Route, entry: Unfinished, key: str, line: bytes
+        self,
+        delivery: Delivery,
+        route: Route,
+        entry: Unfinished,
+        held: Entry,
+        key: str,
+        line: bytes,
     ) -> None:
         """What is sent at most once may have arrived."""
         item = prepared(self._session, route, line)
-        item.stored, item.origin = key, Origin(resend=entry.resent)
+        item.stored, item.origin, item.entry = key, Origin(resend=entry.resent), held
         delivery.report.retried.received += 1
         outcome = Outcome(
             OutcomeKind.REJECTED,

@@ -19,6 +19,7 @@ from singer_http.exact_json import StrangeJSON, canonical, decode
 from singer_http.operations import JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
+from singer_http.sink.formats import properties_of
 from singer_http.store.rows import Scope
 from singer_http.target.session import Session
 from singer_http.target.spool import Spool
@@ -215,7 +216,7 @@ class Router:
                 "not be 'none'."
             )
         schema = mapping.transformed_schema
-        properties: Mapping[str, Any] = schema["properties"]
+        properties = properties_of(schema)
         keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
         scope = self._scope(sink_class, source, keys, line)
         sink = sink_class(self._context, schema, keys)

@@ -291,7 +291,8 @@ class HTTPTarget(HTTPPlugin, Target):
             text = "ended by a signal" if isinstance(error, Interrupted) else one_line(str(error))
             self.report.finish("stopped" if stopped else "failed", text)
         run.write_report(input_complete=not self._came_since_state and self._state is not None)
-        return error or run.close()
+        problem = run.close()
+        return error or problem
 
     def _progress(self) -> AbstractContextManager[None]:
         if not sys.stderr.isatty():

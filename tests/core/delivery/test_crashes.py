@@ -130,7 +130,7 @@ def test_something_newer_wins_over_what_a_dead_run_left(people: Plugin, sandbox:
     )
     people.run([PEOPLE[0], record("people", id="a", email="new@example.com")])
     assert sandbox.state("autoreach")["people"]["a"]["email"] == "new@example.com"
-    assert sent(sandbox, "PATCH") == 1
+    assert sent(sandbox, "PATCH") == 1, "the older one was sent though it was known to be older"
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,18 @@ client and the sandbox are the real ones, only the pauses between tries are cut 
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import backoff
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from singer_http.errors import VendorDown
-from singer_http.http.client import Client
 from singer_sandbox import Sandbox
 from target_autoreach.target import TargetAutoReach
 from tests.front_door import JSON, record, schema
@@ -33,10 +31,7 @@ EXAMPLES = settings(
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(_self: Client) -> Iterator[float]:
-        return itertools.repeat(0.002)
-
-    monkeypatch.setattr(Client, "_backoff", short)
+    monkeypatch.setattr(backoff, "full_jitter", lambda _seconds: 0.002)
 
 
 @st.composite
@@ -99,6 +94,7 @@ def deliver(sandbox: Sandbox, messages: list[JSON], directory: Path, **config: A
             config={
                 **sandbox.settings("target-autoreach"),
                 "rate_limit": "",
+                "lookup_wait": 0.02,
                 "max_rejects": "",
                 "max_retries": 3,
                 "work_dir": str(directory),

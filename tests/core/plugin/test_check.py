@@ -152,7 +152,9 @@ def test_nothing_is_written_beside_an_earlier_run(people: Plugin) -> None:
 
 def test_a_ledger_that_is_none(people: Plugin) -> None:
     people.work_dir.mkdir()
-    people.work_dir.joinpath("singer-http.db").write_text("this is no database, whatever its name says " * 50)
+    people.work_dir.joinpath("singer-http.db").write_text(
+        "this is no database, whatever its name says " * 50
+    )
     result = check(people)
     assert result.exit_code == 1
     assert ticks(result)["ledger"].startswith("✗ cannot be read")
