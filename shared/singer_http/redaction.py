@@ -1,26 +1,30 @@
 """No secret in any log line, exception text or traceback, whoever logs it.
 
-Secrets are registered as soon as they are known (settings at start-up, tokens when they
-arrive). Every log record of every logger passes through `_make_record` (a LogRecord factory),
-which replaces each registered secret in each of its usual disguises: as it is, URL-encoded,
-JSON-escaped, in base64. That holds for urllib3's debug lines too, where a secret can stand in
-the path of a URL.
+Secrets are registered as soon as they are known (settings at start-up, tokens when they arrive).
+Every log record of every logger passes through `_make_record` (a LogRecord factory), which replaces
+each registered secret. That holds for urllib3's debug lines too, where a secret can stand in the
+path of a URL.
+
+A secret is found in any escaping (JSON, URL, HTML, Python's repr, several of them in each other),
+because text and secrets are compared without their escapes, and in base64, at any offset.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import re
 import threading
 import traceback
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import unquote_plus
+
+from singer_http.escapes import ESCAPE, unescaped
 
 MASK = "[secret]"
 
 _lock = threading.Lock()
+_secrets: set[str] = set()
 _forms: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 _plain_record = logging.getLogRecordFactory()
@@ -29,20 +33,32 @@ _plain_record = logging.getLogRecordFactory()
 def add(secret: str | None) -> None:
     """Never show this text again. Nothing happens for None and for an empty text."""
     global _pattern  # noqa: PLW0603
-    if not secret:
+    if not secret or secret in _secrets:
         return
     install()
     with _lock:
-        _forms.update(_disguises(secret))
-        if password := _password(secret):
-            _forms.update(_disguises(password))
+        for part in (secret, *_parts_of_url(secret)):
+            _forms.update(_forms_of(part))
+        _secrets.add(secret)
         # The longest first: a secret that is part of another must not cut the other in two.
         _pattern = re.compile("|".join(map(_literal, sorted(_forms, key=len, reverse=True))))
 
 
 def redact(text: str) -> str:
-    """The text with every registered secret replaced by `[secret]`."""
-    return _pattern.sub(MASK, text) if _pattern else text
+    """Replace every registered secret in a text by `[secret]`."""
+    if _pattern is None:
+        return text
+    text = _pattern.sub(MASK, text)
+    if not ESCAPE.search(text):
+        return text
+    plain, starts, ends = unescaped(text)
+    spans = [(starts[m.start()], ends[m.end() - 1]) for m in _pattern.finditer(plain)]
+    rest = len(text)
+    for start, end in reversed(spans):
+        if start < (end := min(end, rest)):  # several can stand in one run of escapes
+            text = text[:start] + MASK + text[end:]
+            rest = start
+    return text
 
 
 def install() -> None:
@@ -54,23 +70,13 @@ def install() -> None:
         threading.excepthook = _thread_failed
 
 
-def _disguises(secret: str) -> set[str]:
-    """The forms in which a secret can turn up in a text."""
+def _forms_of(secret: str) -> set[str]:
+    """What a secret looks like: as it is, without its escapes, in base64."""
     raw = secret.encode("utf-8", "surrogatepass")
-    forms = {
-        secret,
-        quote(raw, safe=""),
-        quote(raw),
-        quote_plus(raw),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        repr(secret)[1:-1],
-        repr(raw)[2:-1],
-    }
-    forms |= {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), form) for form in forms}
+    forms = {secret, unescaped(secret)[0]}
     if len(raw) >= 6:
         forms |= _base64_forms(raw)
-    return forms
+    return forms - {""}
 
 
 def _base64_forms(raw: bytes) -> set[str]:
@@ -88,18 +94,41 @@ def _base64_forms(raw: bytes) -> set[str]:
 
 def _literal(form: str) -> str:
     """A pattern for one form; a very short secret counts only where it stands alone."""
-    pattern = re.escape(form)
+    # In the query of a URL a space can be a plus, and a plus can be read as a space.
+    pattern = re.sub(r"\\ |\\\+", "[ +]", re.escape(form))
     return pattern if len(form) >= 4 else rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
 
 
-def _password(secret: str) -> str | None:
-    """The password in a secret that is a URL (a database's)."""
-    if "://" not in secret:
-        return None
-    try:
-        return unquote(urlsplit(secret).password or "")
-    except ValueError:
-        return None
+_SECRET_NAME = re.compile("pass|pwd|secret|token|key|cred|auth|sig", re.IGNORECASE)
+
+
+def _parts_of_url(secret: str) -> set[str]:
+    """The secrets within a secret that is a URL (a database's).
+
+    A password may hold characters that should have been encoded (`@`, `:`, `/`, `?`, `#`). Where it
+    ends is not known then, and errors show the rest of it as a host or a port: each reading is a
+    secret, and each piece of the password.
+    """
+    scheme, mark, rest = secret.partition("://")
+    if not mark or not scheme:
+        return set()
+    parts: set[str] = set()
+    at_signs = [found.start() for found in re.finditer("@", rest)]
+    for query in (rest[found.end() :] for found in re.finditer(r"\?", rest)):
+        for pair in re.split("[&;#]", query):
+            name, _, value = pair.partition("=")
+            if _SECRET_NAME.search(name):
+                parts |= {value, unquote_plus(value)}
+    if at_signs:
+        # The host is what follows the last @ that stands before a query.
+        before_query = [at for at in at_signs if not re.search(r"\?[\w.-]+=", rest[:at])]
+        end = (before_query or at_signs)[-1]
+        password = rest[:end].partition(":")[2]
+        parts |= {password, unquote_plus(password)}
+        if len(pieces := re.split("[@:/?#]", password)) > 1:
+            parts |= {piece for piece in pieces if len(piece) > 1}
+            parts |= {password[found.end() :] for found in re.finditer("[@:/?#]", password)}
+    return parts - {""}
 
 
 def _make_record(*args: Any, **kwargs: Any) -> logging.LogRecord:

@@ -17,7 +17,7 @@ def rows(number: int, prefix: str = "p") -> list[JSON]:
 
 
 def most_in_a_window(sandbox: Sandbox, seconds: float) -> int:
-    """API requests that arrived in the busiest window; a token is bought elsewhere."""
+    """API requests that arrived in the busiest window; a token comes from elsewhere."""
     times: list[float] = sorted(
         r["at"] for r in sandbox.requests("autoreach") if "/api/" in r["path"]
     )
