@@ -32,7 +32,7 @@ class TapAutoReach(HTTPTap):
             "auth_url",
             th.URIType,
             default="https://autoreach.us.auth0.com/oauth/token",
-            description="Where the token is bought.",
+            description="OAuth token endpoint.",
         ),
         th.Property(
             "audience",
