@@ -1,4 +1,4 @@
-"""Finding the types of fields that the vendor does not document, in a page of records."""
+"""The types of undocumented fields, inferred from a page of records."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from genson import SchemaBuilder  # type: ignore[import-untyped]
 JSONSchema = dict[str, Any]
 
 ANYTHING = ["string", "number", "boolean", "object", "array", "null"]
-"""The type of a field that was null in every record: all that can be said of it."""
+"""The type of a field that was null in every record: nothing more is known of it."""
 
 
 def merged(core: Mapping[str, Any], records: Iterable[Mapping[str, Any]]) -> JSONSchema:
-    """A stream's schema: what is declared, with what its records show.
+    """A stream's schema: the declared properties and those that its records have.
 
-    A declared property gets the types that were found where they are among the declared ones,
-    and both where they are not. Every property that is not declared can be null.
+    A declared property keeps only the types that were found, or gets them added where they are
+    not declared. A property that is not declared is nullable.
     """
     builder = SchemaBuilder()
     builder.add_schema({"type": "object", "properties": {}})

@@ -19,14 +19,14 @@ CORE = SchemaDirectory(schemas)
 
 
 class AutoReachStream(HTTPStream):
-    """`{"data": [...], "meta": {"total": n}}`, in pages that are not documented."""
+    """`{"data": [...], "meta": {"total": n}}`; the page parameters are not documented."""
 
     primary_keys = ("id",)
 
     @cached_property
     @override
     def schema(self) -> dict[str, Any]:
-        """The declared core and what the first page shows: there are no published schemas."""
+        """The declared fields and those of the first page: the vendor publishes no schemas."""
         first = self.fetch(self.page_params.query(1))
         return merged(CORE.get_schema(self.name), self.rows(first))
 

@@ -1,4 +1,4 @@
-"""Appointments, which have to be asked for contact by contact."""
+"""Appointments: one request for each contact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tap_reisoftware.contacts import Contacts, changed
 from tap_reisoftware.contacts_scan import iso, milliseconds
 
 BOOKMARK = "contacts_changed_since"
-"""In this stream's state: contacts that changed since then are asked for (`changed`)."""
+"""In this stream's state: appointments of contacts that changed since are read (`changed`)."""
 
 
 class Appointments(ChildStream):
@@ -27,7 +27,7 @@ class Appointments(ChildStream):
     primary_keys = ("id",)
     schema = StreamSchema(SchemaDirectory(schemas))
     parent_stream_type = Contacts
-    of_all_parents = True  # its bookmark is not that of contacts
+    needs_all_parents = True  # it has a bookmark of its own
 
     @property
     def since(self) -> int | None:
@@ -48,8 +48,8 @@ class Appointments(ChildStream):
                 self.stream_state[BOOKMARK] = iso(reached)
 
     @override
-    def pages_of(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
-        return super().pages_of(changed(list(parents), self.since))
+    def pages_of_parents(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
+        return super().pages_of_parents(changed(list(parents), self.since))
 
     @override
     def records_of(self, parent: Record) -> list[Record]:
@@ -63,12 +63,12 @@ class Appointments(ChildStream):
                 return []
             message = f"{self.name} of contact {contact}: {error}; look at api_url"
             raise RequestRejected(message) from error
-        # Without any: {}. With some, nobody has shown which of these two it is.
+        # Without appointments: {}. With some, it is not known which of these two it is.
         rows = (answer or {}).get("appointments") or (answer or {}).get("events") or []
         return [{"contactId": parent["id"], **row} for row in self.rows(rows)]
 
     def _is_gone(self, contact: str) -> bool:
-        """Whether a contact that the vendor refuses is unknown to it: it may not say 404."""
+        """Whether the vendor does not know a contact: it may say so without a 404."""
         try:
             self._tap.client.request("GET", f"contacts/{contact}")
         except Refused:

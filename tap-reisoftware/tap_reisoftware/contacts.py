@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from tap_reisoftware.appointments import Appointments
 
 SETTLED = 30_000
-"""Milliseconds after which a change is certain to be in the list. Later ones are read again."""
+"""Milliseconds after which a change is taken to be in the list. Later ones are read again."""
 
 LONG = 20
-"""Pages from which on a list is read from both its ends."""
+"""Pages from which on a list is read from both ends."""
 
 CLOCKS_APART = 600_000
-"""Milliseconds that our clock may be ahead, where the vendor does not tell the time."""
+"""Milliseconds that our clock may be ahead, where an answer has no Date header."""
 
 
 class Contacts(HTTPStream):
     """Contacts; incremental by dateUpdated.
 
-    Without a bookmark everything is read, from the oldest change on, so that an interrupted run
-    can go on where it was. With one, from the newest change back to the bookmark. Both rely on
-    sortBy=date_updated, which is checked as they go; where it does not hold, or cannot be told,
-    everything is read in the order in which it was added.
+    Without a bookmark all contacts are read, the oldest change first, so that an interrupted run
+    can resume. With a bookmark, contacts are read from the newest change back to it. Both rely on
+    sortBy=date_updated, which is verified during the read. Where the order is wrong or cannot be
+    verified, all contacts are read in the order in which they were added.
     """
 
     name = "contacts"
@@ -73,11 +73,11 @@ class Contacts(HTTPStream):
             state["replication_key_value"] = iso(reached)
 
     def until_now(self, newest: int) -> int:
-        """The same, if it is settled: what changes during the run belongs to the next one too."""
+        """The earlier of this time and the start of the run: later changes are read again."""
         return newest if self._settled is None else min(newest, self._settled)
 
     def note_clock(self, headers: Mapping[str, str]) -> None:
-        """Take the time from the first answer."""
+        """Take the time of the start from the first answer."""
         if self._settled is None:
             try:
                 now = parsedate_to_datetime(headers.get("Date", "")).timestamp() * 1000
@@ -87,7 +87,7 @@ class Contacts(HTTPStream):
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """Have none: the vendor's clock counts, not ours."""
+        """Set no signpost: it would use our clock, not the vendor's."""
 
     @override
     def wanted(self, records: list[Record]) -> list[Record]:
@@ -112,70 +112,72 @@ class Contacts(HTTPStream):
         elif self.since is None:
             good = yield from self._all()
         else:
-            good = False  # all are needed for their appointments
+            good = False  # appointments need all contacts
         if not good:
             yield from self._as_added()
         for reader in readers:
             reader.remember(self._newest)
 
     def _all(self) -> Generator[list[Record], None, bool]:
-        """Everything, from the oldest change on; the bookmark comes along.
+        """Read all contacts, the oldest change first; the bookmark moves with the pages.
 
-        A long list is read from its newest end too until the two walks meet: with a cursor, pages
-        of one walk cannot be fetched side by side.
+        A long list is read from its newest end too, until the two scans meet: pages of one cursor
+        cannot be requested in parallel.
         """
-        up, down = (ContactsScan(self, "date_updated", order) for order in ("asc", "desc"))
-        climbing, falling = up.pages(), down.pages()
+        ascending, descending = (
+            ContactsScan(self, "date_updated", order) for order in ("asc", "desc")
+        )
+        oldest_first, newest_first = ascending.pages(), descending.pages()
         got = 0
-        for rows in climbing:
-            fresh = [row for row in rows if not down.met(row)]
+        for rows in oldest_first:
+            fresh = [row for row in rows if not descending.has_passed(row)]
             got += len(fresh)
             self._resumable = True
             yield fresh
             self._resumable = False
-            if down.pages_read and (not fresh or up.edge > down.edge):
-                break  # they have met
-            if (up.total or 0) >= LONG * self.page_size and self.config["concurrency"] > 1:
-                fresh = [row for row in next(falling, []) if not up.met(row)]
+            if descending.pages_read and (not fresh or ascending.edge > descending.edge):
+                break  # the scans have met
+            if (ascending.total or 0) >= LONG * self.page_size and self.config["concurrency"] > 1:
+                fresh = [row for row in next(newest_first, []) if not ascending.has_passed(row)]
                 got += len(fresh)
                 yield fresh
-                if not fresh or not down.good:
+                if not fresh or not descending.good:
                     break
-        self._newest = max(up.newest, down.newest)
-        if not down.pages_read:
-            return self._trusted(up.good and up.complete)
-        if not (up.good and down.good):
+        self._newest = max(ascending.newest, descending.newest)
+        if not descending.pages_read:
+            return self._trusted(ascending.good and ascending.complete)
+        if not (ascending.good and descending.good):
             return self._trusted(False)
-        # Contacts that changed meanwhile have gone to the end that was read first.
+        # Contacts that changed meanwhile moved to the newest end, which was read first.
         self._late = 0
-        yield from self._newest_first(down.newest + 1, proved=True)
-        return self._trusted(got + self._late >= min(up.least, down.least))
+        yield from self._newest_first(descending.newest + 1, proved=True)
+        return self._trusted(got + self._late >= min(ascending.least, descending.least))
 
     def _newest_first(
         self, since: int, *, proved: bool = False
     ) -> Generator[list[Record], None, bool]:
-        """What changed since the bookmark, and then what changed while that was read."""
+        """Read what changed since the bookmark, then what changed during that read."""
         while True:
-            walk = ContactsScan(self, "date_updated", "desc", until=since)
-            for rows in walk.pages():
+            scan = ContactsScan(self, "date_updated", "desc", until=since)
+            for rows in scan.pages():
                 fresh = changed(rows, since)
                 self._late += len(fresh)
                 yield fresh
-            self._newest = max(self._newest, walk.newest)
-            proved = walk.good and (walk.complete or (walk.reached and (proved or walk.proved())))
-            if not proved or walk.pages_read <= 1:  # one answer is one moment
+            self._newest = max(self._newest, scan.newest)
+            proved = scan.good and (scan.complete or (scan.reached and (proved or scan.proved())))
+            if not proved or scan.pages_read <= 1:  # one answer is one moment
                 return self._trusted(proved)
-            since = walk.newest + 1
+            since = scan.newest + 1
 
     def _as_added(self) -> Iterator[list[Record]]:
-        """Everything, in an order that does not change during the read."""
-        walk = ContactsScan(self, "date_added", "asc")
-        yield from walk.pages()
-        self._newest = max(self._newest, walk.newest)
-        if not walk.complete:
+        """Read all contacts, in an order that does not change during the read."""
+        scan = ContactsScan(self, "date_added", "asc")
+        yield from scan.pages()
+        self._newest = max(self._newest, scan.newest)
+        if not scan.complete:
             message = (
-                f"{self.name}: got {walk.got} of {walk.total}: the cursor does not lead on; "
-                "look at page_size and api_url"
+                f"{self.name}: got {scan.got} of {scan.total}: the cursor leads to no further "
+                "page; look at page_size and api_url"
             )
             raise Incomplete(message)
 

@@ -1,12 +1,12 @@
-"""Walking the list of contacts with its double cursor, and judging whether it can be relied on.
+"""Reading the list of contacts with its two cursor values, and verifying its order.
 
-What is known of the list, and how it is met (vendors' facts in docs/):
+What is known of the list (sources in docs/):
 
 - Both cursor values have to be sent, or the same page comes back for ever.
-- On the last page the cursor is still set; only `nextPage` is "". An empty page and a cursor that
-  repeats are ends too.
-- `nextPageUrl` is plain http on another host: following it would give the key away.
-- Nobody has shown that the cursor works with sortBy=date_updated, so that order has to be proved.
+- On the last page the cursor is still set; only `nextPage` is "". An empty page and a repeated
+  cursor end the list too.
+- `nextPageUrl` is plain http on another host: following it would send the key there.
+- It is not known whether the cursor works with sortBy=date_updated, so that order is verified.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ FIELDS = {"date_added": "dateAdded", "date_updated": "dateUpdated"}
 
 def milliseconds(value: Any) -> int | None:
     """Epoch milliseconds of a time as the vendor writes it (ISO, or a number), else None."""
-    if isinstance(value, int):
-        return value
+    if isinstance(value, int | Decimal):
+        return int(value)
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -53,38 +54,38 @@ class ContactsScan:
     order: str
     """`asc` or `desc`."""
     until: int | None = None
-    """Epoch milliseconds: a walk from the newest ends at what is older."""
+    """Epoch milliseconds: a scan from the newest stops at older contacts."""
 
     pages_read: int = 0
     newest: int = 0
-    """Epoch milliseconds of the latest dateUpdated that was met."""
+    """Epoch milliseconds of the latest dateUpdated that was read."""
     got: int = 0
     total: int | None = None
     least: float = 0
-    """The smallest total that was stated: contacts can be deleted during the walk."""
+    """The smallest total that was stated: contacts can be deleted during the scan."""
     in_order: bool = True
-    """The values of the sort field have been in order so far."""
+    """The values of the sort field are in order so far."""
     repeated: bool = False
     """The cursor did not move: the same page came again."""
     ended: bool = False
     """The end of the list was reached."""
     reached: bool = False
-    """What is older than `until` was reached."""
+    """A contact older than `until` was read."""
     proof: bool = False
-    """The rows stand in another order than that of dateAdded, or a cursor is a dateUpdated."""
+    """The rows are not in the order of dateAdded, or a cursor is a dateUpdated."""
     edge: int = 0
-    """Epoch milliseconds of the dateUpdated that the walk has come to, and"""
+    """Epoch milliseconds of the last dateUpdated that was read."""
     edge_ids: set[Any] = field(default_factory=set)
-    """the contacts that it has met there."""
+    """The ids of contacts with that dateUpdated."""
     _last: Record | None = None
     _cursor: tuple[Any, Any] = (None, None)
     _telling: int | None = None
 
     def pages(self) -> Iterator[list[Record]]:
-        """Yield the rows, page by page, until the end or until the order proves wrong."""
+        """Yield the rows, page by page, until the end or until the order is wrong."""
         first = self.stream.ask(self._query())
         self.stream.note_clock(first.headers)
-        for answer in self.stream.chain(first.data, self._following):
+        for answer in self.stream.chain(first.data, self._next_query):
             if self.repeated:
                 return
             yield self.stream.rows(answer)
@@ -93,13 +94,13 @@ class ContactsScan:
 
     @property
     def complete(self) -> bool:
-        """Whether everything there is has come in."""
+        """Whether all contacts were read."""
         all_in = self.total is None or self.got >= self.total
         return all_in and (self.ended or self.repeated)
 
     @property
     def good(self) -> bool:
-        """Whether the order held, as far as the values say."""
+        """Whether the values show no error of the order."""
         return self.in_order and not self.repeated
 
     def proved(self) -> bool:
@@ -114,19 +115,19 @@ class ContactsScan:
             self.proof = _cursor_is_updated(self.stream.rows(answer), _meta(answer))
         return self.proof
 
-    def met(self, row: Record) -> bool:
-        """Whether the walk has come past a contact, as it is now."""
+    def has_passed(self, row: Record) -> bool:
+        """Whether the scan has passed the position of a contact."""
         at = milliseconds(row.get("dateUpdated"))
         if at is None or not self.pages_read or at > self.newest:
-            return False  # newer than all that was met: it changed since
+            return False  # newer than all that was read: it changed since
         past = at > self.edge if self.order == "desc" else at < self.edge
         return past or (at == self.edge and row.get("id") in self.edge_ids)
 
     def _query(self) -> dict[str, Any]:
         return {"limit": self.stream.page_size, "sortBy": self.sort, "order": self.order}
 
-    def _following(self, answer: Any) -> dict[str, Any] | None:
-        """Judge an answer, and say where the next one is."""
+    def _next_query(self, answer: Any) -> dict[str, Any] | None:
+        """Note what an answer shows; the query of the next request."""
         rows = self.stream.rows(answer)
         meta = _meta(answer)
         if isinstance(meta.get("total"), int):

@@ -1,4 +1,4 @@
-"""The fast path does what the SDK does, and notices when the SDK changes."""
+"""A page of records is written as the SDK writes it; a change of the SDK is noticed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from singer_http.tap.selection import RecordSelector
 from singer_http.tap.writer import PageWriter, encode
 
 SDK = "91be2ff0cd18d275"
-"""What the private parts of the SDK looked like when `fastpath.py` was written (0.54.9)."""
+"""What the private parts of the SDK looked like when `page_stream.py` was written (0.54.9)."""
 
 
-def test_the_sdk_has_not_changed_under_the_fast_path() -> None:
+def test_the_sdk_has_not_changed_under_page_stream() -> None:
     source = "".join(inspect.getsource(part) for part in PRIVATE)
     now = hashlib.sha256(source.encode()).hexdigest()[:16]
-    assert now == SDK, "read what changed in the SDK's parts that fastpath.py replaces"
+    assert now == SDK, "read what changed in the SDK's parts that page_stream.py replaces"
 
 
 names = st.sampled_from("abc")

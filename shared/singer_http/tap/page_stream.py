@@ -1,12 +1,12 @@
 """Writing records a page at a time: the one place that reaches into the SDK.
 
-`Stream._sync_records` takes 60 µs for a record: it walks the record twice for selection and types,
-makes a child context, a message object, a flush and a clock reading for each. Here a page is cut,
-encoded and written at once, with what the SDK does besides (selection, undeclared properties
-dropped and reported, stream maps, flattening, BATCH, metrics, bookmarks, STATE, `--test`) kept.
+`Stream._sync_records` takes 60 µs for a record: it reads the record twice for selection and types,
+and makes a child context, a message object, a flush and a clock reading for each. Here a page is
+selected, encoded and written at once. What the SDK does besides is kept: selection, undeclared
+properties dropped and reported, stream maps, flattening, BATCH, metrics, bookmarks, STATE and
+`--test`.
 
-What is private in the SDK and used here: `PRIVATE`. A test compares it with what it was when this
-was written, and fails when the SDK changes under it.
+`PRIVATE` lists the private parts of the SDK that are used here. A test fails when they change.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ PRIVATE = (
 """What this module replaces or calls."""
 
 STATE_SECONDS = 10.0
-"""A changed bookmark is written at least this often, so that an interrupted run can go on there."""
+"""A changed bookmark is written at least this often: an interrupted run resumes there."""
 
 
 class PageStream(Stream):
@@ -69,15 +69,15 @@ class PageStream(Stream):
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
         """Read the records, page by page."""
 
-    def pages_of(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
+    def pages_of_parents(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
         """Read the records that belong to records of the parent stream (child streams only)."""
         raise NotImplementedError
 
-    of_all_parents = False
-    """Whether a child stream is asked for parents that are not written too (`wanted`)."""
+    needs_all_parents = False
+    """Whether a child stream reads the records of parents that are not written (`wanted`)."""
 
     def wanted(self, records: list[Record]) -> list[Record]:
-        """Those of a page that are written; the others only lead to their children."""
+        """The records of a page that are written; the others are only read for their children."""
         return records
 
     def bookmark(self, records: list[Record]) -> None:
@@ -118,7 +118,7 @@ class PageStream(Stream):
             super()._sync_batches(batch_config, context)
 
     def _open(self, stack: ExitStack, *, announce: bool) -> None:
-        """Make ready to write this stream and its children."""
+        """Prepare to write this stream and its children."""
         self._output = None
         if self.selected:
             if announce:
@@ -158,7 +158,7 @@ class PageStream(Stream):
         records = self._processed(page)
         wanted = self.wanted(records)
         if self._output and wanted:
-            # A signal waits until records and bookmark fit together again.
+            # A signal waits until the bookmark fits the records.
             with self._tap.uninterrupted():
                 self._output.write(wanted)
                 self.bookmark(wanted)
@@ -169,15 +169,15 @@ class PageStream(Stream):
 
     def _write_children(self, records: list[Record], wanted: list[Record]) -> None:
         for child in self._children():
-            parents = records if child.of_all_parents else wanted
-            for children in child.pages_of(self._unfiltered(parents)):
+            parents = records if child.needs_all_parents else wanted
+            for children in child.pages_of_parents(self._unfiltered(parents)):
                 child._write(children)
                 if child._enough:
                     break
 
     @property
     def _enough(self) -> bool:
-        """Whether a test run has what it wants of this stream."""
+        """Whether a test run has enough records of this stream."""
         limit = self.ABORT_AT_RECORD_COUNT
         return limit is not None and self._output is not None and self._output.count >= limit
 
@@ -200,33 +200,33 @@ class PageStream(Stream):
         wanted = self.wanted(records)
         if self._output:
             for record in self._output.cut(wanted):
-                self._output.took(1)
+                self._output.count_records(1)
                 yield record
             self.bookmark(wanted)
         self._write_children(records, wanted)
 
 
-def _is_identity(way: StreamMap) -> bool:
+def _is_identity(stream_map: StreamMap) -> bool:
     """Whether a stream map leaves records as they are."""
-    return type(way) is SameRecordTransform and not way.flattening_enabled
+    return type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
 
 
 class _Output:
-    """Where the records of one stream go, from its first page to its last."""
+    """Writes the records of one stream, from its first page to its last."""
 
     def __init__(self, stream: PageStream) -> None:
         self._stream = stream
-        self._shape = RecordSelector(stream.effective_schema, stream.mask)
+        self._selector = RecordSelector(stream.effective_schema, stream.mask)
         self._reported: set[str] = set()
-        self._ways = [
+        self._mappings = [
             (
-                b'{"type":"RECORD","stream":' + encode(way.stream_alias) + b',"record":',
-                None if _is_identity(way) else way.transform,
+                b'{"type":"RECORD","stream":' + encode(stream_map.stream_alias) + b',"record":',
+                None if _is_identity(stream_map) else stream_map.transform,
             )
-            for way in stream.stream_maps
+            for stream_map in stream.stream_maps
         ]
         self.count = 0
-        self._stated_count, self._stated_at = 0, time.monotonic()
+        self._count_at_state, self._time_of_state = 0, time.monotonic()
         self._stack = ExitStack()
 
     def __enter__(self) -> _Output:
@@ -239,20 +239,20 @@ class _Output:
 
     @property
     def state_is_due(self) -> bool:
-        """Whether it is time for a STATE message; says so once."""
+        """Whether a STATE message is due; true once for each."""
         now = time.monotonic()
         due = (
-            self.count - self._stated_count >= self._stream.STATE_MSG_FREQUENCY
-            or now - self._stated_at >= STATE_SECONDS
+            self.count - self._count_at_state >= self._stream.STATE_MSG_FREQUENCY
+            or now - self._time_of_state >= STATE_SECONDS
         )
         if due:
-            self._stated_count, self._stated_at = self.count, now
+            self._count_at_state, self._time_of_state = self.count, now
         return due
 
     def cut(self, records: list[Record]) -> list[Record]:
-        """Leave out what is not selected, and report what is not declared."""
-        cut = [self._shape.cut(record) for record in records]
-        if new := self._shape.unknown - self._reported:
+        """Drop what is not selected, and report what is not declared."""
+        cut = [self._selector.cut(record) for record in records]
+        if new := self._selector.unknown - self._reported:
             self._reported |= new
             self._stream.logger.warning(
                 "Properties %s were present in the '%s' stream but not found in catalog schema. "
@@ -262,25 +262,25 @@ class _Output:
             )
         return cut
 
-    def took(self, number: int) -> None:
+    def count_records(self, number: int) -> None:
         """Count records."""
         self.count += number
         self._counter.increment(number)
 
     def write(self, records: list[Record]) -> None:
-        """Write records, as the stream maps want them."""
-        ends = self._ends()
+        """Write records, each as the stream maps turn it out."""
+        suffix = self._suffix()
         lines: list[bytes] = []
         for record in self.cut(records):
-            for begins, transform in self._ways:
+            for prefix, transform in self._mappings:
                 out = transform(record) if transform else record
                 if out is not None:
-                    lines += (begins, encode(out), ends)
+                    lines += (prefix, encode(out), suffix)
         self._stream._tap.write(b"".join(lines))
-        self.took(len(records))
+        self.count_records(len(records))
 
-    def _ends(self) -> bytes:
-        """What stands behind each record of a page, which was extracted at one moment."""
+    def _suffix(self) -> bytes:
+        """The end of each RECORD line of a page; the page was extracted at one moment."""
         tail: Mapping[str, Any] = {"time_extracted": utc_now()}
         if self._stream._stream_version is not None:
             tail = {"version": self._stream._stream_version, **tail}

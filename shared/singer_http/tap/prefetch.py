@@ -1,4 +1,4 @@
-"""Calls side by side, their results in order."""
+"""Calls in several threads, their results in order."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ Result = TypeVar("Result")
 
 
 class Prefetcher:
-    """Threads that make calls ahead of whoever reads their results.
+    """Threads that make calls before their results are needed.
 
-    They are daemons, unlike an executor's: a process that is told to end does not wait for answers.
+    The threads are daemons, unlike an executor's: a process that ends does not wait for answers.
     """
 
     def __init__(self, threads: int) -> None:
         """Start no thread yet; at most `threads` of them as calls come in."""
-        self._most = threads
+        self._max_threads = threads
         self._started = 0
-        self._free = threading.Semaphore(0)
+        self._idle = threading.Semaphore(0)
         self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
 
     def submit(self, call: Callable[[], Result]) -> Future[Result]:
-        """Have a call made as soon as a thread is free."""
+        """Make a call as soon as a thread is idle."""
         future: Future[Result] = Future()
         self._calls.put((future, call))
-        if not self._free.acquire(blocking=False) and self._started < self._most:
+        if not self._idle.acquire(blocking=False) and self._started < self._max_threads:
             self._started += 1
-            threading.Thread(target=self._work, name="ahead", daemon=True).start()
+            threading.Thread(target=self._work, name="prefetch", daemon=True).start()
         return future
 
     def map(
         self, call: Callable[[Argument], Result], arguments: Iterable[Argument]
     ) -> Iterator[Result]:
-        """Call with each argument, no more ahead than threads can be busy with.
+        """Call with each argument; at most twice as many calls as threads run ahead.
 
         Args:
             call: made in any thread.
-            arguments: taken one by one, as calls are needed.
+            arguments: read one by one, as calls are made.
 
         Returns:
-            The results, in the order of the arguments; the first calls are on their way already.
-            The first error ends it, and the calls that have not begun.
+            The results, in the order of the arguments; the first calls start at once. The first
+            error ends the iterator and cancels the calls that have not started.
         """
         futures = (self.submit(partial(call, argument)) for argument in arguments)
-        # More than there are threads: a slow call does not keep the others waiting at once.
-        waiting = deque(islice(futures, 2 * self._most))
+        # More calls than threads: a slow call does not leave the other threads idle.
+        waiting = deque(islice(futures, 2 * self._max_threads))
         return self._results(waiting, futures)
 
     @staticmethod
@@ -74,6 +74,6 @@ class Prefetcher:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call())
-                except BaseException as error:  # noqa: BLE001  (whoever waits gets it)
+                except BaseException as error:  # noqa: BLE001  (raised again where the result is read)
                     future.set_exception(error)
-            self._free.release()
+            self._idle.release()

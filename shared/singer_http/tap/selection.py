@@ -25,14 +25,14 @@ class RecordSelector:
         unknown: set[str] | None = None,
         path: str = "",
     ) -> None:
-        """Look at a schema and what is selected of it.
+        """Compile a schema and its selection.
 
         Args:
             schema: an object's JSON schema.
-            mask: breadcrumb → whether it is selected.
-            breadcrumb: where the schema stands in the stream's.
+            mask: breadcrumb → whether the property is selected.
+            breadcrumb: the position of the schema in the stream's schema.
             unknown: collects the paths of undeclared properties; None for a new set.
-            path: the same place, as it is shown in `unknown`.
+            path: the same position, as it appears in `unknown`.
         """
         self.unknown: set[str] = set() if unknown is None else unknown
         self._path = path
@@ -49,24 +49,24 @@ class RecordSelector:
             # As in the SDK, a value of another kind than the schema's is left alone.
             for kind, inner in ((dict, definition), (list, definition.get("items"))):
                 if isinstance(inner, dict) and inner.get("properties"):
-                    shape = RecordSelector(inner, mask, crumb, self.unknown, f"{path}{name}.")
-                    if not shape.keeps_all:
-                        self._nested[name, kind] = shape
+                    selector = RecordSelector(inner, mask, crumb, self.unknown, f"{path}{name}.")
+                    if not selector.keeps_all:
+                        self._nested[name, kind] = selector
 
     @property
     def keeps_all(self) -> bool:
-        """Whether no record loses anything."""
+        """Whether every record stays as it is."""
         return self._open and not self._deselected and not self._nested
 
     def cut(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The record, or a copy without what does not go out."""
+        """The record, or a copy without the properties that are not selected."""
         if not self._nested and (record.keys() <= self._keep or self.keeps_all):
             return record
         out: dict[str, Any] = {}
         for name, value in record.items():
             if name in self._keep:
-                shape = self._nested.get((name, type(value)))
-                out[name] = shape._cut_value(value) if shape else value
+                selector = self._nested.get((name, type(value)))
+                out[name] = selector._cut_value(value) if selector else value
             elif name not in self._deselected:
                 if self._open:
                     out[name] = value

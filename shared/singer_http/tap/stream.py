@@ -1,4 +1,4 @@
-"""A stream of an HTTP API: what the taps share. A stream of a plugin takes about 7 lines:
+"""A stream of an HTTP API. A stream of a plugin takes about 7 lines:
 
 class Lists(ExampleStream):
     \"""Lists of people.\"""
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class HTTPStream(PageStream):
-    """Records of one address. A subclass says where they are and how they are paged."""
+    """Records from one address. A subclass gives the address and the kind of pages."""
 
     path: ClassVar[str]
     """Joined to the tap's `api_url`."""
@@ -42,7 +42,7 @@ class HTTPStream(PageStream):
 
     @property
     def address(self) -> str:
-        """Where the stream is; data in it is encoded."""
+        """The path of the request; data in it is percent-encoded."""
         return self.path
 
     @property
@@ -57,17 +57,17 @@ class HTTPStream(PageStream):
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The SDK says that a stream failed before the command says why: one line is enough.
+        # The command logs the reason in one line; the SDK's line before it adds nothing.
         if level == logging.ERROR and isinstance(sys.exception(), SingerHTTPError):
             level = logging.DEBUG
         super().log(message, *args, level=level, **kwargs)
 
     def fetch(self, params: dict[str, Any] | None = None) -> Any:
-        """Ask for an answer's parsed JSON; in any thread. As `ask`."""
+        """Request the parsed JSON of an answer; in any thread. Errors as in `ask`."""
         return self.ask(params).data
 
     def ask(self, params: dict[str, Any] | None = None) -> Response:
-        """Ask the vendor; in any thread.
+        """Request an answer; in any thread.
 
         Args:
             params: the query.
@@ -98,7 +98,7 @@ class HTTPStream(PageStream):
         return rows
 
     def total(self, answer: Any) -> int | None:  # noqa: ARG002
-        """How many rows there are, as an answer states it; None where it does not."""
+        """The number of all rows, as an answer states it; None where it does not."""
         return None
 
     @override
@@ -140,25 +140,25 @@ class HTTPStream(PageStream):
         return self._tap.prefetcher.map(call, arguments)
 
     def chain(
-        self, answer: Any, following: Callable[[Any], dict[str, Any] | None]
+        self, answer: Any, next_query: Callable[[Any], dict[str, Any] | None]
     ) -> Iterator[Any]:
-        """Answers of which each tells where the next one is; fetched while the last is written.
+        """Yield answers that each name the next request; it is made while this one is written.
 
         Args:
             answer: the first.
-            following: an answer → the query of the next request, None after the last.
+            next_query: an answer → the query of the next request, None after the last.
         """
         while True:
-            query = following(answer)
-            coming = self._tap.prefetcher.submit(partial(self.fetch, query)) if query else None
+            query = next_query(answer)
+            following = self._tap.prefetcher.submit(partial(self.fetch, query)) if query else None
             yield answer
-            if coming is None:
+            if following is None:
                 return
-            answer = coming.result()
+            answer = following.result()
 
 
 class ChildStream(HTTPStream):
-    """Records that are asked for one parent at a time, side by side."""
+    """Records that are requested for one parent at a time, several requests in flight."""
 
     def records_of(self, parent: Record) -> list[Record]:
         """Read the records of one parent; in any thread."""
@@ -166,9 +166,9 @@ class ChildStream(HTTPStream):
 
     @override
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
-        """Read nothing: the parent stream leads here."""
+        """Read nothing: the parent stream calls `pages_of_parents`."""
         return iter(())
 
     @override
-    def pages_of(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
+    def pages_of_parents(self, parents: Sequence[Record]) -> Iterator[list[Record]]:
         return (page for page in self.prefetch(self.records_of, parents) if page)
