@@ -276,6 +276,8 @@ def check_messages(setup: Setup, pipeline: Pipeline, stream: str, rejects: list[
             raise Broken("rejected without a cause", f"{pipeline} {reject}")
         if person_of is None or person_of.deleted or person_of.contested or person_of.bad:
             continue
+        if setup.forms.get("new") == "no_id":
+            continue  # Merlin never told the contact's id, which an automation needs
         if name not in sent and not any(r.target_stream == "contacts" for r in rejects):
             raise Broken("rejected without a cause", f"{pipeline} {reject}")
 
