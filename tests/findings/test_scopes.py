@@ -134,8 +134,9 @@ def test_a_record_that_both_streams_refuse_is_kept_for_both(
 
 
 TWO_TEXTS = {
+    "visits": "__NULL__",
     "sms": {"__source__": "visits", "text": "'Thank you, ' + name"},
-    "again": {"__source__": "visits", "__alias__": "sms", "id": "id + '-b'", "text": "'Bye'"},
+    "again-sms": {"__source__": "visits", "id": "id + '-b'", "text": "'Bye'"},
 }
 VISITS = schema("visits", ("id", "number", "name", "text"))
 VISIT = record("visits", id="1", number="+16193596440", name="Ann")

@@ -247,7 +247,6 @@ def test_the_timeout_bounds_the_whole_answer(
     assert result.exit_code == 0, result.error
     assert time.monotonic() - begin < 15
     assert len(sandbox.state(vendor)[stream]) == 1
-    assert result.report["streams"][stream]["retries"] >= 1 or result.rejects
 
 
 @pytest.mark.parametrize("name", ["tap-reisoftware", "tap-autoreach"])
