@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from singer_http.report.counts import Report
 
 EVERY = 0.25
-"""Seconds between two looks."""
+"""Seconds between two updates."""
 CLEAR = "\x1b[K"
 
 
