@@ -108,7 +108,7 @@ def test_a_no_in_any_structured_form_is_a_refusal_that_may_be_tried_again(
 def test_an_answer_that_is_neither_yes_nor_no_is_never_sent_again(
     merlin: Plugin, sandbox: Sandbox
 ) -> None:
-    answers = [
+    answers: list[Any] = [
         "Hm", {"foo": "bar"}, [], {}, {"status": "pending"}, "", None, "Message sent, no errors",
         {"status": "sent", "error": "No error"},
     ]  # fmt: skip
