@@ -211,9 +211,11 @@ class ClientCredentials(AuthBase):
             token = _Token(_header_value(data["token"]), float(data["use_until"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, BadCredentials):
             return None
-        redaction.add(token.value)
         longest = time.time() + LONGEST_LIFE  # beyond it, a clock was wrong or the file is damaged
-        return token if token.usable and token.use_until <= longest else None
+        if not token.usable or token.use_until > longest:
+            return None
+        redaction.add(token.value)
+        return token
 
     def _store(self, token: _Token) -> None:
         if self._path is None:
