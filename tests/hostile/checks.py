@@ -87,16 +87,14 @@ def check_deletes(run: Run, setup: Setup, *, together: bool) -> None:
     if own and not run.extract.complete and run.extract.states:
         raise Broken("mirror", f"{pipeline}: the extract was cut off, and {shown(own)} deleted")
     live = {person.marker for person in pipeline.source.live()}
-    if (
-        pipeline.streams == ["people"] and pipeline.also is None
-    ):  # known by the key: another key is another person there
-        keys = {f"{pipeline.name}k{person.key}" for person in pipeline.source.live()}
-        names = [str(item.get("id") or item.get("external_id")) for item in own]
-        live = {marker(item) for item, name in zip(own, names, strict=True) if name in keys}
     links = {(link.person.marker, link.value) for link in pipeline.source.links if not link.deleted}
+    keys = {f"{pipeline.name}k{person.key}" for person in pipeline.source.live()}
     for item in own:
-        gone = (marker(item), item[1]) in links if isinstance(item, tuple) else marker(item) in live
-        if gone and marker(item) in live:
+        stands = (marker(item), item[1]) in links if isinstance(item, tuple) else True
+        if pipeline.streams == ["people"] and "list_id" not in item:
+            # Known by the key: a person with another key is another one at the vendor.
+            stands = str(item.get("id") or item.get("external_id")) in keys
+        if stands and marker(item) in live:
             raise Broken("mirror", f"{pipeline} deleted what the extract has: {shown([item])}")
     contacts = [item for item in own if not isinstance(item, tuple)]
     limit = run.config["max_deletes"]
@@ -230,6 +228,11 @@ def excused(expected: Expected, pipeline: Pipeline, reject: Reject) -> bool:
     """There is a reason why this one is rejected for good."""
     if expected.may_be_rejected:
         return True
+    person = expected.person
+    mine = [event.row for event in pipeline.source.events if event.marker == person.marker]
+    moved = any("@" in str(v) and v != person.email for row in mine for v in row.values())
+    if person.marker in pipeline.existing and person.phone and moved:
+        return True  # the phone is that of a record that has the person's earlier email
     # Merlin: made without an id, and nothing to search by.
     return pipeline.plugin == "target-actionapi" and "id" in reject.reason
 
