@@ -80,7 +80,7 @@ def test_one_reading_serves_all_that_was_lost_before_it_began() -> None:
     readings: list[int] = []
     reading, go_on = threading.Event(), threading.Event()
 
-    def read() -> Any:
+    def read(_confirm: bool) -> Any:
         readings.append(len(readings))
         reading.set()
         go_on.wait(5)

@@ -87,7 +87,7 @@ def test_a_404_of_a_gateway_is_no_delete(rei: Plugin) -> None:
 def test_an_error_after_the_first_step_says_that_something_was_done() -> None:
     error = Refused(422, "no")
     error.nothing_was_done = True
-    with pytest.raises(Refused), second_step():
+    with pytest.raises(Refused), second_step("tags"):
         raise error
     assert not error.nothing_was_done
 

@@ -54,6 +54,12 @@ class MerlinSink(HTTPSink):
                 raise RequestRejected(message) from None
             answers.check(error.data, error.status)
             raise
+        except Refused as error:
+            if not answers.lacks_contact(error):
+                raise
+            missing = NotFound(error.status, error.reason, error.data)
+            missing.nothing_was_done = error.nothing_was_done
+            raise missing from None
         if effect is Effect.AT_MOST_ONCE:
             answers.check_at_most_once(answer.data, answer.status)
         else:

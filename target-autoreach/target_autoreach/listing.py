@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
+from singer_http.errors import NotFound, RequestRejected, reason_of
 from singer_http.exact_json import decode
 from singer_http.http.pages import NumberedPages, PageParams, key_of, stated_total
 from singer_http.operations import JSON, invalid
@@ -23,13 +23,18 @@ def first_page(sink: HTTPSink, path: str) -> list[JSON]:
     return pages.rows(pages.fetch(1))
 
 
-def read_all(sink: HTTPSink, path: str) -> Iterator[JSON]:
+def read_all(sink: HTTPSink, path: str, *, confirm: bool = False) -> Iterator[JSON]:
     """All items of a list.
+
+    Args:
+        sink: whose client reads.
+        path: of the list.
+        confirm: read it again until nothing new shows: an item that is missed is created twice.
 
     Raises:
         StopRun: items are missing, or the list does not stop changing.
     """
-    return chain.from_iterable(_pages(sink, path).read())
+    return chain.from_iterable(_pages(sink, path, confirm=confirm).read())
 
 
 def is_own_404(error: NotFound) -> bool:
@@ -38,25 +43,13 @@ def is_own_404(error: NotFound) -> bool:
     return isinstance(errors, list) and bool(errors) and all(isinstance(e, dict) for e in errors)
 
 
-def confirm_lists(sink: HTTPSink) -> None:
-    """Read the account's lists, which every account can be asked for.
-
-    Raises:
-        StopRun: the address does not have them.
-    """
-    try:
-        first_page(sink, "lists")
-    except Refused as error:
-        raise RequestRejected(f"lists: {error}; check `api_url`") from None
-
-
 def understood(data: Any) -> bool:
     """A list's answer: `{"data": [...]}`, all of them objects."""
     items = data.get("data") if isinstance(data, dict) else None
     return isinstance(items, list) and all(isinstance(item, dict) for item in items)
 
 
-def _pages(sink: HTTPSink, path: str) -> NumberedPages:
+def _pages(sink: HTTPSink, path: str, *, confirm: bool = False) -> NumberedPages:
     config = sink.config
     params = PageParams(
         config["page_param"],
@@ -64,7 +57,6 @@ def _pages(sink: HTTPSink, path: str) -> NumberedPages:
         config["page_size"],
         settings="page_param, page_size_param, page_size",
     )
-    members = path == "members"
     return NumberedPages(
         fetch=lambda number: (
             sink.client.request("GET", path, params=params.query(number), meter=sink.meter).data
@@ -74,9 +66,8 @@ def _pages(sink: HTTPSink, path: str) -> NumberedPages:
         key=key_of("id"),
         listed=path,
         params=params,
-        # A member that is missed is created twice; a custom field that is missed is reported.
-        confirm=members,
-        one_answer=not members,
+        confirm=confirm,
+        one_answer=path != "members",
     )
 
 
@@ -97,10 +88,17 @@ Member = tuple[str, str, str, str, bytes]
 class MemberIndex:
     """The account's members by email and phone, on disk; read at first use."""
 
-    def __init__(self, read: Callable[[], Iterable[Member]]) -> None:
+    def __init__(self, read: Callable[[bool], Iterable[Member]]) -> None:
+        """Read nothing yet.
+
+        Args:
+            read: reads the members; whether the list has to be confirmed, since a member that it
+                misses would be created twice.
+        """
         self._read = read
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._was_read = False
         self._marks = 0
         """How often the index was marked as stale."""
         self._marks_seen = 0
@@ -154,16 +152,18 @@ class MemberIndex:
         if self._database is not None:
             self._database.close()
             self._database = None
+        # Once read, what is looked for is asked for again until it shows.
+        members = self._read(not self._was_read)
         database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         try:
             database.execute("CREATE TABLE members (id, email, phone, list_id, member)")
             database.execute("BEGIN")
-            database.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", self._read())
+            database.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", members)
             database.execute("COMMIT")
             database.execute("CREATE INDEX by_email ON members (email)")
             database.execute("CREATE INDEX by_phone ON members (phone)")
         except BaseException:
             database.close()
             raise
-        self._database, self._marks_seen = database, marks
+        self._database, self._marks_seen, self._was_read = database, marks, True
         return database

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from singer_http.errors import NotFound, Refused, reason_of
+from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
 from singer_http.exact_json import encode, text_of
 from singer_http.http.client import Response
 from singer_http.http.urls import segment
@@ -19,7 +19,6 @@ from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
 from singer_http.sink.kinds import BatchSink, RecordSink
 from target_autoreach.listing import (
     MemberIndex,
-    confirm_lists,
     first_page,
     is_own_404,
     read_all,
@@ -106,23 +105,18 @@ class AutoReachSink(HTTPSink):
         """Send a request.
 
         Raises:
-            NotFound: the vendor does not have the record; a server's 404 for an address it does
-                not know stops the run instead.
+            NotFound: the vendor does not have the record, in its own words.
+            RequestRejected: a 404 in other words, such as a gateway's.
         """
         try:
             return self.client.request(method, path, body=body, effect=effect, meter=self.meter)
         except NotFound as error:
-            if not is_own_404(error):
-                self.confirm()
-            raise
-
-    def confirm(self) -> None:
-        """Make sure that the address is the API's: it has lists.
-
-        Raises:
-            RequestRejected: it has none, or nobody knows them there.
-        """
-        confirm_lists(self)
+            if is_own_404(error):
+                raise
+            raise RequestRejected(
+                f"{self.stream}: HTTP {error.status} in words that are not AutoReach's: "
+                f"{error.reason}; look at api_url"
+            ) from None
 
 
 class People(AutoReachSink, BatchSink):
@@ -193,6 +187,10 @@ class Members(AutoReachSink, RecordSink):
         )
 
     @override
+    def can_find(self, op: Operation) -> bool:
+        return bool(op.identities)
+
+    @override
     def find(self, op: Operation) -> str | None:
         return self.index.find(*self._identity(op.body))
 
@@ -207,13 +205,13 @@ class Members(AutoReachSink, RecordSink):
 
     def _new_index(self) -> MemberIndex:
         return MemberIndex(
-            lambda: (
+            lambda confirm: (
                 (
                     text_of(member.get("id") or ""),
                     *self._identity(member),
                     encode(member) if self.config["dry_run"] else b"",
                 )
-                for member in read_all(self, "members")
+                for member in read_all(self, "members", confirm=confirm)
             )
         )
 

@@ -190,7 +190,7 @@ class Contacts(RecordSink):
             body = {name: known.get(name)} | body
         self.api.request("PUT", path, body=encode_sorted(body))
         if tags := op.body.get("tags"):
-            with second_step():
+            with second_step("tags"):
                 self.api.request(
                     "POST", contact_path(op.remote_id or "", "tags", ""), json={"tags": tags}
                 )

@@ -76,6 +76,9 @@ class Api:
                 meter=self._meter,
             ).data
         except NotFound as error:
+            if isinstance(error.data, str):
+                message = f"HTTP {error.status}, not the API's: {error.reason}; look at api_url"
+                raise RequestRejected(message) from None
             if not is_own_404(error):
                 self.confirm()
             raise

@@ -158,7 +158,7 @@ def test_a_rejected_row_with_a_big_number_stops_no_later_run(
     autoreach: Plugin, sandbox: Sandbox, number: str
 ) -> None:
     """P9"""
-    columns = schema("people", {"id": {}, "email": {}, "size": {}})
+    columns = schema("people", {"id": {}, "email": {}, "first_name": {}, "size": {}})
     row = f'{{"id":"a","email":"nonsense","size":{number}}}'
     bad = f'{{"type":"RECORD","stream":"people","record":{row}}}\n'
     assert autoreach.run([columns, bad]).exit_code == 0

@@ -97,7 +97,15 @@ def test_one_account_resolves_nothing_of_another(merlin: Plugin, sandbox: Sandbo
 # --- routes -------------------------------------------------------------------------------------
 
 SOURCE = schema("people", ("id", "email", "owner", "list_id"))
-BOTH = {"members": {"__source__": "people", "owner": "id"}, "people": {}}
+BOTH = {
+    "members": {
+        "__source__": "people",
+        "owner": "id",
+        "id": None,
+        "__key_properties__": ["owner"],
+    },
+    "people": {},
+}
 
 
 @pytest.mark.parametrize("order", [("members", "people"), ("people", "members")])

@@ -57,7 +57,10 @@ def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     except StopRun as error:
         # What happened before the first request left proves that nothing was done.
         error.nothing_was_done = error.nothing_was_done or not left
-        raise
+        redirected = isinstance(error, RequestRejected) and not error.nothing_was_done
+        if not redirected or items[0].effect is Effect.IDEMPOTENT:
+            raise
+        return [_failed(items[0], error, may_be_done=True)]
     except NotFound as error:
         raise _wrong_address(sink, error) from None
     except Rejection as rejection:

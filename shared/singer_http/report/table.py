@@ -17,7 +17,7 @@ REASONS = 5
 WIDTH = 160
 """Characters of such a line, at most."""
 INCOMPLETE = (
-    "The input ended without a STATE after its last record: the source may have stopped early."
+    "Input incomplete: no STATE came after the last record, so the source may have stopped early."
 )
 
 

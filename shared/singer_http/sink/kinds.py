@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from typing_extensions import override
 
-from singer_http.errors import NotFound, SingerHTTPError
+from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.operations import Operation, Outcome, OutcomeKind, RejectionKind
 from singer_http.sink.base import UPSERT, HTTPSink
 
@@ -117,10 +117,16 @@ class AtMostOnceSink(HTTPSink):
 
 
 @contextlib.contextmanager
-def second_step() -> Iterator[None]:
-    """A further request of one operation: if it fails, the operation has been half done."""
+def second_step(what: str) -> Iterator[None]:
+    """A further request of one operation: if it fails, the operation has been half done.
+
+    Args:
+        what: the request writes, for the reason.
+    """
     try:
         yield
     except SingerHTTPError as error:
         error.nothing_was_done = False
+        if isinstance(error, Refused):
+            error.reason = f"{what}: {error.reason} (the other fields were written)"
         raise

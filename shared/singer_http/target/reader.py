@@ -143,6 +143,8 @@ def read_batch(message: Mapping[str, Any]) -> Iterator[bytes]:
                 gzip.open(raw) if compression == "gzip" else raw as lines,
             ):
                 yield from (line for line in lines if line.strip())
+                if compression == "gzip" and not raw.tell():
+                    raise EOFError("it is empty, which no gzip file is")
         except (OSError, EOFError, zlib.error, ValueError) as error:
             words = str(error) or type(error).__name__
             raise StopRun(

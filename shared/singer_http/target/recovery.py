@@ -74,6 +74,10 @@ class Recovery:
             seen.update(entry.keys)
             for row in ledger.rows(delivery.scope, entry.keys).values():
                 ledger.mark_unknown(delivery.scope, row)
+            if not any(entry.records):
+                # A mirror's removal: the next complete extract decides again.
+                ledger.settle(entry.id)
+                continue
             held = Entry(entry.id, len(entry.keys))
             for key, line in zip(entry.keys, entry.records, strict=True):
                 self._take_up(delivery, route, entry, held, key, line)

@@ -85,6 +85,14 @@ class HTTPTarget(HTTPPlugin, Target):
         """Database, workers and deliveries, opened at first use."""
         from singer_http.target.run import Plan, TargetRun  # noqa: PLC0415 - `--about` without it
 
+        url = self.database_url
+        if not url.startswith("sqlite") and not any(self.work_dir.glob("[!.]*")):
+            self.logger.warning(
+                "The ledger is on PostgreSQL, but work_dir (%s) is empty: tokens and the times of "
+                "recent requests are kept there, so a token is requested again, and rate_limit does "
+                "not know what another machine has just sent. Keep work_dir, or lower rate_limit.",
+                self.work_dir,
+            )
         plan = Plan(
             name=self.name,
             version=self.plugin_version,
@@ -94,7 +102,7 @@ class HTTPTarget(HTTPPlugin, Target):
             ledger_account=self.ledger_account,
             credential=self.credential if self.account_by_key else "",
             api_url=self.api_url,
-            database_url=self.database_url,
+            database_url=url,
             path=self.path,
         )
         return TargetRun(plan, self.report, self.client, lambda: self.mapper, self.logger)
@@ -125,7 +133,9 @@ class HTTPTarget(HTTPPlugin, Target):
         Raises:
             ConfigError: with the setting to look at.
         """
-        mode = self.config["mode"]
+        mode, rows = self.config["mode"], self.config.get("batch_size_rows")
+        if rows is not None and rows < 1:
+            raise ConfigError(f"batch_size_rows is {rows}: a request holds at least 1 row.")
         if mode == "mirror" and not self.config.get("mirror_count"):
             raise ConfigError(
                 "mode mirror needs mirror_count: the column that holds the extract's row count "
