@@ -18,10 +18,9 @@ from singer_http.http.client import Client
 from singer_sandbox import Sandbox
 from tests import processes
 from tests.answering import Server
-from tests.front_door import JSON, Plugin
+from tests.front_door import Plugin
 from tests.processes import ForkServer
 from tests.subscribers import ACCOUNT
-from tests.tapping import Tap, only
 
 
 @pytest.fixture(scope="session")
@@ -108,18 +107,6 @@ def kasplo(sandbox: Sandbox, tmp_path: Path) -> Plugin:
     """target-emailmarketing, whose contacts go to the list News of an account with some of each."""
     sandbox.put_state("kasplo", ACCOUNT)
     return Plugin("target-emailmarketing", sandbox, tmp_path, list="News")
-
-
-@pytest.fixture
-def rei(sandbox: Sandbox, tmp_path: Path) -> Tap:
-    """tap-reisoftware, pointed at the sandbox."""
-    return Tap("tap-reisoftware", sandbox, tmp_path)
-
-
-@pytest.fixture
-def contacts(rei: Tap) -> JSON:
-    """A catalog of tap-reisoftware in which only contacts are selected."""
-    return only(rei.discover(), "contacts")
 
 
 @pytest.fixture

@@ -163,7 +163,11 @@ def _dumps(value: Any, default: Any, option: int) -> bytes:
     except TypeError:
         # An integer beyond 64 bits is the one value of JSON that orjson does not take. A surrogate
         # or what is no JSON fails again, with its own words.
-        return orjson.dumps(_boxed(value), default, option)
+        try:
+            return orjson.dumps(_boxed(value), default, option)
+        except RecursionError:
+            message = "it is nested too deeply"
+            raise ValueError(message) from None
 
 
 def _boxed(value: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from singer_http.errors import NotFound, RequestRejected, reason_of
+from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
 from singer_http.exact_json import decode
 from singer_http.http.pages import NumberedPages, PageParams, key_of, stated_total
 from singer_http.operations import JSON, invalid
@@ -23,18 +23,13 @@ def first_page(sink: HTTPSink, path: str) -> list[JSON]:
     return pages.rows(pages.fetch(1))
 
 
-def read_all(sink: HTTPSink, path: str, *, confirm: bool = False) -> Iterator[JSON]:
+def read_all(sink: HTTPSink, path: str) -> Iterator[JSON]:
     """All items of a list.
-
-    Args:
-        sink: whose client reads.
-        path: of the list.
-        confirm: read it again until nothing new shows: an item that is missed is created twice.
 
     Raises:
         StopRun: items are missing, or the list does not stop changing.
     """
-    return chain.from_iterable(_pages(sink, path, confirm=confirm).read())
+    return chain.from_iterable(_pages(sink, path).read())
 
 
 def is_own_404(error: NotFound) -> bool:
@@ -43,13 +38,25 @@ def is_own_404(error: NotFound) -> bool:
     return isinstance(errors, list) and bool(errors) and all(isinstance(e, dict) for e in errors)
 
 
+def confirm_lists(sink: HTTPSink) -> None:
+    """Read the account's lists, which every account can be asked for.
+
+    Raises:
+        StopRun: the address does not have them.
+    """
+    try:
+        first_page(sink, "lists")
+    except Refused as error:
+        raise RequestRejected(f"lists: {error}; check `api_url`") from None
+
+
 def understood(data: Any) -> bool:
     """A list's answer: `{"data": [...]}`, all of them objects."""
     items = data.get("data") if isinstance(data, dict) else None
     return isinstance(items, list) and all(isinstance(item, dict) for item in items)
 
 
-def _pages(sink: HTTPSink, path: str, *, confirm: bool = False) -> NumberedPages:
+def _pages(sink: HTTPSink, path: str) -> NumberedPages:
     config = sink.config
     params = PageParams(
         config["page_param"],
@@ -66,7 +73,6 @@ def _pages(sink: HTTPSink, path: str, *, confirm: bool = False) -> NumberedPages
         key=key_of("id"),
         listed=path,
         params=params,
-        confirm=confirm,
         one_answer=path != "members",
     )
 
@@ -88,82 +94,92 @@ Member = tuple[str, str, str, str, bytes]
 class MemberIndex:
     """The account's members by email and phone, on disk; read at first use."""
 
-    def __init__(self, read: Callable[[bool], Iterable[Member]]) -> None:
-        """Read nothing yet.
-
-        Args:
-            read: reads the members; whether the list has to be confirmed, since a member that it
-                misses would be created twice.
-        """
+    def __init__(self, read: Callable[[], Iterable[Member]]) -> None:
+        """Read nothing yet."""
         self._read = read
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
-        self._was_read = False
+        self._confirmed = False
+        """The list was read a second time, because the first reading missed what was looked for."""
         self._marks = 0
-        """How often the index was marked as stale."""
+        """Moments that were marked."""
         self._marks_seen = 0
         """What `_marks` was when the reading of `_database` began."""
 
-    def refresh(self) -> None:
-        """Mark the index as stale as of now: what was read before does not count any more.
+    def mark(self) -> int:
+        """A moment: a reading that began before it does not show what happened until then.
 
-        One reading serves all that was marked before it began. Returns at once, also while another
-        thread reads.
+        Returns at once, also while another thread reads.
         """
         self._marks += 1
+        return self._marks
 
-    def find(self, email: str, phone: str, list_id: str) -> str | None:
+    def find(self, email: str, phone: str, list_id: str, *, since: int = 0) -> str | None:
         """The id of the member with this email, else this phone, in this list.
+
+        Args:
+            email: as it is compared, as are the others; empty for none.
+            phone: looked for if no member has the email.
+            list_id: of the list; empty for any.
+            since: the mark that the reading must not be older than; one reading serves all marks
+                that were made before it began.
 
         Raises:
             Rejection: there are several.
         """
         with self._lock:
-            database = self._load()
-            for column, value in (("email", email), ("phone", phone)):
-                if not value:
-                    continue
-                where, values = f"{column} = ?", [value]
-                if list_id:
-                    where, values = f"{where} AND list_id = ?", [value, list_id]
-                found = database.execute(
-                    f"SELECT id FROM members WHERE {where} LIMIT 2",  # noqa: S608
-                    values,
-                ).fetchall()
-                if len(found) > 1:
-                    ids = ", ".join(row[0] for row in found)
-                    raise invalid(f"several members have this {column} ({ids}, ...): give the id")
-                if found:
-                    return str(found[0][0])
+            found = self._find(email, phone, list_id, since)
+            if found is None and not self._confirmed:
+                # A deletion and an addition during one reading can hide a member, and it would be
+                # created twice.
+                self._confirmed = True
+                found = self._find(email, phone, list_id, self.mark())
+            return found
+
+    def _find(self, email: str, phone: str, list_id: str, since: int) -> str | None:
+        database = self._load(since)
+        for column, value in (("email", email), ("phone", phone)):
+            if not value:
+                continue
+            where, values = f"{column} = ?", [value]
+            if list_id:
+                where, values = f"{where} AND list_id = ?", [value, list_id]
+            found = database.execute(
+                f"SELECT id FROM members WHERE {where} LIMIT 2",  # noqa: S608
+                values,
+            ).fetchall()
+            if len(found) > 1:
+                ids = ", ".join(row[0] for row in found)
+                raise invalid(f"several members have this {column} ({ids}, ...): give the id")
+            if found:
+                return str(found[0][0])
         return None
 
     def member(self, id_: str) -> JSON | None:
         """The member with this id, where members are kept."""
         with self._lock:
-            found = self._load().execute("SELECT member FROM members WHERE id = ?", (id_,))
+            found = self._load(0).execute("SELECT member FROM members WHERE id = ?", (id_,))
             (text,) = found.fetchone() or (b"",)
         return dict(decode(text)) if text else None
 
-    def _load(self) -> sqlite3.Connection:
-        """The index, read anew if it is stale (with the lock held)."""
+    def _load(self, since: int) -> sqlite3.Connection:
+        """The index, read again if it is older than a mark (with the lock held)."""
         marks = self._marks
-        if self._database is not None and marks == self._marks_seen:
+        if self._database is not None and since <= self._marks_seen:
             return self._database
         if self._database is not None:
             self._database.close()
             self._database = None
-        # Once read, what is looked for is asked for again until it shows.
-        members = self._read(not self._was_read)
         database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         try:
             database.execute("CREATE TABLE members (id, email, phone, list_id, member)")
             database.execute("BEGIN")
-            database.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", members)
+            database.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", self._read())
             database.execute("COMMIT")
             database.execute("CREATE INDEX by_email ON members (email)")
             database.execute("CREATE INDEX by_phone ON members (phone)")
         except BaseException:
             database.close()
             raise
-        self._database, self._marks_seen, self._was_read = database, marks, True
+        self._database, self._marks_seen = database, marks
         return database

@@ -19,6 +19,7 @@ from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
 from singer_http.sink.kinds import BatchSink, RecordSink
 from target_autoreach.listing import (
     MemberIndex,
+    confirm_lists,
     first_page,
     is_own_404,
     read_all,
@@ -106,17 +107,19 @@ class AutoReachSink(HTTPSink):
 
         Raises:
             NotFound: the vendor does not have the record, in its own words.
-            RequestRejected: a 404 in other words, such as a gateway's.
+            RequestRejected: a 404 of a gateway's, or of an address that has no lists either.
         """
         try:
             return self.client.request(method, path, body=body, effect=effect, meter=self.meter)
         except NotFound as error:
-            if is_own_404(error):
-                raise
-            raise RequestRejected(
-                f"{self.stream}: HTTP {error.status} in words that are not AutoReach's: "
-                f"{error.reason}; look at api_url"
-            ) from None
+            if not isinstance(error.data, dict):
+                raise RequestRejected(
+                    f"{self.stream}: HTTP {error.status} in words that are not AutoReach's: "
+                    f"{error.reason}; look at api_url"
+                ) from None
+            if not is_own_404(error):
+                confirm_lists(self)
+            raise
 
 
 class People(AutoReachSink, BatchSink):
@@ -192,11 +195,16 @@ class Members(AutoReachSink, RecordSink):
 
     @override
     def find(self, op: Operation) -> str | None:
-        return self.index.find(*self._identity(op.body))
+        return self.index.find(*self._identity(op.body), since=self._marks.get(op.key, 0))
 
     @override
     def forget_lookup(self, op: Operation) -> None:
-        self.index.refresh()
+        self._marks[op.key] = self.index.mark()
+
+    @property
+    def _marks(self) -> dict[str, int]:
+        """By key: the reading of the members that a record must not be looked up in."""
+        return self.context.shared("marks of members", dict[str, int])
 
     @property
     def index(self) -> MemberIndex:
@@ -205,13 +213,13 @@ class Members(AutoReachSink, RecordSink):
 
     def _new_index(self) -> MemberIndex:
         return MemberIndex(
-            lambda confirm: (
+            lambda: (
                 (
                     text_of(member.get("id") or ""),
                     *self._identity(member),
                     encode(member) if self.config["dry_run"] else b"",
                 )
-                for member in read_all(self, "members", confirm=confirm)
+                for member in read_all(self, "members")
             )
         )
 

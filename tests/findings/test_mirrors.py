@@ -202,7 +202,8 @@ def test_a_created_merlin_contact_with_an_owned_id_is_not_deleted_with_the_other
     """H16"""
     one = {"key": "1", "Email": "ann@example.com", "Fname": "Ann"}
     mirror(merlin, "contacts", one)
-    owned = max(int(key) for key in sandbox.state("merlin")["contacts"])
+    held = sandbox.state("merlin")["contacts"]
+    (owned,) = (int(key) for key, row in held.items() if row["Email"] == "ann@example.com")
     sandbox.fault(vendor="merlin", body="NEW", status=200, answer=owned)
     mirror(
         merlin,

@@ -198,7 +198,7 @@ class Dispatch:
     def _time_to_send(self, *, flush: bool) -> bool:
         if self._by_parent:
             return self._looking_up == 0
-        return self._outbox.due(flush=flush or self._in_flight >= self._in_flight_limit)
+        return self._outbox.due(flush=flush or not self._has_room)
 
     def _send_admitted(self) -> None:
         """The run stops before an operation: those that were admitted before it still go."""
@@ -210,9 +210,7 @@ class Dispatch:
     def _start(self) -> None:
         blocked: set[str] = set()
         held: list[Item] = []
-        while (
-            self.waiting and self._in_flight < self._in_flight_limit and len(held) < self.check_rows
-        ):
+        while self.waiting and self._has_room and len(held) < self.check_rows:
             item = self.waiting.popleft()
             keys = item.conflict_keys
             if self._locked_keys.isdisjoint(keys) and blocked.isdisjoint(keys):
@@ -225,7 +223,21 @@ class Dispatch:
                 held.append(item)
         self.waiting.extendleft(reversed(held))
 
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more may start; lost creates, which only wait, take no room of others."""
+        postponed = len(self._postponed)
+        return (
+            self._in_flight - postponed < self._in_flight_limit and postponed < self.max_in_flight
+        )
+
     def _resume_postponed(self) -> None:
+        """Look up lost creates, once nothing else is under way.
+
+        One reading of a list then serves all that were lost before it.
+        """
+        if not self._postponed or self._workers.outstanding or self._outbox.ready:
+            return
         now = time.monotonic()
         due = [item for item in self._postponed if item.due <= now]
         if due:
@@ -261,6 +273,8 @@ class Dispatch:
 
     def _look_up(self, item: Item) -> None:
         self._looking_up += 1
+        if item.lost is not None:
+            item.lost.asked_at = time.monotonic()
         self._workers.submit(
             functools.partial(self._matching.look_up, item), functools.partial(self._found, item)
         )

@@ -79,7 +79,7 @@ class Intake:
         """
         if self._plain:
             value = record.get(self._column or "")
-            if type(value) is str and value and "\0" not in value:
+            if type(value) is str and value and value.isascii() and "\0" not in value:
                 return value
         parts = [self._part(column, record.get(column)) for column in self.sink.keys]
         return parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()

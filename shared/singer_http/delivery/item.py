@@ -45,6 +45,8 @@ class LostCreate:
     """Monotonic seconds of the last one."""
     asked: int = 0
     """Lookups since then."""
+    asked_at: float = 0.0
+    """Monotonic seconds at which the last lookup began."""
     still_running: bool = False
     """The vendor may still be working on one of them."""
     answered: bool = False

@@ -118,10 +118,11 @@ class Matching:
         if lost is None or item.remote_id is not None:
             return False
         last = lost.since + self._wait
-        if item.due >= last:
+        if lost.asked_at >= last:
             return False
         lost.asked += 1
-        item.due = min(last, lost.since + FIRST_PAUSE * (2 ** (lost.asked + 1) - 1))
+        pause = FIRST_PAUSE * (2.0 ** (min(lost.asked, 30) + 1) - 1)
+        item.due = max(time.monotonic(), min(last, lost.since + pause))
         item.sink.forget_lookup(item)
         return True
 

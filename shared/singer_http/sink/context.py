@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -34,10 +35,15 @@ class SinkContext:
     counts: Callable[[str], Counts]
     """Target stream -> its counts, which are a meter for the client."""
     _shared: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def shared(self, name: str, make: Callable[[], T]) -> T:
-        """Something that all sinks of a run share (a list that is read once), made at first use."""
-        if name not in self._shared:
-            self._shared[name] = make()
-        found: T = self._shared[name]
+        """Something that all sinks of a run share (a list that is read once), made at first use.
+
+        Any thread may ask.
+        """
+        with self._lock:
+            if name not in self._shared:
+                self._shared[name] = make()
+            found: T = self._shared[name]
         return found

@@ -80,30 +80,29 @@ def test_one_reading_serves_all_that_was_lost_before_it_began() -> None:
     readings: list[int] = []
     reading, go_on = threading.Event(), threading.Event()
 
-    def read(_confirm: bool) -> Any:
+    def read() -> Any:
         readings.append(len(readings))
         reading.set()
         go_on.wait(5)
         return [("m1", "ann@example.com", "", "", b"")]
 
     index = MemberIndex(read)
-    for _ in range(6):
-        index.refresh()
+    marks = [index.mark() for _ in range(6)]
     go_on.set()
-    for _ in range(6):
-        assert index.find("ann@example.com", "", "") == "m1"
+    for mark in marks:
+        assert index.find("ann@example.com", "", "", since=mark) == "m1"
     assert len(readings) == 1
 
     # What is lost while the list is read may have come behind the reader.
     go_on.clear()
     reading.clear()
-    index.refresh()
-    thread = threading.Thread(target=index.find, args=("ann@example.com", "", ""))
+    lost = {"since": index.mark()}
+    thread = threading.Thread(target=index.find, args=("ann@example.com", "", ""), kwargs=lost)
     thread.start()
     reading.wait(5)
-    index.refresh()  # returns at once
+    mark = index.mark()  # returns at once
     go_on.set()
     thread.join(5)
-    index.find("ann@example.com", "", "")
-    index.find("ann@example.com", "", "")
+    index.find("ann@example.com", "", "", since=mark)
+    index.find("ann@example.com", "", "", since=mark)
     assert len(readings) == 3

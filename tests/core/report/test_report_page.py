@@ -21,7 +21,7 @@ from singer_http.report.rejects_summary import (
 from singer_http.report.table import closing_lines
 from tests import browser, made_up
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 MEASURE = """<script>
 addEventListener("load", () => {
   document.querySelectorAll("details").forEach(d => d.open = true);
