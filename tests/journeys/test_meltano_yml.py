@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests import processes
 
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "meltano.yml").read_text())
@@ -30,9 +30,8 @@ KINDS = {"string": None, "number": "integer"}
 
 @cache
 def about(plugin: str) -> dict[str, Any]:
-    command = [str(Path(sys.executable).with_name(plugin)), "--about", "--format", "json"]
-    shown = subprocess.run(command, capture_output=True, check=True, text=True)
-    return dict(json.loads(shown.stdout))
+    shown = processes.start(plugin, ["--about", "--format", "json"], cwd=ROOT)
+    return dict(json.loads(shown.communicate(timeout=60)[0]))
 
 
 def kind_of(definition: dict[str, Any]) -> str | None:
