@@ -45,10 +45,10 @@ def fork_server() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def console_script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def console_script(request: pytest.FixtureRequest) -> None:
     """A test with the mark `console_script` runs true console scripts."""
-    marked = request.node.get_closest_marker("console_script") is not None
-    monkeypatch.setattr(processes, "true_console_scripts", marked)
+    marked = request.node.get_closest_marker("console_script")
+    processes.true_console_scripts = marked is not None
 
 
 @pytest.fixture(autouse=True)

@@ -109,14 +109,14 @@ class Forked:
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
-        if self.returncode is None and select.select([self._channel], [], [], 0)[0]:
+        if self.returncode is None and self._ended_within(0):
             self.wait()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; the exit code, negative for the signal that ended it."""
         if self.returncode is None:
-            if not select.select([self._channel], [], [], timeout)[0]:
+            if not self._ended_within(timeout):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self.returncode = self._number()
             self._channel.close()
@@ -146,6 +146,12 @@ class Forked:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+    def _ended_within(self, seconds: float | None) -> bool:
+        # Not select: it takes no descriptor beyond 1023, and some tests open many.
+        watch = select.poll()
+        watch.register(self._channel, select.POLLIN)
+        return bool(watch.poll(None if seconds is None else seconds * 1000))
 
     def _number(self) -> int:
         data = self._channel.recv(NUMBER.size, socket.MSG_WAITALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -105,6 +106,20 @@ def test_nothing_of_one_run_is_in_the_next(people: Plugin, sandbox: Sandbox) -> 
     people.run([*PEOPLE, state({"at": 1})], client_secret="wrong-secret-text")
     assert people.run([*PEOPLE, state({"at": 1})]).states == [{"at": 1}]
     assert len(sandbox.state("autoreach")["people"]) == 1
+
+
+def test_it_is_waited_for_where_many_files_are_open(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2000:
+        pytest.skip("not so many may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert run(tmp_path, "0")[0] == 0
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_runs_go_on_side_by_side(people: Plugin, sandbox: Sandbox) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import yaml
 
 from singer_sandbox import Sandbox
+from tests import processes
 from tests.front_door import Plugin, record, schema
 
 ROOT = Path(__file__).parents[2]
@@ -33,9 +32,8 @@ KINDS = {"string": None, "number": "integer"}
 
 @cache
 def about(plugin: str) -> dict[str, Any]:
-    command = [str(Path(sys.executable).with_name(plugin)), "--about", "--format", "json"]
-    shown = subprocess.run(command, capture_output=True, check=True, text=True)
-    return dict(json.loads(shown.stdout))
+    shown = processes.start(plugin, ["--about", "--format", "json"], cwd=ROOT)
+    return dict(json.loads(shown.communicate(timeout=60)[0]))
 
 
 def kind_of(definition: dict[str, Any]) -> str | None:

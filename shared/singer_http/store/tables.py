@@ -136,9 +136,9 @@ def set_up_sqlite(connection: Any, _record: Any) -> None:
     """
     cursor = connection.cursor()
     for pragma in (
+        "busy_timeout=30000",
         "journal_mode=WAL",
         "synchronous=NORMAL",
-        "busy_timeout=30000",
         "secure_delete=ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
