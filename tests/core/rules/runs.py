@@ -111,7 +111,7 @@ class Runs:
             except SingerHTTPError as stopped:
                 error = str(stopped) or type(stopped).__name__
         out.flush()
-        written = out.buffer.getvalue()  # type: ignore[attr-defined]
+        written = out.buffer.getvalue()
         lines = self.reject_lines()
         return Ran(
             error,

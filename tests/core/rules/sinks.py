@@ -49,11 +49,10 @@ class Case:
         self, keys: Sequence[str], version: int = 0, *, delete: bool = False, count: int = 0
     ) -> list[JSON]:
         """SCHEMA and records."""
-        rows = [{"k": key, **self.row(key, version)} for key in keys]
-        for row in rows:
-            row |= {"_sdc_deleted_at": DELETED_AT} if delete else {}
-            row |= {COUNT: count} if count else {}
-        columns = {"k": {}, COUNT: {}, **dict.fromkeys(self.row("", 0), {})}
+        more: JSON = {"_sdc_deleted_at": DELETED_AT} if delete else {}
+        more |= {COUNT: count} if count else {}
+        rows = [{"k": key, **self.row(key, version), **more} for key in keys]
+        columns: JSON = {name: {} for name in ("k", COUNT, *self.row("", 0))}
         stream = self.sink.stream
         return [schema(stream, columns, ("k",)), *(record(stream, **row) for row in rows)]
 
