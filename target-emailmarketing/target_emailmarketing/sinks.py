@@ -13,10 +13,18 @@ from typing import Any
 from typing_extensions import override
 
 from singer_http.errors import ConfigError, NotFound, Refused, RequestRejected, reason_of
-from singer_http.exact_json import encode
+from singer_http.exact_json import encode, text_of
 from singer_http.http.urls import segment
 from singer_http.identity import fold_email
-from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind, invalid
+from singer_http.operations import (
+    JSON,
+    Operation,
+    Outcome,
+    OutcomeKind,
+    Rejection,
+    RejectionKind,
+    invalid,
+)
 from singer_http.sink import columns as f
 from singer_http.sink import suppression_file
 from singer_http.sink.base import CREATE, UPSERT
@@ -163,8 +171,14 @@ class Contacts(BatchSink):
         return bool(self.suppressed) and _digest(folded) in self.suppressed
 
     @override
-    def key_suffix(self, op: Operation) -> str:
-        return str(op.group[0])
+    def key_suffix(self, record: JSON) -> str:
+        try:
+            return self._list_of(record)
+        except Unknown:
+            # The list as the record calls it: another key than that of a list that there is.
+            return "?" + text_of(record.get("list_id") or record.get("list"))
+        except Rejection:
+            return "?"
 
     @override
     def meaning(self) -> Any:

@@ -142,6 +142,7 @@ class ChangeCheck:
                 row is None
                 or row.source != one.source
                 or row.key in known.rejects
+                or one.origin.retried  # its reject has to leave
                 or copies[one.key] > 1
                 or one.key in waiting
             ):
@@ -165,6 +166,8 @@ class ChangeCheck:
         uncertain = state is not None and state.kind == RejectionKind.UNCERTAIN
         if state is not None and uncertain and not item.origin.resend:
             return self._beside_uncertain(item, state)
+        if item.origin.is_outdated(item.stored, row):
+            return settle(Outcome(OutcomeKind.SKIPPED))
         if sink.at_most_once:
             return self._at_most_once(item, row)
         if row is None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from singer_http.delivery.change_check import BufferedRecord, Verdict, merge_copies
 from singer_http.delivery.dispatch import Dispatch, Parts
+from singer_http.delivery.hooks import item_guard
 from singer_http.delivery.intake import Intake, text_key
 from singer_http.delivery.item import NEW, CheckBatch, Item, Origin
 from singer_http.operations import JSON, Outcome, OutcomeKind, Rejection, RejectionKind
@@ -76,7 +77,9 @@ class Delivery:
             seq=self._parts.next_seq(),
         )  # fmt: skip
         item.keyless, item.origin, item.entry = not key, origin, origin.entry
-        item.stored = self._check.stored_key(intake, key) if key else item.key
+        if key:
+            item_guard(functools.partial(intake.complete_key, record, item))
+        item.stored = self._check.stored_key(intake, item.key) if key else item.key
         self._settlement.counts(item).received += 1
         self.check()  # what came before it goes before it
         self._reject_unread(item, rejection)

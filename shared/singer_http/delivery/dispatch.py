@@ -10,12 +10,13 @@ import functools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from singer_http.delivery.change_check import ChangeCheck, Decision, Verdict
+from singer_http.delivery.hooks import item_guard
 from singer_http.delivery.item import CheckBatch, Item
 from singer_http.delivery.limits import RejectLimit
-from singer_http.delivery.matching import Matching, may_look_up
+from singer_http.delivery.matching import Matching
 from singer_http.delivery.mirror import Mirror
 from singer_http.delivery.outbox import COMMIT_AT, Outbox
 from singer_http.delivery.ownership import Ownership
@@ -26,6 +27,7 @@ from singer_http.operations import Effect, Outcome, OutcomeKind, Rejection, Reje
 from singer_http.sink.base import HTTPSink
 from singer_http.store.store import Store
 
+T = TypeVar("T")
 FIRST = 5
 """Rows of a stream that are in flight at first: a wrong mapping costs a handful, not a batch."""
 RAMP_FACTOR = 4
@@ -247,29 +249,33 @@ class Dispatch:
 
     def _locate(self, item: Item) -> None:
         """Have the record's id looked up if it is not known, then decide."""
-        if item.contested and not item.removal and (outcome := self._matching.conflict(item)):
-            self._finish([item], [outcome])
-        elif item.origin.created_at is not None and item.lost is None:
-            self._recover_create(item, item.origin.created_at)
-        elif item.remote_id is not None or not item.sink.has_lookup:
-            self._decide(item)
-        elif may_look_up(item.sink, item):
-            self._look_up(item)
-        elif outcome := self._matching.cannot_be_told(item):
-            self._finish([item], [outcome])
+        step = self._guarded(item, functools.partial(self._next_step, item))
+        if isinstance(step, Outcome):
+            self._finish([item], [step])
         else:
-            self._decide(item)
+            step(item)
 
-    def _recover_create(self, item: Item, created_at: float) -> None:
-        """A run that died was about to create it: it is looked up by what was sent."""
-        self._matching.unfinished(item, max(0.0, time.time() - created_at))
-        if item.remote_id is not None:
-            item.lost = None
-            self._decide(item)
-        elif may_look_up(item.sink, item):
-            self._postponed.append(item)
-        elif outcome := self._matching.cannot_be_told(item):
-            self._finish([item], [outcome])
+    def _guarded(self, item: Item, call: Callable[[], T]) -> T | Outcome:
+        """What a call returns; what its plugin raises becomes the operation's outcome."""
+        found = item_guard(call)
+        return self._matching.failed(item, found) if isinstance(found, Rejection) else found
+
+    def _next_step(self, item: Item) -> Callable[[Item], None] | Outcome:
+        matching, created_at = self._matching, item.origin.created_at
+        if item.contested and not item.removal and (outcome := matching.conflict(item)):
+            return outcome
+        look_up: Callable[[Item], None] = self._look_up
+        if created_at is not None and item.lost is None:
+            # A run that died was about to create it: it is looked up by what was sent.
+            matching.unfinished(item, max(0.0, time.time() - created_at))
+            look_up = self._postponed.append
+            if item.remote_id is not None:
+                item.lost = None
+        if item.remote_id is not None or not item.sink.has_lookup:
+            return self._decide
+        if item.sink.can_find(item):
+            return look_up
+        return matching.cannot_be_told(item) or self._decide
 
     def _look_up(self, item: Item) -> None:
         self._looking_up += 1
@@ -286,11 +292,12 @@ class Dispatch:
         else:
             outcome = self._matching.found(item, task.result)
             if outcome is None and item.lost is not None:
-                if item.remote_id is None and self._matching.ask_again(item):
-                    self._postponed.append(item)
-                    return
                 if item.remote_id is None:
-                    outcome = self._matching.not_there(item)
+                    again = self._guarded(item, functools.partial(self._matching.ask_again, item))
+                    if again is True:
+                        self._postponed.append(item)
+                        return
+                    outcome = again or self._matching.not_there(item)
                 elif self._adopted(item, item.remote_id):
                     return
         if outcome is not None:
@@ -309,13 +316,7 @@ class Dispatch:
         return True
 
     def _decide(self, item: Item) -> None:
-        outcome = self._matching.decide(item)
-        if outcome is None:
-            outcome = self._precondition(item)
-        if outcome is None and item.sink.at_most_once:
-            self._parts.before_first()
-        if outcome is None and item.delete:
-            outcome = self._protected(item)
+        outcome = self._guarded(item, functools.partial(self._judge, item))
         if outcome is not None:
             self._finish([item], [outcome])
         elif self._parts.config["dry_run"]:
@@ -325,10 +326,15 @@ class Dispatch:
         else:
             self._outbox.ready.append(item)
 
-    @staticmethod
-    def _precondition(item: Item) -> Outcome | None:
-        found = item_guard(functools.partial(item.sink.precondition, item))
-        return None if found is None else Outcome(OutcomeKind.REJECTED, rejection=found)
+    def _judge(self, item: Item) -> Outcome | None:
+        """Why an operation does not go out, now that the record's id is known."""
+        if outcome := self._matching.decide(item):
+            return outcome
+        if rejection := item.sink.precondition(item):
+            return Outcome(OutcomeKind.REJECTED, rejection=rejection)
+        if item.sink.at_most_once:
+            self._parts.before_first()
+        return self._protected(item) if item.delete else None
 
     def _protected(self, item: Item) -> Outcome | None:
         """A removal never takes away what another key or a rejected row stands for."""
@@ -358,9 +364,12 @@ class Dispatch:
             again: Outcome | None = outcome
             if kind is OutcomeKind.LOST:
                 self._settlement.report.counts.retries += 1
-                again = self._postpone(item, outcome)
+                lost = functools.partial(self._matching.lost, item, outcome)
+                again = self._guarded(item, lost)
+                if again is None:
+                    self._postponed.append(item)
             elif kind is OutcomeKind.GONE:
-                again = self._matching.gone(item)
+                again = self._guarded(item, functools.partial(self._matching.gone, item))
                 if again is None:
                     self._locate(item)
             elif kind is OutcomeKind.CREATED and outcome.remote_id and item.sink.may_create:
@@ -383,13 +392,6 @@ class Dispatch:
                 outcome = Outcome.rejected(RejectionKind.UNCERTAIN, str(error))
                 outcome.nothing_was_done = False
                 self.settle(item, outcome)
-
-    def _postpone(self, item: Item, outcome: Outcome) -> Outcome | None:
-        self._matching.lost(item, outcome)
-        if may_look_up(item.sink, item):
-            self._postponed.append(item)
-            return None
-        return self._matching.cannot_be_told(item)
 
     def _owned(self, item: Item, outcome: Outcome) -> Outcome:
         """The vendor may have merged a create into a record that is another key's."""
@@ -432,19 +434,3 @@ class Dispatch:
             self.waiting.appendleft(earlier)
         else:
             self.apply(earlier, decision)
-
-
-def item_guard(call: Callable[[], Any]) -> Any:
-    """What a call that a plugin takes part in returns; a `Rejection` if it fails on a record.
-
-    Raises:
-        StopRun: the run cannot go on.
-    """
-    try:
-        return call()
-    except Rejection as rejection:
-        return rejection
-    except StopRun:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one record rejects it
-        return Rejection(RejectionKind.INVALID, f"{type(error).__name__}: {error}")

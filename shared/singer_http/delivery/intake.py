@@ -62,6 +62,7 @@ class Intake:
         try:
             if item.keyless:
                 self.key_of(record)  # says what is wrong with it
+            self.complete_key(record, item)
             self._prepare(record, item)
         except Rejection as rejection:
             return rejection
@@ -101,6 +102,11 @@ class Intake:
             return fold_phone(text) or text
         return text
 
+    def complete_key(self, record: JSON, item: Item) -> None:
+        """Add what is part of the key whatever its columns are."""
+        if suffix := self.sink.key_suffix(record):
+            item.label, item.key = item.key, orjson.dumps([item.key, suffix]).decode()
+
     def _prepare(self, record: JSON, item: Item) -> None:
         sink = self.sink
         if item.delete:
@@ -109,8 +115,6 @@ class Intake:
         elif self._validator is not None and not self._validator.is_valid(record):
             raise invalid(self._complaint(record))
         sink.prepare(record, item)
-        if suffix := sink.key_suffix(item):
-            item.label, item.key = item.key, orjson.dumps([item.key, suffix]).decode()
         if item.remote_id is not None:
             item.id_from_record = True
             if item.remote_id in {".", ".."} or "\0" in item.remote_id:

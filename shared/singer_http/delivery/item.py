@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from singer_http.operations import JSON, Operation, OutcomeKind
+from singer_http.operations import JSON, Operation, OutcomeKind, Row
 from singer_http.sink.base import HTTPSink
+from singer_http.store.rows import Reject
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +68,15 @@ class Origin:
     """Epoch seconds at which an unfinished create was about to leave."""
     entry: Entry | None = None
     """The pending entry of the run that died."""
+    reject: Reject | None = None
+    """The reject that is sent again; its key may have become another one since."""
+
+    def is_outdated(self, stored: str, row: Row | None) -> bool:
+        """Whether something newer was delivered under the (stored) key that the record has now."""
+        reject = self.reject
+        return (
+            reject is not None and row is not None and reject.key != stored and row.at >= reject.at
+        )
 
 
 NEW = Origin(retried=False)

@@ -17,7 +17,6 @@ from singer_http.operations import (
     RejectionKind,
     invalid,
 )
-from singer_http.sink.base import HTTPSink
 
 FIRST_PAUSE = 0.5
 """Seconds before a lost create is looked up; each further pause is twice as long."""
@@ -68,20 +67,29 @@ class Matching:
         """
         if isinstance(error, StopRun) or not isinstance(error, Exception):
             raise error
-        if item.lost is not None:
-            reason = f"the answer was lost, and it cannot be looked up: {one_line(str(error))}"
-            return self._uncertain(item, reason)
         if isinstance(error, Rejection):
-            return Outcome(OutcomeKind.REJECTED, rejection=error)
+            return self.failed(item, error)
+        if item.lost is not None:
+            return self.failed(item, invalid(one_line(str(error))))
         if isinstance(error, Refused):
             return Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)
         reason = f"cannot be looked up: {type(error).__name__}: {one_line(str(error))}"
         return Outcome(OutcomeKind.REJECTED, rejection=invalid(reason))
 
+    def failed(self, item: Item, rejection: Rejection) -> Outcome:
+        """The plugin failed on the record before its request left (again)."""
+        if item.lost is None:
+            return Outcome(OutcomeKind.REJECTED, rejection=rejection)
+        reason = f"the answer was lost, and it cannot be looked up: {rejection.reason}"
+        return self._uncertain(item, reason)
+
     # --- a lost create ------------------------------------------------------------------------
 
-    def lost(self, item: Item, outcome: Outcome) -> None:
-        """A create may have arrived: the vendor gets time before it is asked.
+    def lost(self, item: Item, outcome: Outcome) -> Outcome | None:
+        """A create may have arrived: the vendor gets time before it is asked, at `item.due`.
+
+        Returns:
+            An outcome if nothing can look it up.
 
         Raises:
             VendorDown: too many creates of the record got no answer.
@@ -102,6 +110,7 @@ class Matching:
         item.remote_id = None
         item.due = lost.since + min(FIRST_PAUSE, self._wait)
         item.sink.forget_lookup(item)
+        return None if item.sink.can_find(item) else self.cannot_be_told(item)
 
     def unfinished(self, item: Item, age: float) -> None:
         """A run that died was about to create it, `age` seconds ago."""
@@ -202,8 +211,3 @@ class Matching:
 
 def _rejected(rejection: Rejection | None) -> Outcome | None:
     return None if rejection is None else Outcome(OutcomeKind.REJECTED, rejection=rejection)
-
-
-def may_look_up(sink: HTTPSink, item: Item) -> bool:
-    """Whether the vendor can tell the record's id."""
-    return sink.has_lookup and sink.can_find(item)

@@ -7,14 +7,16 @@ many have to come, each with a key of its own.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from singer_http.delivery.hooks import item_guard
 from singer_http.delivery.item import Item
 from singer_http.errors import StopRun
-from singer_http.operations import DELETED, JSON, OutcomeKind, Row
+from singer_http.operations import DELETED, JSON, OutcomeKind, Rejection, Row
 from singer_http.plugin.validation import parse_share
 from singer_http.sink.base import HTTPSink
 from singer_http.store.ledger import Ledger
@@ -170,17 +172,17 @@ class Mirror:
         self._store.close()
 
 
-def removal(sink: HTTPSink, row: Row, seq: int) -> Item:
-    """The operation that removes what a ledger row stands for."""
+def removal(sink: HTTPSink, row: Row, seq: int) -> tuple[Item, Rejection | None]:
+    """The operation that removes what a ledger row stands for; why it cannot be, if so."""
     item = Item(sink, "", key=row.key, delete=True, line=b"", seq=seq)
     item.digest = DELETED
     item.removal, item.id_from_record = True, True
     item.stored, item.row = row.key, row
     item.remote_id = row.remote_id
     item.expect = OutcomeKind.DELETED
-    sink.prepare_removal(item)
+    failed = item_guard(functools.partial(sink.prepare_removal, item))
     item.conflict_keys = (item.key, *([f"\nid {item.remote_id}"] if item.remote_id else []))
-    return item
+    return item, failed
 
 
 def _number(value: Any) -> int | None:

@@ -52,6 +52,8 @@ class Settlement:
         Returns:
             An earlier copy of the record that has to go out after all.
         """
+        if (reject := item.origin.reject) is not None and reject.key != item.stored:
+            self._rejects.drop(self._scope, reject.key, item.seq, slot=reject.slot)
         if outcome.rejection is not None:
             return self._reject(item, outcome, outcome.rejection)
         kind = outcome.kind

@@ -255,8 +255,12 @@ class HTTPSink(abc.ABC):
         """
         op.body = self.plain_values(record)
 
-    def key_suffix(self, op: Operation) -> str:
-        """What is part of the key whatever the key is."""
+    def key_suffix(self, record: JSON) -> str:
+        """What is part of the key whatever the key is.
+
+        Asked before anything else of a record, so that one that is rejected has the key that it has
+        once it is corrected.
+        """
         return ""
 
     def meaning(self) -> Any:

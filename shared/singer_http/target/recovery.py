@@ -201,7 +201,7 @@ class Recovery:
             route = self._router.route(delivery.stream, reject.route)
             if route is None:
                 self._no_route(delivery, reject)
-            elif not route.deliver_line(reject.record, Origin()):
+            elif not route.deliver_line(reject.record, Origin(reject=reject)):
                 # `stream_maps` leaves it out now, so it is not outstanding any more.
                 rejects.drop(delivery.scope, reject.key, LAST, slot=reject.slot)
         delivery.flush()

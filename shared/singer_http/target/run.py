@@ -15,7 +15,7 @@ from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.mirror import Mirror, removal
 from singer_http.errors import ConfigError, StopRun, one_line
 from singer_http.http.client import Client
-from singer_http.operations import JSON
+from singer_http.operations import JSON, Outcome, OutcomeKind
 from singer_http.report import page
 from singer_http.report.counts import Report
 from singer_http.report.rejects_summary import Rejected, summarise
@@ -164,8 +164,10 @@ class TargetRun:
             self._logger.warning("%s: the mirror removed nothing: %s", stream, doubt)
             return
         for row in mirror.gone(session.store.ledger, delivery.scope, stream):
-            item = removal(route.intake.sink, row, session.next_seq())
-            if session.dry_run:
+            item, failed = removal(route.intake.sink, row, session.next_seq())
+            if failed is not None:
+                delivery.dispatch.settle(item, Outcome(OutcomeKind.REJECTED, rejection=failed))
+            elif session.dry_run:
                 delivery.report.counts.removed += 1
                 session.show(item)
             else:

@@ -10,6 +10,7 @@ from typing import Any
 from singer_http.delivery.change_check import ChangeCheck
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.dispatch import Parts
+from singer_http.delivery.hooks import item_guard
 from singer_http.delivery.item import Item
 from singer_http.delivery.limits import RejectLimit
 from singer_http.delivery.mirror import Mirror
@@ -18,6 +19,7 @@ from singer_http.delivery.settlement import Settlement
 from singer_http.delivery.workers import Task, Workers
 from singer_http.errors import ConfigError, Interrupted, StopRun
 from singer_http.files import atomic_write
+from singer_http.operations import Rejection
 from singer_http.report.counts import Report
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.preview import example
@@ -154,11 +156,18 @@ class Session:
         sink, what = item.sink, (item.sink.stream, str(item.expect))
         self._shown[what] = number = self._shown.get(what, 0) + 1
         if number <= sink.examples:
-            found = example(sink, item, item.expect)
-            self.report.stream(sink.stream).examples.append(found.as_dict())
-            self.logger.info("%s: would be %s: %s", *what, found.text or sink.describe(item))
+            shown = item_guard(lambda: self._example(item))
+            if isinstance(shown, Rejection):
+                shown = f"cannot be shown ({shown.reason})"
+            self.logger.info("%s: would be %s: %s", *what, shown)
         elif number == sink.examples + 1:
             self.logger.info("%s: more would be %s", *what)
+
+    def _example(self, item: Item) -> str:
+        sink = item.sink
+        found = example(sink, item, item.expect)
+        self.report.stream(sink.stream).examples.append(found.as_dict())
+        return found.text or sink.describe(item)
 
     # --- ends ---------------------------------------------------------------------------------
 
