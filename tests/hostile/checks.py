@@ -94,6 +94,10 @@ def check_deletes(run: Run, setup: Setup, *, together: bool) -> None:
         if pipeline.streams == ["people"] and "list_id" not in item:
             # Known by the key: a person with another key is another one at the vendor.
             stands = str(item.get("id") or item.get("external_id")) in keys
+        if stands and pipeline.also == "members" and "list_id" in item:
+            # With another key and another email nothing tells that it is the same member.
+            emails = {person.email for person in pipeline.source.live()}
+            stands = str(item.get("email")).lower() in {str(email).lower() for email in emails}
         if stands and marker(item) in live:
             raise Broken("mirror", f"{pipeline} deleted what the extract has: {shown([item])}")
     contacts = [item for item in own if not isinstance(item, tuple)]

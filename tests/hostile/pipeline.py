@@ -51,6 +51,8 @@ class Reject:
     reason: str
     record: JSON
     target_stream: str
+    key: str | None
+    """As the ledger knows it; none where it is personal."""
 
     @override
     def __str__(self) -> str:
@@ -269,7 +271,7 @@ class Pipeline:
             stream = rejection.get("target_stream") or message["stream"]
             found.append(
                 Reject(message["stream"], rejection["kind"], rejection["reason"],
-                       message["record"], stream.rpartition("-")[2])
+                       message["record"], stream.rpartition("-")[2], rejection.get("key"))
             )  # fmt: skip
         return found
 
@@ -294,6 +296,8 @@ class Pipeline:
 
     def key_of(self, reject: Reject) -> str | None:
         """The key as a person would name it."""
+        if reject.key is not None:
+            return reject.key
         value = reject.record.get(self.source.key_column(reject.stream))
         if isinstance(value, float) and value.is_integer():
             value = int(value)

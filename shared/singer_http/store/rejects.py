@@ -91,6 +91,18 @@ class Rejects:
         self._apply()
         return self._select((rejects.c.scope == scope) & (rejects.c.key == key))
 
+    def all_of(self, scope: int) -> Iterator[Reject]:
+        """All that is outstanding for a stream, oldest first."""
+        last = 0
+        while True:
+            self._apply()
+            where = (rejects.c.scope == scope) & (rejects.c.id > last)
+            page = self._select(where, limit=500)
+            if not page:
+                return
+            yield from page
+            last = page[-1].id
+
     def earlier(self, scope: int) -> Iterator[Reject]:
         """What earlier runs left and nothing has replaced yet, oldest first."""
         last = 0
@@ -253,13 +265,18 @@ class Rejects:
                 return
             for row in page:
                 stream = streams[row.scope]
-                key = None if row.key[:1] in {"#", "\n"} else row.key
-                yield ExportedLine(stream, key, exported(row, stream))
+                yield ExportedLine(stream, shown_key(row.key), exported(row, stream))
             last = page[-1].id
+
+
+def shown_key(stored: str) -> str | None:
+    """A stored key, `None` where it is hashed, or there is none."""
+    return None if stored[:1] in {"#", "\n"} else stored
 
 
 def exported(row: Any, stream: str) -> bytes:
     """A reject as a RECORD message: the line as it came, with one more member, `rejection`."""
+    key = shown_key(row.key)
     rejection = {
         "kind": row.kind,
         "reason": row.reason,
@@ -269,6 +286,7 @@ def exported(row: Any, stream: str) -> bytes:
         "attempts": row.attempts,
         "at": datetime.datetime.fromtimestamp(row.at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "run": row.run,
+        **({} if key is None else {"key": key}),
     }
     return with_rejection(row.record, rejection)
 

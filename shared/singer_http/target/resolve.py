@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from decimal import Decimal
 
 from singer_http.errors import StopRun, one_line
 from singer_http.exact_json import decode, text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import UNKNOWN, RejectionKind
 from singer_http.sink.base import HTTPSink
-from singer_http.store.rejects import MAIN, NEWER
+from singer_http.store.rejects import MAIN, NEWER, shown_key
 from singer_http.store.rows import Delivered, Reject
 from singer_http.target.session import Session
 
@@ -89,4 +90,30 @@ def _find(session: Session, scope: int, key: str) -> list[Reject]:
             stored = ledger.stored_key(spelling, personal=personal)
             if found := session.store.rejects.of_key(scope, stored):
                 return found
-    return session.store.rejects.of_key(scope, key)
+    return session.store.rejects.of_key(scope, key) or _by_record(session, scope, key)
+
+
+def _by_record(session: Session, scope: int, key: str) -> list[Reject]:
+    """What is outstanding for a record that has a value as it stands in the rejects file.
+
+    Raises:
+        StopRun: several keys have it: `stream_maps` makes more of one row.
+    """
+    rejects = session.store.rejects
+    keys = {reject.key for reject in rejects.all_of(scope) if _has(reject.record, key)}
+    if len(keys) > 1:
+        shown = ", ".join(sorted(filter(None, map(shown_key, keys)))[:10])
+        raise StopRun(f"Several records have {key!r}: name one by its key ({shown}).")
+    return rejects.of_key(scope, keys.pop()) if keys else []
+
+
+def _has(line: bytes, value: str) -> bool:
+    try:
+        record = decode(line)["record"]
+        return any(
+            text_of(item) == value
+            for item in record.values()
+            if isinstance(item, str | int | Decimal)
+        )
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return False
