@@ -281,7 +281,7 @@ class Pipeline:
         for reject in self.rejects():
             if reject.kind != "uncertain":
                 continue
-            key = self.key_of(reject)
+            key = reject.key or self.key_of(reject)
             if key is None:
                 continue
             if reject.target_stream in ONCE:
@@ -295,9 +295,7 @@ class Pipeline:
         return found
 
     def key_of(self, reject: Reject) -> str | None:
-        """The key as a person would name it."""
-        if reject.key is not None:
-            return reject.key
+        """The key as it stands in the source."""
         value = reject.record.get(self.source.key_column(reject.stream))
         if isinstance(value, float) and value.is_integer():
             value = int(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from singer_http.delivery.item import Item
-from singer_http.operations import Rejection, Row, invalid
+from singer_http.operations import Rejection, RejectionKind, Row, invalid
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import Rejects
 
@@ -93,6 +93,12 @@ class Ownership:
             if _stands(row):
                 name = self.names.of(row.key)
                 return invalid(f"the record with the key {name} {why}", remote_id=row.remote_id)
+        for key, state in self._rejects.states(self._scope, sorted(owners - {item.stored})).items():
+            if state.kind == RejectionKind.UNCERTAIN:
+                return invalid(
+                    f"the record with the key {self.names.of(key)} {why}, if it arrived: it is "
+                    "uncertain, so resolve that one first"
+                )
         return None
 
     def others_claims(self, item: Item, claims: Iterable[str]) -> set[str]:

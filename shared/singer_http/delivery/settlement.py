@@ -140,6 +140,10 @@ class Settlement:
                 "%s: not removed: %s: %s", item.sink.stream, item.key, rejection.reason
             )
             return None
+        if rejection.kind is RejectionKind.UNCERTAIN and not item.sink.at_most_once:
+            # Another key with its identity must not be created beside it.
+            hashed = self._ledger.hashed
+            self._ledger.claim(self._scope, item.stored, [*map(hashed, item.identities)])
         self.counts(item).rejected += 1
         self._put(item, rejection, self._slot(item), outcome.remote_id)
         # One that is outstanding already says nothing about this run's mapping.

@@ -42,6 +42,7 @@ class Ledger:
         self._execute = database.execute
         self._acknowledged: dict[tuple[int, str], Delivered] = {}
         self._forgotten: dict[tuple[int, str], None] = {}
+        self._claimed: list[tuple[int, str, str]] = []
         self._settled: list[int] = []
         self._compile()
 
@@ -256,6 +257,10 @@ class Ledger:
         self._forgotten.pop(place, None)
         self._acknowledged[place] = what
 
+    def claim(self, scope: int, key: str, hashed: Sequence[str]) -> None:
+        """A (stored) key may stand for these (hashed) claims, though nothing was acknowledged."""
+        self._claimed += [(scope, claim, key) for claim in hashed]
+
     def mark_unknown(self, scope: int, row: Row) -> None:
         """Nobody knows what the vendor now has for a key: nothing is unchanged against it."""
         self.acknowledge(scope, Delivered(row.key, UNKNOWN, b"", row.remote_id, None))
@@ -298,17 +303,20 @@ class Ledger:
                 self._execute(_DELETE_CLAIMS, cleared)
             if claimed:
                 self._database.insert_many(self._add_claims, claimed)
+        if self._claimed:
+            self._database.insert_many(self._add_claims, self._claimed)
         if self._settled:
             self._execute(_DELETE_PENDING, [{"entry": entry} for entry in self._settled])
 
     def flushed(self) -> None:
         """It was committed."""
-        self._acknowledged, self._forgotten, self._settled = {}, {}, []
+        self._acknowledged, self._forgotten = {}, {}
+        self._claimed, self._settled = [], []
 
     @property
     def holds_back(self) -> bool:
         """Whether something waits to be written down."""
-        return bool(self._acknowledged or self._forgotten or self._settled)
+        return bool(self._acknowledged or self._forgotten or self._claimed or self._settled)
 
     def _apply(self) -> None:
         if self.holds_back:
