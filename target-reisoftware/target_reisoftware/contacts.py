@@ -176,7 +176,10 @@ class Contacts(RecordSink):
     def create(self, op: Operation) -> str | None:
         answer = self.api.request("POST", "contacts/", body=op.payload, effect=Effect.CREATE)
         made = envelope(answer).get("id")
-        return text_of(made) if made else None
+        if not made:
+            # Not an answer that is understood: the contact is looked up.
+            raise Refused(200, "the answer to a create names no contact", answer)
+        return text_of(made)
 
     @override
     def update(self, op: Operation) -> None:

@@ -305,7 +305,9 @@ class Pipeline:
         """How the vendor's log would name what a reject is about."""
         record = reject.record
         if "text" in record:
-            return str(record["text"]).split(" ")[0]
+            # The mapping puts the same word before the text as before the key.
+            second = SECOND if (reject.key or "").startswith(SECOND) else ""
+            return second + str(record["text"]).split(" ")[0]
         return once_key(self.name, reject.target_stream, 0,
                         str(record.get("workflowId") or record.get("idAuto")))  # fmt: skip
 

@@ -51,13 +51,26 @@ class Matching:
         """The vendor said what it calls the record; `None` if it knows none."""
         item.remote_id = remote_id
         if remote_id is None:
-            return None
+            return self._made_without_id(item)
         if item.gone and remote_id in item.gone:
             reason = f"the vendor finds it as {remote_id}, and then does not know that id"
             return Outcome.rejected(RejectionKind.REFUSED, reason)
         if not item.sink.may_create:
             return None
         return _rejected(self._ownership.owner_of_id(item, remote_id))
+
+    def _made_without_id(self, item: Item) -> Outcome | None:
+        """A record that was made before, of which the vendor never told the id, is not there.
+
+        With other identities than it was made with, it would be created twice.
+        """
+        row = item.row
+        if row is None or row.remote_id is not None or item.delete or item.lost or item.gone:
+            return None
+        if not item.sink.may_create or self._ownership.keeps_an_identity(item):
+            return None
+        reason = "it was made before, and the vendor never told its id: give the record its id"
+        return Outcome(OutcomeKind.REJECTED, rejection=invalid(reason))
 
     def not_found(self, item: Item, error: BaseException) -> Outcome:
         """The vendor could not be asked.
@@ -192,6 +205,8 @@ class Matching:
         elif item.remote_id:
             item.expect, item.effect = OutcomeKind.UPDATED, Effect.IDEMPOTENT
         else:
+            if not item.sink.can_find(item) and (found := self._made_without_id(item)):
+                return found
             item.expect, item.effect = OutcomeKind.CREATED, Effect.CREATE
         return None
 

@@ -113,6 +113,10 @@ class Ownership:
         """What a key stands for, hashed."""
         return self._ledger.claims_of(self._scope, [item.stored]).get(item.stored, set())
 
+    def keeps_an_identity(self, item: Item) -> bool:
+        """Whether a key still has an identity that it was delivered with."""
+        return not self.held_claims(item).isdisjoint(self.hashed(item))
+
     def others_stand_for(self, item: Item) -> bool:
         """Whether another key, or a rejected row, stands for the record of a removal."""
         if item.remote_id is None:
