@@ -90,6 +90,8 @@ class Plugin:
         self.sandbox = sandbox
         self.directory = directory
         self.work_dir = directory / "work"
+        self.account: str | None = None
+        """As it was set in the last run: it is part of the files' names."""
         self.dies_at: tuple[str, int] | None = None
         self.command = [str(processes.SCRIPTS / name)]
         """Another one runs in an interpreter of its own."""
@@ -106,6 +108,7 @@ class Plugin:
     ) -> Process:
         """Start it; `messages` become its input, none leaves the input open."""
         settings = {**self.config, **config}
+        self.account = settings.get("account")
         sync = settings.get("sync", "default")
         path = self.directory / f"config.{sync}.json"
         path.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
@@ -172,8 +175,8 @@ class Plugin:
 
     def path(self, kind: str, sync: str = "default") -> Path:
         """One of its files in work_dir."""
-        stem = self.name if sync == "default" else f"{self.name}.{sync}"
-        return self.work_dir / f"{stem}.{kind}"
+        parts = [self.name, self.account or "", "" if sync == "default" else sync, kind]
+        return self.work_dir / ".".join(filter(None, parts))
 
     def report(self, sync: str = "default") -> JSON:
         """The report, empty if there is none."""

@@ -14,6 +14,8 @@ from singer_http.exact_json import text_of
 _PHONE = re.compile("\\(?\\+?[0-9 \u00a0\u2007\u2009\u202f().\\-\u2010-\u2015\u2212/]*[0-9][)]?")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Marks of writing direction and the like, which address books copy along with a number."""
+_EXTENSION = re.compile(r"\s*(;ext=|\bext(ension)?\b\.?|x|#)\s*[0-9]{1,7}\s*$", re.IGNORECASE)
+"""Behind a number: `x7`, `ext. 7`. A vendor's field holds the number without it."""
 _NOT_DIGITS = re.compile(r"[^0-9]")
 FEWEST_DIGITS = 3
 """Digits without which a text is no phone number."""
@@ -52,6 +54,11 @@ def fold_phone(value: Any, region: str | None = None) -> str:
     if international and len(digits) == 10:
         return f"+{digits}"
     return digits if len(digits) >= FEWEST_DIGITS else ""
+
+
+def without_extension(value: Any) -> Any:
+    """A text without the extension behind its number: `(555) 123-4567 x7`."""
+    return _EXTENSION.sub("", value) if isinstance(value, str) else value
 
 
 def e164(value: Any, region: str | None = None) -> str:

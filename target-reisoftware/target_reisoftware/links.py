@@ -57,7 +57,7 @@ class OnContact(HTTPSink):
     @override
     def setup(self) -> None:
         region = self.config.get("phone_region")
-        self._phone = f.phone("phone", region) if region else values.text("phone")
+        self._phone = f.phone("phone", region, extension=True) if region else values.text("phone")
         self._email = f.email("email")
 
     @override

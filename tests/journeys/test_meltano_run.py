@@ -157,7 +157,7 @@ def test_contacts_of_reisoftware_go_to_other_vendors_and_to_duckdb(
         )
         rei, autoreach, kasplo = (sandbox.state(v) for v in ("rei", "autoreach", "kasplo"))
 
-    contacts = [c for c in rei["contacts"].values() if not c["dnd"]]
+    contacts = [c for c in rei["contacts"].values() if not c.get("dnd")]
     assert {p["external_id"] for p in autoreach["people"].values()} == {c["id"] for c in contacts}
     assert {c["email"] for c in kasplo["contacts"].values()} == {c["email"] for c in contacts}
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:

@@ -192,7 +192,7 @@ class HTTPSink(abc.ABC):
     ) -> f.Convert | None:
         """How a column's values become the vendor's; `None`: as they are."""
         if custom is None and name in self.phones and (region := self.config.get("phone_region")):
-            return f.phone(name, region)
+            return f.phone(name, region, extension=True)
         if custom is None and name in self.emails:
             return f.email(name)
         format_ = format_of(schema)

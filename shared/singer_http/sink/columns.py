@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from singer_http.errors import ConfigError
 from singer_http.exact_json import number_text, text_of
-from singer_http.identity import e164
+from singer_http.identity import e164, without_extension
 from singer_http.operations import JSON, invalid
 from singer_http.sink.formats import naive_utc
 
@@ -288,11 +288,17 @@ def email(name: str) -> Convert:
     return convert
 
 
-def phone(name: str, region: str | None) -> Convert:
-    """Turn one phone number into E.164; a national one is of the region (ISO country)."""
+def phone(name: str, region: str | None, *, extension: bool = False) -> Convert:
+    """Turn one phone number into E.164.
+
+    Args:
+        name: of the field, for the reason.
+        region: ISO country of national numbers.
+        extension: one behind the number is left out; else it makes the number invalid.
+    """
 
     def convert(value: Any) -> str:
-        if found := e164(value, region):
+        if found := e164(without_extension(value) if extension else value, region):
             return found
         if region or str(value).strip().startswith("+"):
             where = f" ({region})" if region else ""

@@ -197,8 +197,6 @@ class TargetRun:
         """The report's files, and what the user reads on stderr. Nothing here fails a run."""
         report, path = self._report, self._plan.path
         report.input_complete = input_complete
-        if not report.streams and report.outcome == "ok":
-            return
         try:
             report.write(path("report.json"))
         except OSError as error:

@@ -125,7 +125,7 @@ def test_validation_can_be_left_to_the_vendor(people: Plugin) -> None:
 @pytest.mark.console_script
 def test_stdout_carries_singer_messages_only(people: Plugin) -> None:
     result = people.run([SCHEMA, person(1), state({"at": 1})])
-    assert result.stdout == '{"at":1}\n'
+    assert result.stdout == '{"at": 1}\n'
 
 
 @pytest.mark.parametrize("name", ENTRIES)
