@@ -7,21 +7,24 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from singer_sandbox.messages import Header
+from singer_sandbox.messages import Header, Reply
 
 LOG_ENTRIES = 100_000
 BODY_LIMIT = 64 * 1024
+ANSWER_LIMIT = 4 * 1024 * 1024
 BODIES_LIMIT = 128 * 1024 * 1024
-"""Bytes of bodies kept in all; beyond it the oldest lose theirs."""
+"""Bytes of bodies kept in all, and of answers; beyond it the oldest lose theirs."""
 
 NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d[\d.eE+-]*)')
 """Texts, which are passed over, and the numbers of a JSON body as they are written."""
 
+REQUEST_HEADERS = (b"version", b"content-type")
+"""What is kept of a request beside an answer."""
 SECRET_FIELDS = frozenset({"client_secret", "api_key", "api-key", "access_token"})
 MASK = "***"
 
@@ -37,12 +40,38 @@ def masked(value: Any) -> Any:
     return value
 
 
+def shown_headers(headers: Sequence[Header]) -> dict[str, str]:
+    """Headers as an object."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+
+
+class Answer:
+    """What a vendor answered, with the headers of the request that an API's document names."""
+
+    __slots__ = ("body", "headers", "request_headers", "status")
+
+    def __init__(self, asked: list[Header], answer: Reply) -> None:
+        self.request_headers = shown_headers([h for h in asked if h[0] in REQUEST_HEADERS])
+        self.status = answer.status
+        self.headers = shown_headers(answer.headers)
+        self.body = answer.body
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The answer as the control API shows it; `body` is null when it is no JSON."""
+        try:
+            body = masked(orjson.loads(self.body))
+        except orjson.JSONDecodeError:
+            body = None
+        return {"status": self.status, "headers": self.headers, "body": body}
+
+
 class Entry:
     """One request, from its arrival to its answer."""
 
     __slots__ = (
         "account",
         "agent",
+        "answer",
         "at",
         "auth",
         "body",
@@ -74,6 +103,7 @@ class Entry:
         self.body: bytes | None = None
         self.agent = ""
         self.auth: str | None = None
+        self.answer: Answer | None = None
         self.identities: Sequence[str] = ()
         self.write = False
 
@@ -116,7 +146,14 @@ class Entry:
             "authorization": self.auth,
             "body": body,
             "numbers": self.numbers(),
+            **self.exchange(),
         }
+
+    def exchange(self) -> dict[str, Any]:
+        """The vendor's own answer, where it is kept."""
+        if self.answer is None:
+            return {}
+        return {"headers": self.answer.request_headers, "answer": self.answer.as_json()}
 
 
 class Journal:
@@ -142,6 +179,8 @@ class Journal:
         self.most_same_writes: dict[str, tuple[int, str]] = {}
         self._with_body: deque[Entry] = deque()
         self._body_bytes = 0
+        self._with_answer: deque[Entry] = deque()
+        self._answer_bytes = 0
 
     def arrive(self, entry: Entry, body: bytes) -> None:
         """Take an arrival in."""
@@ -168,6 +207,20 @@ class Journal:
                 oldest = self._with_body.popleft()
                 self._body_bytes -= oldest.size
                 oldest.body = None
+
+    def keep_answer(self, entry: Entry, asked: list[Header], answer: Reply) -> None:
+        """Keep what a vendor answered; beyond the limit the oldest answers are forgotten."""
+        size = len(answer.body)
+        if not self.enabled or not self.bodies or size > ANSWER_LIMIT:
+            return
+        entry.answer = Answer(asked, answer)
+        self._with_answer.append(entry)
+        self._answer_bytes += size
+        while self._answer_bytes > BODIES_LIMIT:
+            oldest = self._with_answer.popleft()
+            if oldest.answer is not None:
+                self._answer_bytes -= len(oldest.answer.body)
+                oldest.answer = None
 
     def leave(self, entry: Entry, status: int) -> None:
         """Take the answer in, just before it is sent: what the client sends next is later."""
