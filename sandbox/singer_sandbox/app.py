@@ -98,10 +98,14 @@ class App:
         self, entry: Entry, vendor: Vendor[Any], request: Request, match: Match | None
     ) -> None:
         """Fill in what the journal wants to know; nothing more than a time when it is off."""
-        if not self.world.journal.enabled or match is None:
+        if not self.world.journal.enabled:
+            return
+        entry.read_headers(request.headers)
+        if vendor.keeps_answers(request):
+            entry.keep_headers(request.headers)
+        if match is None:
             return
         entry.template = vendor.label(request, match)
-        entry.read_headers(request.headers)
         entry.items = vendor.items(request)
         entry.write = vendor.writes(request)
         if not match.public:
@@ -147,7 +151,7 @@ class App:
     def keep(self, entry: Entry, vendor: Vendor[Any], request: Request, answer: Reply) -> None:
         """Log the vendor's own answer, before a fault breaks or replaces it."""
         if vendor.keeps_answers(request):
-            self.world.journal.keep_answer(entry, request.headers, answer)
+            self.world.journal.keep_answer(entry, answer)
 
     def work_later(
         self, seconds: float, vendor: Vendor[Any], request: Request, match: Match | None

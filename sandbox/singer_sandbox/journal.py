@@ -24,7 +24,7 @@ NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d[\d.eE+-]*)')
 """Texts, which are passed over, and the numbers of a JSON body as they are written."""
 
 REQUEST_HEADERS = (b"version", b"content-type")
-"""What is kept of a request beside an answer."""
+"""What is kept of a request whose answer is kept."""
 SECRET_FIELDS = frozenset({"client_secret", "api_key", "api-key", "access_token"})
 MASK = "***"
 
@@ -46,12 +46,11 @@ def shown_headers(headers: Sequence[Header]) -> dict[str, str]:
 
 
 class Answer:
-    """What a vendor answered, with the headers of the request that an API's document names."""
+    """What a vendor answered."""
 
-    __slots__ = ("body", "headers", "request_headers", "status")
+    __slots__ = ("body", "headers", "status")
 
-    def __init__(self, asked: list[Header], answer: Reply) -> None:
-        self.request_headers = shown_headers([h for h in asked if h[0] in REQUEST_HEADERS])
+    def __init__(self, answer: Reply) -> None:
         self.status = answer.status
         self.headers = shown_headers(answer.headers)
         self.body = answer.body
@@ -72,6 +71,7 @@ class Entry:
         "account",
         "agent",
         "answer",
+        "asked",
         "at",
         "auth",
         "body",
@@ -103,6 +103,8 @@ class Entry:
         self.body: bytes | None = None
         self.agent = ""
         self.auth: str | None = None
+        self.asked: dict[str, str] | None = None
+        """Headers of the request that an API's document names, where its answers are kept."""
         self.answer: Answer | None = None
         self.identities: Sequence[str] = ()
         self.write = False
@@ -116,6 +118,10 @@ class Entry:
                 self.auth = f"{value.split(b' ', 1)[0].decode('latin-1')} {MASK}"
             elif name == b"api-key":
                 self.auth = f"api-key {MASK}"
+
+    def keep_headers(self, headers: list[Header]) -> None:
+        """Keep what is compared with an API's document, beside the answer."""
+        self.asked = shown_headers([h for h in headers if h[0] in REQUEST_HEADERS])
 
     def numbers(self) -> list[str]:
         """The numbers of the body as they were written: parsed, long ones would be rounded."""
@@ -150,10 +156,10 @@ class Entry:
         }
 
     def exchange(self) -> dict[str, Any]:
-        """The vendor's own answer, where it is kept."""
-        if self.answer is None:
+        """The vendor's own answer, where answers are kept; null when a fault came before it."""
+        if self.asked is None:
             return {}
-        return {"headers": self.answer.request_headers, "answer": self.answer.as_json()}
+        return {"headers": self.asked, "answer": self.answer and self.answer.as_json()}
 
 
 class Journal:
@@ -208,12 +214,12 @@ class Journal:
                 self._body_bytes -= oldest.size
                 oldest.body = None
 
-    def keep_answer(self, entry: Entry, asked: list[Header], answer: Reply) -> None:
+    def keep_answer(self, entry: Entry, answer: Reply) -> None:
         """Keep what a vendor answered; beyond the limit the oldest answers are forgotten."""
         size = len(answer.body)
         if not self.enabled or not self.bodies or size > ANSWER_LIMIT:
             return
-        entry.answer = Answer(asked, answer)
+        entry.answer = Answer(answer)
         self._with_answer.append(entry)
         self._answer_bytes += size
         while self._answer_bytes > BODIES_LIMIT:

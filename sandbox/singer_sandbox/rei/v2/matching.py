@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from singer_sandbox.rei.account import Contact
+from singer_sandbox.rei.v2.access import location_in_query
 from singer_sandbox.rei.v2.call import Answer, Call
 from singer_sandbox.rei.v2.errors import refusal
 from singer_sandbox.rei.v2.shapes import alone
@@ -61,6 +62,7 @@ def forbid_duplicate(call: Call, email: str, phone: str, own: Contact | None = N
 
 def search_duplicate(call: Call) -> Answer:
     """GET contacts/search/duplicate: one contact, or one of three forms of none."""
+    location_in_query(call.request)
     params = call.request.params
     email, number = params.get("email", ""), params.get("number", "")
     if not email.strip() and not number.strip():

@@ -45,13 +45,15 @@ def bulk(call: Call, kind: str) -> Answer:
         raise invalid("locationId should not be empty", "locationId must be a string")
     if kind == "add" and body.get("removeAllTags"):
         raise invalid("removeAllTags is for remove only")
-    responses = [_bulk_one(call, kind, key, tags) for key in contacts]
+    everything = bool(body.get("removeAllTags"))
+    responses = [_bulk_one(call, kind, key, None if everything else tags) for key in contacts]
     errors = sum(response["type"] == "error" for response in responses)
     # The document calls the entries of `responses` strings; its own example shows objects.
     return 201, {"succeded": errors == 0, "errorCount": errors, "responses": responses}
 
 
-def _bulk_one(call: Call, kind: str, key: str, tags: list[str]) -> Row:
+def _bulk_one(call: Call, kind: str, key: str, tags: list[str] | None) -> Row:
+    """What came of one contact; tags of None are all that it has."""
     contact = call.account.contacts.get(key)
     if contact is None:
         if not IS_ID(key):
@@ -62,8 +64,9 @@ def _bulk_one(call: Call, kind: str, key: str, tags: list[str]) -> Row:
             text = "contact is deleted"
         return {"contactId": key, "message": text, "type": "error"}
     old = list(contact.fields.get("tags") or [])
-    added = _add(call, contact, tags) if kind == "add" else []
-    removed = _remove(call, contact, tags or old) if kind == "remove" else []
+    given = [tag.lower() for tag in old] if tags is None else tags
+    added = _add(call, contact, given) if kind == "add" else []
+    removed = _remove(call, contact, given) if kind == "remove" else []
     return {
         "contactId": key,
         "message": "Tags updated",
