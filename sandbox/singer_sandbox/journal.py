@@ -127,7 +127,7 @@ class Entry:
         """The numbers of the body as they were written: parsed, long ones would be rounded."""
         return [number.decode() for number in NUMBERS.findall(self.body or b"") if number]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, *, with_answer: bool = True) -> dict[str, Any]:
         """The entry as the control API shows it; the body parsed, secrets masked."""
         body: Any = None
         if self.body is not None:
@@ -152,7 +152,7 @@ class Entry:
             "authorization": self.auth,
             "body": body,
             "numbers": self.numbers(),
-            **self.exchange(),
+            **(self.exchange() if with_answer else {}),
         }
 
     def exchange(self) -> dict[str, Any]:
@@ -269,9 +269,10 @@ class Journal:
         return [entry.as_json() for entry in (found[-limit:] if limit else found)]
 
     def latest(self, count: int) -> list[dict[str, Any]]:
-        """The newest entries, newest first, without walking through the log."""
+        """The newest entries, newest first, without answers or a walk through the log."""
         size = len(self.log)
-        return [self.log[size - 1 - i].as_json() for i in range(min(count, size))]
+        newest = (self.log[size - 1 - i] for i in range(min(count, size)))
+        return [entry.as_json(with_answer=False) for entry in newest]
 
     def summary(self) -> dict[str, Any]:
         """Counts by vendor, method, template and status; the most that were in flight at once."""

@@ -141,6 +141,7 @@ def test_filters_have_operators_and_groups(sandbox: Sandbox, v2: Call) -> None:
         ({"order": "asc"}, 422, "property order should not exist"),
         ({"query": "x" * 76}, 422, "query must be shorter"),
         ({"sort": [{"field": "city", "direction": "asc"}]}, 400, "Invalid field city"),
+        ({"sort": ["city"]}, 400, "Invalid field"),
         ({"filters": [{"field": "nothing", "operator": "exists"}]}, 400, "Invalid field nothing"),
         ({"filters": [{"field": "email", "operator": "gte"}]}, 422, "Invalid Operator"),
         ({"filters": [{"field": "email", "operator": "contains", "value": "@"}]}, 422, "Invalid"),

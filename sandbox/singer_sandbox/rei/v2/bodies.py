@@ -115,8 +115,8 @@ def _kept(call: Call, key: str, value: Any) -> tuple[Any, list[str]]:
     if key == "dndSettings":
         return _dnd(call, value)
     if key == "inboundDndSettings":
-        status = value.get("all", {}).get("status") if isinstance(value, dict) else None
-        good = status in ("active", "inactive")
+        setting = value.get("all") if isinstance(value, dict) else None
+        good = isinstance(setting, dict) and setting.get("status") in ("active", "inactive")
         return value, [] if good else ["inboundDndSettings.all.status must be active or inactive"]
     if not isinstance(value, str):
         return value, [f"{key} must be a string"]

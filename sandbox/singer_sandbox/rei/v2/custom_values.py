@@ -98,10 +98,10 @@ def _problem(value: Any, kind: str, choices: list[str]) -> str | None:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             return "must be an array of strings"
         if any(item not in choices for item in value):
-            return f"must be among the options: {', '.join(choices)}"
+            return f"must be among the options: {', '.join(map(str, choices))}"
     elif kind in CHOICES:
         if value not in choices:
-            return f"must be one of the following values: {', '.join(choices)}"
+            return f"must be one of the following values: {', '.join(map(str, choices))}"
     elif kind in NUMBERS:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return "must be a number conforming to the specified constraints"

@@ -127,8 +127,10 @@ def _sorts(given: Any) -> list[Sort]:
         raise invalid("sort must be an array of at most 2 elements")
     sorts: list[Sort] = []
     for item in given:
-        field, direction = (item.get("field"), item.get("direction")) if item else (None, None)
-        if field not in SORTS:
+        field, direction = (
+            (item.get("field"), item.get("direction")) if isinstance(item, dict) else (None, None)
+        )
+        if not isinstance(field, str) or field not in SORTS:
             raise refusal(400, f"Invalid field {field}")
         if direction not in ("asc", "desc"):
             raise invalid("direction must be one of the following values: asc, desc")
@@ -213,14 +215,18 @@ def _by_fields(call: Call, query: Query, contacts: Mapping[str, Contact]) -> tup
     def compare(one: list[Any], other: list[Any]) -> int:
         for sort, mine, theirs in zip(query.sorts, one, other, strict=False):
             # Nothing comes before something.
-            a, b = (mine is not None, mine or 0), (theirs is not None, theirs or 0)
             if mine != theirs:
-                return -1 if (a < b) == sort.ascending else 1
+                before = (mine is not None, mine) < (theirs is not None, theirs)
+                return -1 if before == sort.ascending else 1
         return -1 if (one[-1] < other[-1]) == query.sorts[0].ascending else int(one != other)
 
     rows = sorted((cursor_of(c) for c in contacts.values() if test(c)), key=cmp_to_key(compare))
     if query.after:
-        begin = next((i for i, row in enumerate(rows) if compare(row, query.after) > 0), len(rows))
+        try:
+            later = (i for i, row in enumerate(rows) if compare(row, query.after) > 0)
+            begin = next(later, len(rows))
+        except TypeError:
+            raise invalid("searchAfter must be an array of the sort values and the id") from None
     else:
         begin = (query.page - 1) * query.limit
     page = rows[begin : begin + query.limit]
