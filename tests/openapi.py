@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -121,11 +122,11 @@ def _covers(known: Known, problem: Problem) -> bool:
 
 def _problems(entry: JSON, allow_refused: bool) -> Iterator[Problem]:
     asked, answer = Asked(entry), entry.get("answer")
-    document = _document(entry.get("headers", {}).get("version", DEFAULT_VERSION))
+    rules = _strict(entry.get("headers", {}).get("version", DEFAULT_VERSION))
     call = f"{entry['method']} {_template(entry['template'], asked.path)}"
     refused = answer is not None and answer["status"] >= 400
     if not (refused and allow_refused):
-        yield from _read("request", call, document.iter_request_errors, asked)
+        yield from _read("request", call, rules.iter_request_errors, asked)
     if answer is None:  # a fault's answer, or none yet
         return
     answered = f"{call} {answer['status']}"
@@ -133,9 +134,9 @@ def _problems(entry: JSON, allow_refused: bool) -> Iterator[Problem]:
         yield Problem("answer", answered, "", "no traceId", None)
     if missing := [name for name in RATE_HEADERS if name not in answer["headers"]]:
         yield Problem("answer", answered, "", f"no headers {missing}", None)
-    if not (refused and _unknown_path(document, asked)):
+    if not (refused and _unknown_path(rules, asked)):
         reply = Answered(answer)
-        yield from _read("answer", answered, document.iter_response_errors, asked, reply)
+        yield from _read("answer", answered, rules.iter_response_errors, asked, reply)
 
 
 def _template(template: str, path: str) -> str:
@@ -143,10 +144,10 @@ def _template(template: str, path: str) -> str:
     return template.removeprefix("/v2") if template.startswith("/v2/") else path
 
 
-def _unknown_path(document: OpenAPI, asked: Asked) -> bool:
+def _unknown_path(rules: OpenAPI, asked: Asked) -> bool:
     """Whether the document knows no such call: then it knows no refusal of it either."""
     names = {"PathNotFound", "OperationNotFound", "PathsNotFound"}
-    return any(type(e).__name__ in names for e in document.iter_request_errors(asked))
+    return any(type(e).__name__ in names for e in rules.iter_request_errors(asked))
 
 
 def _read(
@@ -167,20 +168,27 @@ def _read(
 
 
 @cache
-def _document(version: str) -> OpenAPI:
-    """The document of a version; of one that has none, the default's. Stricter in two points."""
+def document(version: str) -> JSON:
+    """The vendor's document of a version; of one that has none, the default's."""
     path = DOCUMENTS / f"openapi-{version}.json"
     if not path.is_file():
         path = DOCUMENTS / f"openapi-{DEFAULT_VERSION}.json"
-    document = json.loads(path.read_text("utf-8"))
-    for call in (call for calls in document["paths"].values() for call in calls.values()):
+    found: JSON = json.loads(path.read_text("utf-8"))
+    return found
+
+
+@cache
+def _strict(version: str) -> OpenAPI:
+    """The same, stricter in two points."""
+    strict = copy.deepcopy(document(version))
+    for call in (call for calls in strict["paths"].values() for call in calls.values()):
         for parameter in call.get("parameters", ()):
             if parameter["in"] == "path":  # else /contacts/ is a contact without an id
                 parameter["schema"]["minLength"] = 1
         body = call.get("requestBody", {}).get("content", {}).get("application/json")
         if body is not None:
-            schema = document["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
+            schema = strict["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
             # The vendor refuses what a body's schema does not name (its issues 262 and 313).
             if schema["properties"]:
                 schema["additionalProperties"] = False
-    return OpenAPI.from_dict(document)
+    return OpenAPI.from_dict(strict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from typing_extensions import override
 from singer_sandbox import Sandbox
 from tests.calling import rei_v2
 from tests.front_door import JSON
-from tests.openapi import check_exchanges, needs_documents
+from tests.openapi import check_exchanges, document, needs_documents
 from tests.openapi_exceptions import EXCEPTIONS, Known
 
 pytestmark = needs_documents
@@ -106,3 +107,46 @@ def test_each_exception_is_one_that_the_sandbox_shows(sandbox: Sandbox) -> None:
     used: set[Known] = set()
     check_exchanges(sandbox, allow_refused=True, used=used)
     assert [known.source for known in EXCEPTIONS if known not in used] == []
+
+
+LEFT_OUT = re.compile(
+    r"\w+ /(oauth|opportunities)/.*|\w+ /contacts/{contactId}/notes.*"
+    r"|(post|put|delete) /locations/.*|get /locations/{locationId}/\w+/.*"
+)
+"""Calls that the plugins do not need."""
+
+
+@pytest.mark.parametrize("version", ["2021-07-28", "v3"])
+def test_the_sandbox_has_every_call_that_the_plugins_need(sandbox: Sandbox, version: str) -> None:
+    missing = []
+    for path, calls in document(version)["paths"].items():
+        address = path.replace("{locationId}", LOCATION)
+        for method in calls:
+            headers = {"Version": version}
+            answer = rei_v2(sandbox, method.upper(), address, {}, headers=headers).json()
+            cannot = str(answer.get("message")).startswith("Cannot")
+            if cannot and not LEFT_OUT.fullmatch(f"{method} {path}"):
+                missing.append(f"{method} {path}")
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "schema"),
+    [
+        ("POST", "/contacts/", "CreateContactDto"),
+        ("POST", "/contacts/upsert", "UpsertContactDto"),
+        ("PUT", f"/contacts/{WHO}", "UpdateContactDto"),
+        ("POST", "/contacts/bulk/tags/update/remove", "UpdateTagsDTO"),
+        ("POST", f"/contacts/{WHO}/workflow/{WORKFLOW}", "CreateWorkflowDto"),
+    ],
+)
+def test_bodies_may_hold_what_the_document_names_and_nothing_else(
+    sandbox: Sandbox, method: str, path: str, schema: str
+) -> None:
+    sandbox.seed()
+    named = set(document("2021-07-28")["components"]["schemas"][schema]["properties"])
+    body: dict[str, Any] = dict.fromkeys(named | {"companyName", "other"}, {})
+    body |= {"email": "a@example.com"} | ({"locationId": LOCATION} if "locationId" in named else {})
+    answer = rei_v2(sandbox, method, path, body)
+    unknown = {t.split()[1] for t in answer.json()["message"] if t.startswith("property ")}
+    assert unknown == body.keys() - named
