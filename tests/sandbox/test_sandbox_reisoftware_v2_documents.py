@@ -145,7 +145,7 @@ def test_bodies_may_hold_what_the_document_names_and_nothing_else(
 ) -> None:
     sandbox.seed()
     named = set(document("2021-07-28")["components"]["schemas"][schema]["properties"])
-    body: dict[str, Any] = dict.fromkeys(named | {"companyName", "other"}, {})
+    body: dict[str, Any] = dict.fromkeys(named | {"companyName", "other"}, 5)
     body |= {"email": "a@example.com"} | ({"locationId": LOCATION} if "locationId" in named else {})
     answer = rei_v2(sandbox, method, path, body)
     unknown = {t.split()[1] for t in answer.json()["message"] if t.startswith("property ")}
