@@ -42,6 +42,16 @@ def rei(
     return call(sandbox, method, f"/rei/v1/{path}", body, headers=REI, **more)
 
 
+def rei_v2(
+    sandbox: Sandbox, method: str, path: str, body: Any = None, **more: Any
+) -> requests.Response:
+    """As `rei`, with a private integration token and a version; `headers` are put over them."""
+    settings = sandbox.settings("tap-reisoftware", api_version="v2")
+    headers = {"Authorization": f"Bearer {settings['api_key']}", "Version": "2021-07-28"}
+    headers |= more.pop("headers", {})
+    return call(sandbox, method, f"/rei/v2{path}", body, headers=headers, **more)
+
+
 def merlin(sandbox: Sandbox, action: Any, key: str = "sandbox-merlin-key") -> requests.Response:
     return call(sandbox, "POST", "/merlin/flex/API/", [{"key": key}, action])
 

@@ -33,8 +33,8 @@ class Account:
         self.arrivals: deque[float] = deque()
         self.rate_limit: Any = None
         """This account's own limit, in place of the vendor's option."""
-        self.written: deque[tuple[float, str, str, Any]] = deque()
-        """When, table, key, and the record as it was before (None: there was none)."""
+        self.written: dict[str, deque[tuple[float, str, Any]]] = {}
+        """Table → when, key, and the record as it was before (None: there was none)."""
         self._serial: Counter[str] = Counter()
 
     def changed(self) -> None:
@@ -45,22 +45,27 @@ class Account:
     def note(self, table: str, key: str, before: Any, lag: float) -> None:
         """Remember what a write replaced, while lookups lag that many seconds behind."""
         if lag:
-            self.written.append((time.time(), table, key, before))
+            self.written.setdefault(table, deque()).append((time.time(), key, before))
 
     def as_of(self, table: str, rows: Mapping[str, R], lag: float) -> Mapping[str, R]:
         """The rows of a table as they were so many seconds ago: later writes are taken back."""
         if not lag:
             return rows
-        then = time.time() - lag
-        while self.written and self.written[0][0] <= then:
-            self.written.popleft()
         seen = dict(rows)
-        for _, where, key, before in reversed(self.written):
-            if where == table and before is None:
+        for _, key, before in reversed(self.recent(table, lag)):
+            if before is None:
                 seen.pop(key, None)
-            elif where == table:
+            else:
                 seen[key] = before
         return seen
+
+    def recent(self, table: str, lag: float) -> deque[tuple[float, str, Any]]:
+        """The writes of the last so many seconds, oldest first."""
+        written = self.written.get(table, deque())
+        then = time.time() - lag
+        while written and written[0][0] <= then:
+            written.popleft()
+        return written
 
     def next_number(self, table: str) -> int:
         """A number not used in this table."""

@@ -98,10 +98,14 @@ class App:
         self, entry: Entry, vendor: Vendor[Any], request: Request, match: Match | None
     ) -> None:
         """Fill in what the journal wants to know; nothing more than a time when it is off."""
-        if not self.world.journal.enabled or match is None:
+        if not self.world.journal.enabled:
+            return
+        entry.read_headers(request.headers)
+        if vendor.keeps_answers(request):
+            entry.keep_headers(request.headers)
+        if match is None:
             return
         entry.template = vendor.label(request, match)
-        entry.read_headers(request.headers)
         entry.items = vendor.items(request)
         entry.write = vendor.writes(request)
         if not match.public:
@@ -117,8 +121,8 @@ class App:
             entry.account = account.name
             wait = vendor.over_limit(account, entry.at)
             if wait is not None:
-                refusal = vendor.error(429, "Too many requests.")
-                refusal.headers.append((b"retry-after", str(wait).encode()))
+                refusal = vendor.too_many(request, wait)
+                self.keep(entry, vendor, request, refusal)
                 return refusal, None
         struck: list[Fault] = []
         if self.world.faults:
@@ -130,18 +134,24 @@ class App:
             if fault.when == "before":
                 if fault.late is not None:
                     self.work_later(fault.late, vendor, request, match)
-                answer = await self.strike(fault, vendor, account, None)
+                answer = await self.strike(fault, vendor, account, request, None)
                 if answer is not None:
                     return answer, fault
         if self.world.era != era:
             raise _Dropped
         answer = vendor.handle(request, match)
+        self.keep(entry, vendor, request, answer)
         broken: Fault | None = None
         for fault in struck:
             if fault.when == "after":
-                answer = await self.strike(fault, vendor, account, answer) or answer
+                answer = await self.strike(fault, vendor, account, request, answer) or answer
                 broken = fault if fault.kind in ("cut", "cut_json", "drip") else broken
         return answer, broken
+
+    def keep(self, entry: Entry, vendor: Vendor[Any], request: Request, answer: Reply) -> None:
+        """Log the vendor's own answer, before a fault breaks or replaces it."""
+        if vendor.keeps_answers(request):
+            self.world.journal.keep_answer(entry, answer)
 
     def work_later(
         self, seconds: float, vendor: Vendor[Any], request: Request, match: Match | None
@@ -163,6 +173,7 @@ class App:
         fault: Fault,
         vendor: Vendor[Any],
         account: Account | None,
+        request: Request,
         answer: Reply | None,
     ) -> Reply | None:
         """Let a fault happen; an answer when it has one of its own."""
@@ -181,7 +192,7 @@ class App:
         elif fault.kind == "put":
             (account or vendor.account(None)).merge(value)
         elif fault.kind in ("status", "html"):
-            return self.refusal(fault, vendor)
+            return self.refusal(fault, vendor, request)
         elif answer is None:  # a broken answer to work that was not done
             return reply(200, {"data": [], "meta": {"total": 0}, "contacts": [], "id": 0})
         elif fault.kind == "charset":
@@ -189,9 +200,9 @@ class App:
         return None
 
     @staticmethod
-    def refusal(fault: Fault, vendor: Vendor[Any]) -> Reply:
+    def refusal(fault: Fault, vendor: Vendor[Any], request: Request) -> Reply:
         """The answer that a fault brings: its own body, or the vendor's form."""
-        answer = vendor.error(int(fault.given[fault.kind]), "Refused on request.")
+        answer = vendor.refuse(request, int(fault.given[fault.kind]), "Refused on request.")
         body = fault.body()
         if body is not None:
             answer.body = body

@@ -110,9 +110,12 @@ class Sandbox:
             text = error.read().decode("utf-8", "replace")
             raise SandboxError(f"{method} {path}: {error.code} {text}") from None
 
-    def settings(self, plugin: str) -> dict[str, Any]:
-        """The settings that point a plugin (`tap-autoreach`, ...) at this sandbox."""
-        return plugin_settings(self.url)[plugin]
+    def settings(self, plugin: str, api_version: str = "v1") -> dict[str, Any]:
+        """The settings that point a plugin (`tap-autoreach`, ...) at this sandbox.
+
+        `api_version` says which of REI Software's two APIs: v1 or v2.
+        """
+        return plugin_settings(self.url, api_version)[plugin]
 
     # State
 

@@ -85,7 +85,8 @@ class Control:
 
     async def settings(self, request: Request) -> Response:
         """GET /_sandbox/settings: what points each plugin here."""
-        return answer(plugin_settings(str(request.base_url).rstrip("/")))
+        version = request.query_params.get("api_version", "v1")
+        return answer(plugin_settings(str(request.base_url).rstrip("/"), version))
 
     async def reset(self, _request: Request) -> Response:
         """POST /_sandbox/reset"""

@@ -7,21 +7,24 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from singer_sandbox.messages import Header
+from singer_sandbox.messages import Header, Reply
 
 LOG_ENTRIES = 100_000
 BODY_LIMIT = 64 * 1024
+ANSWER_LIMIT = 4 * 1024 * 1024
 BODIES_LIMIT = 128 * 1024 * 1024
-"""Bytes of bodies kept in all; beyond it the oldest lose theirs."""
+"""Bytes of bodies kept in all, and of answers; beyond it the oldest lose theirs."""
 
 NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\d[\d.eE+-]*)')
 """Texts, which are passed over, and the numbers of a JSON body as they are written."""
 
+REQUEST_HEADERS = (b"version", b"content-type")
+"""What is kept of a request whose answer is kept."""
 SECRET_FIELDS = frozenset({"client_secret", "api_key", "api-key", "access_token"})
 MASK = "***"
 
@@ -37,12 +40,38 @@ def masked(value: Any) -> Any:
     return value
 
 
+def shown_headers(headers: Sequence[Header]) -> dict[str, str]:
+    """Headers as an object."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+
+
+class Answer:
+    """What a vendor answered."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, answer: Reply) -> None:
+        self.status = answer.status
+        self.headers = shown_headers(answer.headers)
+        self.body = answer.body
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The answer as the control API shows it; `body` is null when it is no JSON."""
+        try:
+            body = masked(orjson.loads(self.body))
+        except orjson.JSONDecodeError:
+            body = None
+        return {"status": self.status, "headers": self.headers, "body": body}
+
+
 class Entry:
     """One request, from its arrival to its answer."""
 
     __slots__ = (
         "account",
         "agent",
+        "answer",
+        "asked",
         "at",
         "auth",
         "body",
@@ -74,6 +103,9 @@ class Entry:
         self.body: bytes | None = None
         self.agent = ""
         self.auth: str | None = None
+        self.asked: dict[str, str] | None = None
+        """Headers of the request that an API's document names, where its answers are kept."""
+        self.answer: Answer | None = None
         self.identities: Sequence[str] = ()
         self.write = False
 
@@ -87,11 +119,15 @@ class Entry:
             elif name == b"api-key":
                 self.auth = f"api-key {MASK}"
 
+    def keep_headers(self, headers: list[Header]) -> None:
+        """Keep what is compared with an API's document, beside the answer."""
+        self.asked = shown_headers([h for h in headers if h[0] in REQUEST_HEADERS])
+
     def numbers(self) -> list[str]:
         """The numbers of the body as they were written: parsed, long ones would be rounded."""
         return [number.decode() for number in NUMBERS.findall(self.body or b"") if number]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, *, with_answer: bool = True) -> dict[str, Any]:
         """The entry as the control API shows it; the body parsed, secrets masked."""
         body: Any = None
         if self.body is not None:
@@ -116,7 +152,14 @@ class Entry:
             "authorization": self.auth,
             "body": body,
             "numbers": self.numbers(),
+            **(self.exchange() if with_answer else {}),
         }
+
+    def exchange(self) -> dict[str, Any]:
+        """The vendor's own answer, where answers are kept; null when a fault came before it."""
+        if self.asked is None:
+            return {}
+        return {"headers": self.asked, "answer": self.answer and self.answer.as_json()}
 
 
 class Journal:
@@ -142,6 +185,8 @@ class Journal:
         self.most_same_writes: dict[str, tuple[int, str]] = {}
         self._with_body: deque[Entry] = deque()
         self._body_bytes = 0
+        self._with_answer: deque[Entry] = deque()
+        self._answer_bytes = 0
 
     def arrive(self, entry: Entry, body: bytes) -> None:
         """Take an arrival in."""
@@ -168,6 +213,20 @@ class Journal:
                 oldest = self._with_body.popleft()
                 self._body_bytes -= oldest.size
                 oldest.body = None
+
+    def keep_answer(self, entry: Entry, answer: Reply) -> None:
+        """Keep what a vendor answered; beyond the limit the oldest answers are forgotten."""
+        size = len(answer.body)
+        if not self.enabled or not self.bodies or size > ANSWER_LIMIT:
+            return
+        entry.answer = Answer(answer)
+        self._with_answer.append(entry)
+        self._answer_bytes += size
+        while self._answer_bytes > BODIES_LIMIT:
+            oldest = self._with_answer.popleft()
+            if oldest.answer is not None:
+                self._answer_bytes -= len(oldest.answer.body)
+                oldest.answer = None
 
     def leave(self, entry: Entry, status: int) -> None:
         """Take the answer in, just before it is sent: what the client sends next is later."""
@@ -210,9 +269,10 @@ class Journal:
         return [entry.as_json() for entry in (found[-limit:] if limit else found)]
 
     def latest(self, count: int) -> list[dict[str, Any]]:
-        """The newest entries, newest first, without walking through the log."""
+        """The newest entries, newest first, without answers or a walk through the log."""
         size = len(self.log)
-        return [self.log[size - 1 - i].as_json() for i in range(min(count, size))]
+        newest = (self.log[size - 1 - i] for i in range(min(count, size)))
+        return [entry.as_json(with_answer=False) for entry in newest]
 
     def summary(self) -> dict[str, Any]:
         """Counts by vendor, method, template and status; the most that were in flight at once."""

@@ -15,8 +15,14 @@ PLUGINS = (
 )
 
 
-def plugin_settings(url: str) -> dict[str, dict[str, Any]]:
-    """Plugin → settings, for the sandbox at `url`."""
+REI_LOCATION = "C2QujeCh8ZnC7al2InWR"
+"""The location of REI Software's default account."""
+REI_TOKEN = "pit-00000000-0000-4000-8000-000000000001"  # noqa: S105 - opens nothing but the sandbox
+"""Its private integration token, for API v2."""
+
+
+def plugin_settings(url: str, api_version: str = "v1") -> dict[str, dict[str, Any]]:
+    """Plugin → settings, for the sandbox at `url`; `api_version` v1 or v2 is REI Software's."""
     autoreach = {
         "client_id": "sandbox-client",
         "client_secret": "sandbox-secret",
@@ -24,6 +30,13 @@ def plugin_settings(url: str) -> dict[str, dict[str, Any]]:
         "api_url": f"{url}/autoreach/api/v1",
     }
     rei = {"api_key": "sandbox-rei-key", "api_url": f"{url}/rei/v1"}
+    if api_version == "v2":
+        rei = {
+            "api_version": "v2",
+            "api_key": REI_TOKEN,
+            "location_id": REI_LOCATION,
+            "api_url": f"{url}/rei/v2",
+        }
     kasplo = {
         "api_url": f"{url}/kasplo",
         "sid": "sandbox-sid",

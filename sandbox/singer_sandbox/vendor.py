@@ -116,6 +116,20 @@ class Vendor(ABC, Generic[A]):
     def error(self, status: int, text: str) -> Reply:
         """An error in the vendor's form."""
 
+    def refuse(self, _request: Request, status: int, text: str) -> Reply:
+        """An error in the form of the API that the request went to."""
+        return self.error(status, text)
+
+    def too_many(self, request: Request, wait: int) -> Reply:
+        """The answer beyond a rate limit; `wait` in seconds."""
+        answer = self.refuse(request, 429, "Too many requests.")
+        answer.headers.append((b"retry-after", str(wait).encode()))
+        return answer
+
+    def keeps_answers(self, _request: Request) -> bool:
+        """Whether the log keeps what the vendor answers to such a request."""
+        return False
+
     @abstractmethod
     def identities(self, request: Request, match: Match) -> Sequence[str]:
         """Whom the request is about: `id:…`, `email:…`, to see whether one is there twice."""

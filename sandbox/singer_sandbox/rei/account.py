@@ -8,13 +8,14 @@ import re
 import string
 import time
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from singer_sandbox.account import Account, ControlError, Row
+from singer_sandbox.settings import REI_LOCATION
 
 LISTED = (
     "id",
@@ -124,6 +125,14 @@ class Contact:
         row["fingerprint"] = f"sandbox-{self.id}"
         return row
 
+    def mentions(self, wanted: str) -> bool:
+        """What `query` searches: name, phone, email, tags, company name."""
+        fields = self.fields
+        names = ("name", "firstName", "lastName", "phone", "email", "companyName")
+        texts = [str(fields[name]) for name in names if fields.get(name)]
+        full = f"{fields.get('firstName') or ''} {fields.get('lastName') or ''}"
+        return any(wanted in text.lower() for text in [*texts, full, *(fields.get("tags") or [])])
+
     def state(self) -> Row:
         """The contact as the control API shows it: custom values as an object by field id."""
         times = {"dateAdded": iso(self.added), "dateUpdated": iso(self.updated)}
@@ -140,17 +149,23 @@ class ReiAccount(Account):
         "workflows": "id",
         "appointments": "id",
     }
-    journals = ("workflow_entries", "campaign_entries", "creations")
+    journals = ("workflow_entries", "workflow_removals", "campaign_entries", "creations")
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.location = "C2QujeCh8ZnC7al2InWR" if name == "default" else f"location-{name}"
+        self.location = REI_LOCATION if name == "default" else f"location-{name}"
         self.contacts: dict[str, Contact] = {}
         self.campaigns_of: dict[str, list[str]] = {}
         self.by_added: list[tuple[int, str]] = []
         self.by_updated: list[tuple[int, str]] = []
         self._by_email: dict[str, list[str]] = {}
         self._by_phone: dict[str, list[str]] = {}
+        self._by_additional: dict[str, list[str]] = {}
+        self.deleted: set[str] = set()
+        """Ids of contacts that were there."""
+        self.day_began: float | None = None
+        """When the first call of API v2's day came (epoch seconds)."""
+        self.day_used = 0
         self._clock = 0
 
     def now(self) -> int:
@@ -232,6 +247,7 @@ class ReiAccount(Account):
     def add(self, key: str, stamp: int) -> Contact:
         """A new, empty contact."""
         contact = self.contacts[key] = Contact(key, stamp)
+        self.deleted.discard(key)
         self._list(contact)
         return contact
 
@@ -261,11 +277,22 @@ class ReiAccount(Account):
         self._unlist(contact)
         self._unindex(contact)
         del self.contacts[contact.id]
+        self.deleted.add(contact.id)
         self.campaigns_of.pop(contact.id, None)
         appointments = self.rows["appointments"]
         for key in [k for k, row in appointments.items() if row.get("contactId") == contact.id]:
             del appointments[key]
         self.changed()
+
+    def learn_tags(self, tags: Sequence[str]) -> None:
+        """A tag that is new on a contact is new in the location."""
+        rows = self.rows["tags"]
+        if not tags or {row["name"] for row in rows.values()}.issuperset(tags):
+            return
+        names = {row["name"] for row in rows.values()}
+        for tag in tags:
+            if tag not in names:
+                self.put("tags", {"name": tag, "locationId": self.location})
 
     def by_email(self, email: str) -> list[Contact]:
         """Contacts with this email, whatever its case."""
@@ -274,6 +301,10 @@ class ReiAccount(Account):
     def by_phone(self, phone: str) -> list[Contact]:
         """Contacts with this phone."""
         return [self.contacts[key] for key in self._by_phone.get(e164(phone) or "", ())]
+
+    def by_additional_email(self, email: str) -> list[Contact]:
+        """Contacts that have this email beside their first one."""
+        return [self.contacts[key] for key in self._by_additional.get(email.strip().lower(), ())]
 
     def found(self, email: str, phone: str, lag: float) -> list[Contact]:
         """What a lookup finds: by email, else by phone; as it was so many seconds ago."""
@@ -286,9 +317,15 @@ class ReiAccount(Account):
         number = e164(phone) if phone else None
         return hits or [c for c in seen if number and e164(str(c.fields.get("phone"))) == number]
 
-    def note_contact(self, contact: Contact, lag: float, *, new: bool = False) -> None:
-        """Remember a contact as it is before a write."""
-        self.note("contacts", contact.id, None if new else copy.deepcopy(contact), lag)
+    def note_contact(
+        self, contact: Contact, options: Mapping[str, Any], *, new: bool = False
+    ) -> None:
+        """Remember a contact as it is before a write, where lookups or the search index lag."""
+        lags = {"contacts": options["lookup_lag"], "search": options["search_lag"]}
+        if any(lags.values()):
+            before = None if new else copy.deepcopy(contact)
+            for table, lag in lags.items():
+                self.note(table, contact.id, before, lag)
 
     def _list(self, contact: Contact) -> None:
         insort(self.by_added, (contact.added, contact.id))
@@ -310,6 +347,8 @@ class ReiAccount(Account):
             yield self._by_email, str(email).strip().lower()
         if phone:
             yield self._by_phone, e164(str(phone)) or ""
+        for item in contact.fields.get("additionalEmails") or ():
+            yield self._by_additional, str(item["email"]).strip().lower()
 
     def _index(self, contact: Contact) -> None:
         for index, key in self._keys(contact):

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from singer_sandbox.messages import Match, Refusal, Reply, Request, reply
 from singer_sandbox.rei.account import Contact, ReiAccount
+from singer_sandbox.rei.v2.service import CHOICES, DEFAULTS
 from singer_sandbox.vendor import Vendor
 
 DAY_LIMIT = 200_000
@@ -37,7 +38,9 @@ class ReiBase(Vendor[ReiAccount], ABC):
         "unknown_contact_status": (404, 400, 422),
         "unknown_target_status": (404, 422),
         "tags_lowercase": (False, True),
+        **CHOICES,
     }
+    defaults = DEFAULTS
 
     @override
     def who(self, request: Request, match: Match) -> ReiAccount | None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from singer_sandbox.rei.account import Contact, ReiAccount
+from singer_sandbox.rei.account import ReiAccount
 
 SORTS = ("date_added", "date_updated")
 
@@ -21,7 +21,7 @@ def render_page(account: ReiAccount, params: Mapping[str, str], limit: int, quir
     rows = account.by_updated if by_updated and quirk != "unsorted" else account.by_added
     if params.get("query"):
         wanted = params["query"].lower()
-        rows = [row for row in rows if _mentions(account.contacts[row[1]], wanted)]
+        rows = [row for row in rows if account.contacts[row[1]].mentions(wanted)]
     total = len(rows)
     offset = 0 if stuck else _offset(rows, params, order, limit)
     if order == "asc":
@@ -57,12 +57,3 @@ def _offset(rows: list[tuple[int, str]], params: Mapping[str, str], order: str, 
         return len(rows) - bisect_left(rows, cursor)
     page = params.get("page", "1")
     return (max(1, int(page)) - 1) * limit if page.isdigit() else 0
-
-
-def _mentions(contact: Contact, wanted: str) -> bool:
-    """What `query` searches: name, phone, email, tags, company name."""
-    fields = contact.fields
-    names = ("name", "firstName", "lastName", "phone", "email", "companyName")
-    texts = [str(fields[name]) for name in names if fields.get(name)]
-    full = f"{fields.get('firstName') or ''} {fields.get('lastName') or ''}"
-    return any(wanted in text.lower() for text in [*texts, full, *(fields.get("tags") or [])])

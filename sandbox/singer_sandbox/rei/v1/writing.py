@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
 
 from singer_sandbox.account import Row
 from singer_sandbox.messages import Refusal, Reply, Request, reply, reply_bytes
@@ -21,21 +20,21 @@ class Writing(ReiBase, ABC):
         """POST contacts: an upsert by email, else phone, on most accounts."""
         fields, custom = self.contact_body(account, request, identified=True)
         found: Contact | None = None
-        field, lag = "", self.options["lookup_lag"]
+        field = ""
         if not self.options["create_makes_duplicates"]:
             found, field = _same(account, fields)
         if found is not None and self.options["allow_duplicates_error"]:
             raise Refusal(self.duplicate(found, field))
         if found is None:
             found = account.add(new_id(), account.now())
-            account.note_contact(found, lag, new=True)
+            account.note_contact(found, self.options, new=True)
             account.counters["contacts_created"] += 1
             account.entries["creations"].append({"id": found.id, "email": fields.get("email")})
         else:
-            account.note_contact(found, lag)
+            account.note_contact(found, self.options)
             account.counters["contacts_upserted"] += 1
         account.write(found, fields, custom, account.now())
-        self.learn_tags(account, fields.get("tags") or [])
+        account.learn_tags(fields.get("tags") or [])
         return reply(200, {"contact": found.full(account.location)})
 
     def update(self, account: ReiAccount, request: Request, contact: str) -> Reply:
@@ -47,16 +46,16 @@ class Writing(ReiBase, ABC):
             for other in account.by_email(str(fields.get("email") or "")):
                 if other.id != found.id:
                     return self.duplicate(other, "email")
-        account.note_contact(found, self.options["lookup_lag"])
+        account.note_contact(found, self.options)
         account.write(found, fields, custom, account.now())
         account.counters["contacts_updated"] += 1
-        self.learn_tags(account, fields.get("tags") or [])
+        account.learn_tags(fields.get("tags") or [])
         return reply(200, {"contact": found.full(account.location)})
 
     def delete(self, account: ReiAccount, _request: Request, contact: str) -> Reply:
         """DELETE contacts/{id}: no body."""
         found = self.contact(account, contact)
-        account.note_contact(found, self.options["lookup_lag"])
+        account.note_contact(found, self.options)
         account.delete(found)
         account.counters["contacts_deleted"] += 1
         return Reply(200)
@@ -65,9 +64,10 @@ class Writing(ReiBase, ABC):
         """POST contacts/{id}/tags"""
         found = self.contact(account, contact)
         tags = self.tags_body(request)
+        account.note_contact(found, self.options)
         old = found.fields.get("tags") or []
         found.fields["tags"] = [*old, *(tag for tag in dict.fromkeys(tags) if tag not in old)]
-        self.learn_tags(account, tags)
+        account.learn_tags(tags)
         account.touch(found)
         account.counters["tags_added"] += 1
         return reply(200, {"tags": found.fields["tags"]})
@@ -76,6 +76,7 @@ class Writing(ReiBase, ABC):
         """DELETE contacts/{id}/tags, with a body."""
         found = self.contact(account, contact)
         tags = self.tags_body(request)
+        account.note_contact(found, self.options)
         found.fields["tags"] = [t for t in found.fields.get("tags") or [] if t not in tags]
         account.touch(found)
         account.counters["tags_deleted"] += 1
@@ -165,16 +166,6 @@ class Writing(ReiBase, ABC):
     def cased(self, tags: list[str]) -> list[str]:
         """Tags in the case that the account keeps."""
         return [tag.lower() for tag in tags] if self.options["tags_lowercase"] else tags
-
-    def learn_tags(self, account: ReiAccount, tags: Sequence[str]) -> None:
-        """A tag that is new on a contact is new in the location."""
-        rows = account.rows["tags"]
-        if not tags or {row["name"] for row in rows.values()}.issuperset(tags):
-            return
-        names = {row["name"] for row in rows.values()}
-        for tag in tags:
-            if tag not in names:
-                account.put("tags", {"name": tag, "locationId": account.location})
 
     @staticmethod
     def duplicate(found: Contact, field: str) -> Reply:

@@ -1,0 +1,1 @@
+"""HighLevel's API v2."""
