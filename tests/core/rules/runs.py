@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from singer_http.errors import SingerHTTPError
 from singer_http.target.target import HTTPTarget
@@ -37,6 +37,8 @@ def examples(number: int) -> settings:
         deadline=None,
         derandomize=bool(os.environ.get("CI")) and FACTOR == 1,
         database=None,
+        report_multiple_bugs=False,
+        phases=(Phase.generate,) if os.environ.get("NOSHRINK") else tuple(Phase),
         suppress_health_check=list(HealthCheck),
     )
 

@@ -1,0 +1,43 @@
+"""A mirror and a tag or campaign that a row stood for before, under the same key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.core.rules.test_mirrors import EMAILS, Mirror, campaigns
+from tests.front_door import JSON
+
+LEFT = "what a key stood for before it changed is forgotten, and never taken away"
+
+
+@pytest.mark.xfail(strict=True, reason=LEFT)
+@pytest.mark.parametrize("change", [{"email": EMAILS[1]}, {"tags": ["owner"]}])
+def test_a_tag_goes_though_its_key_stays(sandbox: Sandbox, tmp_path: Path, change: JSON) -> None:
+    sandbox.put_state("rei", {"contacts": [{"id": text, "email": text} for text in EMAILS]})
+    mirror = Mirror("target-reisoftware", sandbox, tmp_path, "contact_tags")
+    row = {"k": "1", "email": EMAILS[0], "tags": ["vip"]}
+    mirror.extract([row])
+    for _ in range(2):
+        mirror.extract([{**row, **change}])
+    found = sandbox.state("rei")["contacts"]
+    tags = {key: contact["tags"] for key, contact in found.items() if contact.get("tags")}
+    assert tags == {change.get("email", EMAILS[0]): change.get("tags", ["vip"])}
+
+
+@pytest.mark.xfail(strict=True, reason=LEFT)
+@pytest.mark.parametrize("change", [{"email": EMAILS[1]}, {"campaignId": "c2"}])
+def test_a_campaign_goes_though_its_key_stays(
+    sandbox: Sandbox, tmp_path: Path, change: JSON
+) -> None:
+    people = [{"id": text, "email": text} for text in EMAILS]
+    sandbox.put_state("rei", {"contacts": people, "campaigns": [{"id": "c1"}, {"id": "c2"}]})
+    mirror = Mirror("target-reisoftware", sandbox, tmp_path, "contact_campaigns")
+    row = {"k": "1", "email": EMAILS[0], "campaignId": "c1"}
+    mirror.extract([row])
+    for _ in range(2):
+        mirror.extract([{**row, **change}])
+    wanted = {change.get("email", EMAILS[0]): {change.get("campaignId", "c1")}}
+    assert campaigns(sandbox) == wanted
