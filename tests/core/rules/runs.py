@@ -132,6 +132,13 @@ class Runs:
         lines = path.read_bytes().splitlines()
         return [line for line in lines if json.loads(line)["type"] == "RECORD"]
 
+    def run_and_die(self, step: str, messages: Iterable[JSON | str]) -> list[Any]:
+        """Run it in a process that kills itself at a step (`dying.py`); the STATEs it wrote."""
+        states = self.plugin.dying(step).run(messages).states
+        while Plugin.started:
+            Plugin.started.pop().wait()  # a property's many processes would keep their descriptors
+        return states
+
     def resolve(self, stream: str, key: str, how: str) -> None:
         """Settle an uncertain record by a person's word."""
         from singer_http.target.resolve import resolve

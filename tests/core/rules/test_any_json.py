@@ -167,7 +167,7 @@ def test_a_value_is_the_same_when_a_killed_run_is_recovered(
     for step in ("after_pending", "after_answer", "before_acknowledged"):
         sandbox.reset()
         runs = new(sandbox, folders)
-        runs.plugin.dying(step).run([PEOPLE, *lines])
+        runs.run_and_die(step, [PEOPLE, *lines])
         before = {k: v for k, v in sent_any(sandbox).items() if k in wanted}
         ran = runs.run([PEOPLE])  # what was pending
         after = sent_any(sandbox)

@@ -115,7 +115,7 @@ class Story:
             for one in [method] if method is None else ["POST", "PUT", "PATCH", "DELETE"]:
                 self.sandbox.fault(vendor=self.case.vendor, method=one, **given, **kind)
         if step.dies_at is not None:
-            states = self.runs.plugin.dying(step.dies_at).run(messages).states
+            states = self.runs.run_and_die(step.dies_at, messages)
             settled(self.sandbox)
         else:
             states = self.run(messages)

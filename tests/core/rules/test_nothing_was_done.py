@@ -27,6 +27,7 @@ def test_no_class_of_errors_says_yes_by_itself(error: SingerHTTPError) -> None:
 
 
 OWN = {"errors": [{"status": "422", "title": "Unprocessable", "detail": "email is taken"}]}
+KEY = {"Authorization": "Bearer sandbox-rei-key"}
 TABLE = (
     # What happens, its error, and whether it proves that nothing was done.
     ({"status": 429}, "VendorDown", True),
@@ -61,7 +62,9 @@ def test_what_an_answer_to_a_create_proves(
     client = Client(f"{sandbox.url}/rei/v1", max_retries=0)
     try:
         with pytest.raises(SingerHTTPError) as raised:
-            client.request("POST", "contacts/", json={"email": "a@example.com"}, effect=effect)
+            client.request(
+                "POST", "contacts/", json={"email": "a@example.com"}, effect=effect, headers=KEY
+            )
     finally:
         client.close()
     assert type(raised.value).__name__ == error
