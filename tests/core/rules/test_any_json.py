@@ -213,14 +213,15 @@ def test_a_spooled_value_is_sent_once_whichever_path_it_came_by(
     texts = Texts(rows, idContact=5, idAuto=7)
     runs = new(sandbox, folders, "target-actionapi")
     contact = record("contacts", idContact=5, Fname="Ann")
-    spooled = [ENTRIES, *texts.lines("automations"), CONTACTS, contact]
+    spooled: list[JSON | bytes] = [ENTRIES, *texts.lines("automations"), CONTACTS, contact]
     sandbox.fault(vendor="merlin", path="automation", status=422, times=None)
     ran = runs.run(spooled)
     assert ran.error == ""
     assert len(ran.rejects) == len(texts.records)
     assert sorted(map(fragment, ran.reject_lines)) == sorted(t.encode() for t in texts.records)
     sandbox.clear_faults()
-    for messages in ([ENTRIES], spooled, [*spooled, *texts.lines("automations")]):
+    extracts = ([ENTRIES], spooled, [*spooled, *texts.lines("automations")])
+    for messages in extracts:
         ran = runs.run(messages)
         assert ran.error == ""
         assert adds_up(ran.report)
