@@ -25,7 +25,7 @@ from singer_http.operations import (
     invalid,
 )
 from singer_http.sink import columns as f
-from singer_http.sink.base import HTTPSink
+from singer_http.sink.base import MIRROR, HTTPSink
 from singer_http.sink.kinds import AtMostOnceSink, LinkSink
 from target_reisoftware import values
 from target_reisoftware.lookup import Api, Identity, contact_path, directory_of, is_missing
@@ -224,7 +224,22 @@ class ContactTags(OnContact, LinkSink):
             if len(ops) == 1:
                 return [refused(error)]
             return [self._together(method, [op])[0] for op in ops]
-        return [Outcome(OutcomeKind.DELETED) if op.delete else _tagged(op, contact) for op in ops]
+        return [
+            Outcome(OutcomeKind.DELETED) if op.delete else self._tagged(op, contact) for op in ops
+        ]
+
+    def _tagged(self, op: Operation, contact: str) -> Outcome:
+        """What this sync put on the contact under this key, earlier tags included.
+
+        A mirror removes those that the record does not name any more.
+        """
+        tags = set(op.body["tags"])
+        before, _, written = (op.row.remote_id or "" if op.row else "").partition("/")
+        if before == contact and written and self.config["mode"] != MIRROR:
+            tags.update(json.loads(written))
+        remote_id = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
+        claims = tuple(tag_claim(contact, tag) for tag in sorted(tags))
+        return Outcome(OutcomeKind.UPSERTED, remote_id, claims=claims)
 
 
 def _one_tag(tag: object) -> list[str]:
@@ -233,17 +248,6 @@ def _one_tag(tag: object) -> list[str]:
     if not isinstance(tag, str):
         raise invalid(f"tag: {f.shortened(tag)} is not a text")
     return [tag.strip()]
-
-
-def _tagged(op: Operation, contact: str) -> Outcome:
-    """What this sync put on the contact under this key, earlier tags included."""
-    tags = set(op.body["tags"])
-    before, _, written = (op.row.remote_id or "" if op.row else "").partition("/")
-    if before == contact and written:
-        tags.update(json.loads(written))
-    remote_id = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
-    claims = tuple(tag_claim(contact, tag) for tag in sorted(tags))
-    return Outcome(OutcomeKind.UPSERTED, remote_id, claims=claims)
 
 
 def tag_claim(contact: str, tag: str) -> str:

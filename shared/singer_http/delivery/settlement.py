@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 
 from singer_http.delivery.item import Item
@@ -15,10 +16,13 @@ from singer_http.operations import (
     Row,
 )
 from singer_http.report.counts import Counts, StreamReport
+from singer_http.sink.base import MIRROR
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import MAIN, NEWER, Rejects, as_it_came
 from singer_http.store.rows import Delivered
 
+FORMER = "\nformer "
+"""What the key of a ledger row begins with that stands for what another key stood for before."""
 WAITS = "waits until the uncertain record of its key is resolved"
 
 
@@ -77,6 +81,8 @@ class Settlement:
         return None
 
     def _acknowledge(self, item: Item, remote_id: str | None, outcome: Outcome) -> None:
+        if remote_id and not item.removal:
+            self._keep_former(item, remote_id)
         hashed = self._ledger.hashed
         claims = () if item.delete else (*item.identities, *outcome.claims)
         self._ledger.acknowledge(
@@ -85,6 +91,21 @@ class Settlement:
         )
         if outcome.forgets is not None:
             self._ledger.forget_others(self._scope, item.stored, hashed(outcome.forgets))
+
+    def _keep_former(self, item: Item, remote_id: str) -> None:
+        """What a key of a mirror stood for on another contact, or before, is still to be removed.
+
+        It stands in the ledger under a key of its own, which no extract brings.
+        """
+        sink, before = item.sink, item.row.remote_id if item.row else None
+        moved = before is not None and before != remote_id
+        if not (moved and sink.group_by_parent and sink.config["mode"] == MIRROR):
+            return
+        claims = self._ledger.claims_of(self._scope, [item.stored]).get(item.stored, set())
+        key = f"{FORMER}{hashlib.blake2b(str(before).encode(), digest_size=16).hexdigest()}"
+        self._ledger.acknowledge(
+            self._scope, Delivered(key, UNKNOWN, b"", before, tuple(sorted(claims)))
+        )
 
     def _drop_rejects(self, item: Item) -> None:
         """What was outstanding for the key is settled; other contents stand for themselves."""

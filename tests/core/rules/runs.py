@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from singer_http.errors import SingerHTTPError
 from singer_http.target.target import HTTPTarget
@@ -37,6 +37,8 @@ def examples(number: int) -> settings:
         deadline=None,
         derandomize=bool(os.environ.get("CI")) and FACTOR == 1,
         database=None,
+        report_multiple_bugs=False,
+        phases=(Phase.generate,) if os.environ.get("NOSHRINK") else tuple(Phase),
         suppress_health_check=list(HealthCheck),
     )
 
@@ -129,6 +131,13 @@ class Runs:
             return []
         lines = path.read_bytes().splitlines()
         return [line for line in lines if json.loads(line)["type"] == "RECORD"]
+
+    def run_and_die(self, step: str, messages: Iterable[JSON | str]) -> list[Any]:
+        """Run it in a process that kills itself at a step (`dying.py`); the STATEs it wrote."""
+        states = self.plugin.dying(step).run(messages).states
+        while Plugin.started:
+            Plugin.started.pop().wait()  # a property's many processes would keep their descriptors
+        return states
 
     def resolve(self, stream: str, key: str, how: str) -> None:
         """Settle an uncertain record by a person's word."""

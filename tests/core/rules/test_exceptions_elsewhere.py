@@ -1,4 +1,4 @@
-"""Exceptions that belong to no record: at the SCHEMA, and while a dry run shows what it would do."""
+"""Exceptions that belong to no record: at the SCHEMA, and while a dry run shows what it does."""
 
 from __future__ import annotations
 
