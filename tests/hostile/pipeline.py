@@ -117,6 +117,7 @@ class Pipeline:
         self.nulls = rng.choice(["omit", "omit", "send"])
         extraction = rng.choice(["full", "table", "table", "log", "log"])
         self.twice = self.streams == ["sms"] and rng.random() < 0.4
+        self.said_sent = False
         self.also = "members" if self.streams == ["people"] and rng.random() < 0.35 else None
         """A second stream that the people go to, by a second mapping of their source."""
         options = {

@@ -246,6 +246,7 @@ class Scenario:
             code, text = pipeline.command(
                 self.runner, "--resolve", stream, key, "sent" if sent else "unsent"
             )
+            pipeline.said_sent = pipeline.said_sent or sent
             self.say(f"  --resolve {stream} {key} {'sent' if sent else 'unsent'} -> {code}")
             if code == 2 and "No such option" in text:
                 return {}

@@ -64,15 +64,28 @@ def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     except NotFound as error:
         raise _wrong_address(sink, error) from None
     except Rejection as rejection:
-        outcome = Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=not left)
+        done = left
         if len(items) == 1:
-            return [outcome]
+            return [Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=not done)]
     except Exception as error:  # noqa: BLE001 - whatever goes wrong with one record rejects it
         done = left and not getattr(error, "nothing_was_done", False)
         if len(items) == 1:
             return [_failed(items[0], error, may_be_done=done)]
     middle = len(items) // 2
-    return attempt(sink, items[:middle]) + attempt(sink, items[middle:])
+    halves = (items[:middle], items[middle:])
+    return [outcome for half in halves for outcome in _again(sink, half, may_be_done=done)]
+
+
+def _again(sink: HTTPSink, items: Sequence[Item], *, may_be_done: bool) -> list[Outcome]:
+    """Send what an earlier request that failed held, too."""
+    try:
+        outcomes = attempt(sink, items)
+    except StopRun as error:
+        error.nothing_was_done = error.nothing_was_done and not may_be_done
+        raise
+    for outcome in outcomes:
+        outcome.nothing_was_done = outcome.nothing_was_done and not may_be_done
+    return outcomes
 
 
 def _check_guards(sink: HTTPSink, items: Sequence[Item], *, left: bool) -> None:

@@ -9,6 +9,7 @@ from singer_http.delivery.item import Item
 from singer_http.delivery.limits import RejectLimit
 from singer_http.operations import (
     UNKNOWN,
+    Effect,
     Outcome,
     OutcomeKind,
     Rejection,
@@ -153,8 +154,8 @@ class Settlement:
 
     def _reject(self, item: Item, outcome: Outcome, rejection: Rejection) -> Item | None:
         """Keep a record that was not delivered; see `settle`."""
-        if item.row is not None and not outcome.nothing_was_done:
-            self._ledger.mark_unknown(self._scope, item.row)
+        if not outcome.nothing_was_done:
+            self._keep_possible(item)
         if item.removal:
             self.report.notes.append(f"not removed: {item.key}: {rejection.reason}")
             self._logger.warning(
@@ -173,6 +174,20 @@ class Settlement:
             self._limit.rejected(1)
         final = rejection.kind in (RejectionKind.UNCERTAIN, RejectionKind.HELD)
         return None if final else item.previous
+
+    def _keep_possible(self, item: Item) -> None:
+        """What may have been written counts as there: it is not unchanged; a mirror removes it."""
+        sink = item.sink
+        if item.row is not None:
+            self._ledger.mark_unknown(self._scope, item.row)
+        elif (
+            sink.config["mode"] == MIRROR
+            and item.effect is Effect.IDEMPOTENT
+            and not (item.delete or sink.group_by_parent)
+        ):
+            self._ledger.acknowledge(
+                self._scope, Delivered(item.stored, UNKNOWN, b"", item.remote_id, None)
+            )
 
     def _slot(self, item: Item) -> str:
         """What is rejected for its other content stands beside the record that was sent."""
