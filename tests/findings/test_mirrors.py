@@ -257,3 +257,18 @@ def test_an_empty_text_is_no_delete(
         assert result.exit_code == 0, result.error
     found = [r for r in sandbox.state(vendor)[stream].values() if r["email"] == "x@example.com"]
     assert len(found) == left
+
+
+def test_what_a_batch_may_have_written_before_it_was_refused_goes_with_its_row(
+    autoreach: Plugin, sandbox: Sandbox
+) -> None:
+    """H17: the answer of the batch is lost; one by one, they are refused."""
+    sandbox.fault(method="PATCH", when="after", html=200)
+    refusal = {"errors": [{"detail": "no"}]}
+    sandbox.fault(method="PATCH", after=1, status=422, answer=refusal, times=3)
+    first = autoreach.run(extract(1, 2), **MIRROR, max_rejects="")
+    assert set(people(sandbox)) == {"p1", "p2"}
+    assert [r["rejection"]["kind"] for r in first.rejects] == ["refused"] * 2
+    sandbox.clear_faults()
+    autoreach.run(extract(1), **MIRROR)
+    assert set(people(sandbox)) == {"p1"}
