@@ -99,6 +99,8 @@ class World:
     """What the vendor deleted in this step, as it was."""
     busy: int = 0
     """Requests being handled."""
+    ended_early: int = 0
+    """Runs that were killed or stopped."""
     quiet: bool = False
     """The scenario is over: late work is not done any more."""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -220,12 +222,13 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(fault, vendor, call, None)
             return
         if fault and label in (CREATE, MESSAGE) and fault.kind in ("late", "very_late"):
-            signal = world.signal
+            signal, ended = world.signal, world.ended_early
             time.sleep(lateness(fault))
             killed = signal is not None and signal.sent and signal.signum == 9
-            # A create that is carried out long after its run was killed may be made again: that is
-            # not promised.
-            if world.quiet or (fault.kind == "very_late" and killed):
+            ended_early = killed or world.ended_early > ended
+            # A create that is carried out long after its run was killed or stopped may be made
+            # again: that is not promised.
+            if world.quiet or (fault.kind == "very_late" and ended_early):
                 return
         with world.work:
             done = vendor.handle(call)

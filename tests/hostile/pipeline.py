@@ -246,9 +246,17 @@ class Pipeline:
         found: list[JSON] = []
         for path in sorted(self.work_dir.glob("*.rejects.jsonl")):
             messages = [json.loads(line) for line in path.read_text().splitlines()]
-            if any(self.owns(m["record"]) for m in messages if m["type"] == "RECORD"):
+            if path.name in self.own_rejects:
+                found += messages
+            elif any(self.owns(m["record"]) for m in messages if m["type"] == "RECORD"):
                 found += [m for m in messages if m["type"] == "SCHEMA" or self.owns(m["record"])]
         return found
+
+    @property
+    def own_rejects(self) -> tuple[str, ...]:
+        """The file that holds nothing but this pipeline's rejects, where a sync has a name."""
+        named = self.sync != "default"
+        return (f"{self.plugin}.{self.account}.{self.sync}.rejects.jsonl",) if named else ()
 
     def owns(self, record: Mapping[str, Any]) -> bool:
         """The record is one of this source: its marker, its key or its number says so."""

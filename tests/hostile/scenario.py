@@ -162,6 +162,7 @@ class Scenario:
 
     def _finish(self, run: Run) -> Result:
         result = read_result(run, LIMIT)
+        self.world.ended_early += int(result.code != 0)
         pipeline = run.pipeline
         if result.state is not None:
             pipeline.bookmark = result.state
