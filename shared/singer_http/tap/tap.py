@@ -22,15 +22,13 @@ from singer_http.tap.writer import PageWriter
 if TYPE_CHECKING:
     from singer_sdk import Stream
 
-    from singer_http.tap.stream import HTTPStream
-
 
 class HTTPTap(HTTPPlugin, Tap):
     """A tap whose streams are `HTTPStream`s. A subclass sets `stream_types`."""
 
     message_writer_class = PageWriter
 
-    stream_types: ClassVar[tuple[type[HTTPStream], ...]] = ()
+    stream_types: ClassVar[tuple[type[Stream], ...]] = ()
     """The streams, each made once."""
 
     _signal: int | None = None
