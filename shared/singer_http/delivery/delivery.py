@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from singer_http.delivery.attempt import item_guard
 from singer_http.delivery.change_check import BufferedRecord, Verdict, merge_copies
-from singer_http.delivery.dispatch import Dispatch, Parts
-from singer_http.delivery.hooks import item_guard
+from singer_http.delivery.dispatch import Dispatch
 from singer_http.delivery.intake import Intake, text_key
 from singer_http.delivery.item import NEW, CheckBatch, Item, Origin
+from singer_http.delivery.parts import Parts
 from singer_http.operations import JSON, Outcome, OutcomeKind, Rejection, RejectionKind
 from singer_http.sink.base import HTTPSink
 

@@ -10,22 +10,18 @@ import functools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from singer_http.delivery.change_check import ChangeCheck, Decision, Verdict
-from singer_http.delivery.hooks import item_guard
+from singer_http.delivery.attempt import item_guard
+from singer_http.delivery.change_check import Decision, Verdict
 from singer_http.delivery.item import CheckBatch, Item
-from singer_http.delivery.limits import RejectLimit
 from singer_http.delivery.matching import Matching
-from singer_http.delivery.mirror import Mirror
 from singer_http.delivery.outbox import COMMIT_AT, Outbox
-from singer_http.delivery.ownership import Ownership
-from singer_http.delivery.settlement import Settlement
-from singer_http.delivery.workers import Task, Workers
+from singer_http.delivery.parts import Parts
+from singer_http.delivery.workers import Task
 from singer_http.errors import StopRun
 from singer_http.operations import Effect, Outcome, OutcomeKind, Rejection, RejectionKind
 from singer_http.sink.base import HTTPSink
-from singer_http.store.store import Store
 
 T = TypeVar("T")
 FIRST = 5
@@ -35,27 +31,6 @@ RAMP_FACTOR = 4
 WORKER_HEAD_START = 0.0005
 """Seconds in which the workers may send what they were handed: two threads that both want the
 interpreter cost more than they do."""
-
-
-class Parts(NamedTuple):
-    """What the delivery of a stream works with."""
-
-    config: Any
-    store: Store
-    workers: Workers
-    settlement: Settlement
-    ownership: Ownership
-    check: ChangeCheck
-    limit: RejectLimit
-    mirror: Mirror | None
-    check_signal: Callable[[], None]
-    """Ends the run here if a signal came."""
-    before_first: Callable[[], None]
-    """Stops the run before a record that is sent at most once, where the ledger was lost."""
-    show: Callable[[Item], None]
-    """Shows what a dry run would send."""
-    next_seq: Callable[[], int]
-    """The next number in the order of arrival."""
 
 
 class Dispatch:
@@ -334,21 +309,8 @@ class Dispatch:
             return Outcome(OutcomeKind.REJECTED, rejection=rejection)
         if item.sink.at_most_once:
             self._parts.before_first()
-        return self._protected(item) if item.delete else None
-
-    def _protected(self, item: Item) -> Outcome | None:
-        """A removal never takes away what another key or a rejected row stands for."""
-        sink = item.sink
-        claims = sink.taken_away(item)
-        if claims:
-            kept = self._ownership.others_claims(item, claims)
-            if kept and not sink.keep(item, kept):
-                return Outcome(OutcomeKind.SKIPPED, released=True)
-        elif not sink.names_parent:
-            mirror = self._parts.mirror
-            named = mirror is not None and mirror.names(self._ownership.held_claims(item), item)
-            if named or self._ownership.others_stand_for(item):
-                return Outcome(OutcomeKind.SKIPPED, released=True)
+        if item.delete and self._ownership.protects(item, self._parts.mirror):
+            return Outcome(OutcomeKind.SKIPPED, released=True)
         return None
 
     # --- settle -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from singer_http.delivery.hooks import item_guard
+from singer_http.delivery.attempt import item_guard
 from singer_http.delivery.item import Item
 from singer_http.errors import StopRun
 from singer_http.operations import DELETED, JSON, OutcomeKind, Rejection, Row

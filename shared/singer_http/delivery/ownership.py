@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from singer_http.delivery.item import Item
+from singer_http.delivery.mirror import Mirror
 from singer_http.operations import Rejection, RejectionKind, Row, invalid
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import Rejects
@@ -100,6 +101,21 @@ class Ownership:
                     "uncertain, so resolve that one first"
                 )
         return None
+
+    def protects(self, item: Item, mirror: Mirror | None) -> bool:
+        """Whether all that a removal takes away also belongs to another key or a rejected row.
+
+        Where only a part of it does, the sink leaves that part out of the removal.
+        """
+        sink = item.sink
+        claims = sink.taken_away(item)
+        if claims:
+            kept = self.others_claims(item, claims)
+            return bool(kept) and not sink.keep(item, kept)
+        if sink.names_parent:
+            return False
+        named = mirror is not None and mirror.names(self.held_claims(item), item)
+        return named or self.others_stand_for(item)
 
     def others_claims(self, item: Item, claims: Iterable[str]) -> set[str]:
         """Which of these claims another key of this sync stands for too."""

@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from singer_http.delivery.attempt import item_guard
 from singer_http.delivery.change_check import ChangeCheck
 from singer_http.delivery.delivery import Delivery
-from singer_http.delivery.dispatch import Parts
-from singer_http.delivery.hooks import item_guard
 from singer_http.delivery.item import Item
-from singer_http.delivery.limits import RejectLimit
 from singer_http.delivery.mirror import Mirror
 from singer_http.delivery.ownership import Ownership
-from singer_http.delivery.settlement import Settlement
+from singer_http.delivery.parts import Parts
+from singer_http.delivery.settlement import RejectLimit, Settlement
 from singer_http.delivery.workers import Task, Workers
 from singer_http.errors import ConfigError, Interrupted, StopRun
 from singer_http.files import atomic_write
