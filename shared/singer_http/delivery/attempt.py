@@ -1,4 +1,4 @@
-"""Calls of a sink: whatever it raises becomes the fate of the record, and of no other."""
+"""Calls of a sink: an error becomes the outcome of its record, and of no other."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _failed(item: Item, error: Exception, *, may_be_done: bool) -> Outcome:
     else:
         reason = f"{type(error).__name__}: {one_line(str(error))}"
     if may_be_done and item.effect is Effect.CREATE:
-        # Only a connection that broke and a 5xx say that the vendor is through with the request.
+        # Only a broken connection and a 5xx say that the vendor no longer works on the request.
         ended = isinstance(error, Uncertain) and not error.still_running
         answered = isinstance(error, Refused)
         return Outcome(

@@ -37,7 +37,7 @@ OTHER_CONTENT = (
 
 @dataclass(slots=True)
 class BufferedRecord:
-    """A record that came, until its batch is checked."""
+    """A record of the input, until its batch is checked."""
 
     intake: Intake
     key: str
@@ -120,7 +120,7 @@ class ChangeCheck:
         """Part the records that are as they were when they were delivered from the rest.
 
         Args:
-            buffered: nothing of it is on its way.
+            buffered: nothing of it is in flight.
             waiting: keys of which another copy has been checked.
 
         Returns:

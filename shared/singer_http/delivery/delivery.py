@@ -49,9 +49,9 @@ class Delivery:
         """Take in a record; it waits until a batch is checked.
 
         Args:
-            intake: of the mapping that it came by.
+            intake: of its mapping.
             record: after `stream_maps`.
-            line: the RECORD message as it came.
+            line: the RECORD message as it was read.
             origin: this run's input, or an earlier run.
         """
         try:
@@ -68,7 +68,7 @@ class Delivery:
     def take_invalid(
         self, intake: Intake, record: Any, line: bytes, rejection: Rejection, origin: Origin = NEW
     ) -> None:
-        """Take in a record that cannot even be mapped."""
+        """Reject a record that cannot be mapped."""
         try:
             key = intake.key_of(record) if isinstance(record, dict) else ""
         except Rejection:
@@ -82,7 +82,7 @@ class Delivery:
             item_guard(functools.partial(intake.complete_key, record, item))
         item.stored = self._check.stored_key(intake, item.key) if key else item.key
         self._settlement.counts(item).received += 1
-        self.check()  # what came before it goes before it
+        self.check()  # earlier records go first
         self._reject_unread(item, rejection)
 
     def _reject_unread(self, item: Item, rejection: Rejection) -> None:
@@ -99,7 +99,7 @@ class Delivery:
         self.reject(item, rejection)
 
     def reject(self, item: Item, rejection: Rejection) -> None:
-        """Reject a record before sending; it counts with the batch that it came in."""
+        """Reject a record before sending; it counts with its batch."""
         known = self._parts.store.rejects.states(self.scope, [item.stored])
         self.dispatch.settle(item, Outcome(OutcomeKind.REJECTED, rejection=rejection))
         if not (item.origin.retried or known):
@@ -114,7 +114,7 @@ class Delivery:
         self.report.counts.seconds = time.monotonic() - self._began
 
     def check(self) -> None:
-        """Compare what came with what is known; what has to be sent goes on."""
+        """Compare the buffered records with the ledger; add those that must be sent."""
         batch = CheckBatch()
         dispatch = self.dispatch
         if self._buffer:

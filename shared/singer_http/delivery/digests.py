@@ -30,7 +30,7 @@ class Digests:
         self._source = None
         self._unread = sink.unread
         if sink.deterministic:
-            # Rather too much than too little: where it changes, all is looked at once more.
+            # Includes more than it must: any change of it makes the run examine all records again.
             everything = [
                 *(sent, schema, sink.keys, sink.description, dict(context.config)),
                 *(context.version, version("singer-http")),

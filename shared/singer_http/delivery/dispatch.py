@@ -85,7 +85,7 @@ class Dispatch:
         self.advance(wait=len(self.waiting) > self.check_rows)
 
     def wait_for_keys(self, keys: Collection[str]) -> None:
-        """What is on its way for these keys must have arrived before they can be compared."""
+        """Wait until nothing is in flight for these keys: only then can they be compared."""
         while not self._locked_keys.isdisjoint(keys):
             self.advance(wait=True, flush=True)
 
@@ -142,7 +142,7 @@ class Dispatch:
     # --- start --------------------------------------------------------------------------------
 
     def advance(self, *, wait: bool, flush: bool = False) -> None:
-        """Start what may start, send what is ready, take in what came back.
+        """Start what may start, send what is ready, process the answers that arrived.
 
         Args:
             wait: for at least one answer, if any is due.
@@ -209,7 +209,7 @@ class Dispatch:
         )
 
     def _resume_postponed(self) -> None:
-        """Look up lost creates, once nothing else is under way.
+        """Look up lost creates, once nothing else is in flight.
 
         One reading of a list then serves all that were lost before it.
         """

@@ -76,7 +76,7 @@ class Intake:
         """The canonical text of a record's key: `7`, `7.0` and `7e0` are one.
 
         Raises:
-            Rejection: a key column is missing or null, or no key can be made of it.
+            Rejection: a key column is missing or null, or its value cannot be a key.
         """
         if self._plain:
             value = record.get(self._column or "")
@@ -152,7 +152,7 @@ def is_delete(record: JSON) -> bool:
 
 
 def text_key(record: Any) -> str:
-    """How a record without a key is told from others: by its text."""
+    """The text of a record without a key, which identifies it."""
     try:
         text = canonical(record)
     except (TypeError, ValueError):

@@ -135,7 +135,7 @@ class Matching:
         item.due = item.lost.since + min(pause, self._wait)
 
     def ask_again(self, item: Item) -> bool:
-        """Whether a lost create that was not found is looked up once more, at `item.due`."""
+        """Whether a lost create that was not found is looked up again, at `item.due`."""
         lost = item.lost
         if lost is None or item.remote_id is not None:
             return False
@@ -217,7 +217,7 @@ class Matching:
             return Outcome(
                 OutcomeKind.REJECTED,
                 rejection=invalid(
-                    "the vendor never told its id, and the delete brings nothing to look it up by: "
+                    "the vendor never sent its id, and the delete has no value to look it up by: "
                     "give the delete the id, the email or the phone"
                 ),
             )

@@ -26,7 +26,7 @@ class Parts(NamedTuple):
     limit: RejectLimit
     mirror: Mirror | None
     check_signal: Callable[[], None]
-    """Ends the run here if a signal came."""
+    """Ends the run here if a signal arrived."""
     before_first: Callable[[], None]
     """Stops the run before a record that is sent at most once, where the ledger was lost."""
     show: Callable[[Item], None]

@@ -23,7 +23,7 @@ from singer_http.store.rejects import MAIN, NEWER, Rejects, as_it_came
 from singer_http.store.rows import Delivered
 
 FORMER = "\nformer "
-"""What the key of a ledger row begins with that stands for what another key stood for before."""
+"""How the key of a ledger row begins that keeps an earlier contact of another key."""
 WAITS = "waits until the uncertain record of its key is resolved"
 LOOKED_AT = 20
 """Delivered and rejected records from which a share of rejects is looked at."""
@@ -96,9 +96,9 @@ class Settlement:
             self._ledger.forget_others(self._scope, item.stored, hashed(outcome.forgets))
 
     def _keep_former(self, item: Item, remote_id: str) -> None:
-        """What a key of a mirror stood for on another contact, or before, is still to be removed.
+        """Keep what a key of a mirror wrote on its earlier contact: it is still to be removed.
 
-        It stands in the ledger under a key of its own, which no extract brings.
+        The ledger keeps it under a key of its own, which no extract contains.
         """
         sink, before = item.sink, item.row.remote_id if item.row else None
         moved = before is not None and before != remote_id
@@ -111,7 +111,7 @@ class Settlement:
         )
 
     def _drop_rejects(self, item: Item) -> None:
-        """What was outstanding for the key is settled; other contents stand for themselves."""
+        """Drop the key's rejects; with at most once, not those of other content."""
         slots = (MAIN, item.digest.hex()) if item.sink.at_most_once else (None,)
         for slot in slots:
             self._rejects.drop(self._scope, item.stored, item.seq, slot=slot)
@@ -123,7 +123,7 @@ class Settlement:
                 self._rejects.drop(self._scope, item.stored, item.seq, slot=MAIN)
 
     def refresh(self, row: Row, source: bytes) -> None:
-        """What a ledger row stands for is there, whatever record it was made from."""
+        """Write the digest of today's record to a ledger row that is current."""
         self._ledger.acknowledge(
             self._scope, Delivered(row.key, row.digest, source, row.remote_id, None)
         )
@@ -142,14 +142,14 @@ class Settlement:
         )
 
     def changed_by_others(self, row: Row) -> None:
-        """Another key's record went into a key's record: what the vendor now has is not known."""
+        """Another key's record was merged into a key's record: the vendor's content is unknown."""
         self._ledger.mark_unknown(self._scope, row)
 
     def _release(self, item: Item) -> None:
-        """A key lets go of a record that another one stands for."""
+        """Forget a key whose record belongs to another key too; nothing is removed."""
         self._ledger.forget(self._scope, item.stored)
         self._rejects.drop(self._scope, item.stored, item.seq)
-        note = f"not removed, since another key stands for the same record: {item.key}"
+        note = f"not removed, since another key refers to the same record: {item.key}"
         self.report.notes.append(note)
         if not item.removal:
             self.counts(item).add(OutcomeKind.SKIPPED)

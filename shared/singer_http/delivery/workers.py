@@ -13,7 +13,7 @@ from singer_http.threads import ThreadPool
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One call for a worker, and what came of it."""
+    """One call for a worker, and its result."""
 
     call: Callable[[], Any]
     done: Callable[[Task], None]

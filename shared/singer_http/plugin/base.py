@@ -203,7 +203,7 @@ class HTTPPlugin(PluginBase):
 
 
 def fingerprint(*parts: str) -> str:
-    """A short hash of texts, from which they cannot be had back: 16 hex digits."""
+    """A short hash of texts, 16 hex digits; the texts cannot be recovered from it."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

@@ -159,7 +159,7 @@ def resolve(
 
 
 def is_null(value: Any) -> bool:
-    """Null, or a text of nothing but blanks: the source has no value."""
+    """Null, or a text of blanks only: the source has no value."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 

@@ -1,6 +1,6 @@
 """Files of people who must not be reached: emails and phones, one a line, or as CSV.
 
-A line that is neither stops the run: a list that is misread would suppress nobody.
+A line that is neither stops the run: a list that is misread would suppress no one.
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ class Rejects:
         Args:
             account: as in `scopes`.
             sync: as in `scopes`.
-            schemas: source -> the SCHEMA message of this run, where one came.
+            schemas: source -> the SCHEMA message of this run, if there was one.
         """
         self._apply()
         own = (scopes.c.account == account) & (scopes.c.sync == sync)
@@ -275,7 +275,7 @@ def shown_key(stored: str) -> str | None:
 
 
 def exported(row: Any, stream: str) -> bytes:
-    """A reject as a RECORD message: the line as it came, with one more member, `rejection`."""
+    """A reject as a RECORD message: the line as it was read, with one more member, `rejection`."""
     key = shown_key(row.key)
     rejection = {
         "kind": row.kind,

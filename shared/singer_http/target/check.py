@@ -107,7 +107,7 @@ class Check:
         try:
             words, well = look(), True
         except Refused as error:
-            words, well = f"the vendor says no: HTTP {error.status}: {error.reason}", False
+            words, well = f"the vendor refused: HTTP {error.status}: {error.reason}", False
         except SingerHTTPError as error:
             words, well = str(error), False
         self._well = self._well and well
@@ -126,7 +126,7 @@ class Check:
         return f"mode {mode} for {', '.join(streams)}"
 
     def _folder(self) -> str:
-        """What is there or would be made; a file is not even tried."""
+        """The folder that exists or would be made; no file is written."""
         path = self._work_dir
         there = next(p for p in (path, *path.parents) if p.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -180,7 +180,7 @@ class Check:
             )
 
     def _address(self) -> str:
-        """Whether anybody is there; what is said of the credentials is kept for the next tick."""
+        """Whether the vendor answers; a refusal of the credentials is kept for the next tick."""
         target = self._target
         target.client.on_request = self._count
         try:
@@ -267,7 +267,7 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
             if not path.exists():
                 yield None
                 return
-            # With no log beside it nobody writes: then it can be read without making one.
+            # Without a log beside it no process is writing: it can be read without making one.
             log = path.with_name(f"{path.name}-wal")
             still = "" if log.exists() else "&immutable=1"
             name = f"file:{quote(str(path.absolute()))}?mode=ro{still}"

@@ -139,13 +139,13 @@ class Router:
         """Source stream -> where its records go now."""
         self._ready: dict[str, OrderedDict[bytes, list[Route]]] = {}
         self._sources: dict[str, str] = {}
-        self.came: set[str] = set()
-        """Source streams whose SCHEMA came in this run's input."""
+        self.opened_sources: set[str] = set()
+        """Source streams whose SCHEMA was in this run's input."""
         self.spools: dict[str, Spool[Route]] = {}
 
     @property
     def spooled(self) -> bool:
-        """Records wait for another stream: nothing may be said to be settled."""
+        """Records wait for another stream: no STATE may go out."""
         return any(spool.waits for spool in self.spools.values())
 
     def routes_of(self, stream: str) -> Iterator[Route]:
@@ -166,7 +166,7 @@ class Router:
 
         Args:
             message: the SCHEMA message.
-            line: as it came.
+            line: as it was read.
             number: of the line, for errors.
             earlier: it is an earlier run's.
 
@@ -176,7 +176,7 @@ class Router:
         """
         source, schema, keys = of_message(message, number)
         if not earlier:
-            self.came.add(source)
+            self.opened_sources.add(source)
         ready = self._ready.setdefault(source, OrderedDict())
         essence = canonical([schema, keys])
         if essence not in ready:

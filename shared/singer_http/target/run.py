@@ -43,7 +43,7 @@ class Plan:
     ledger_account: str
     """With the server."""
     credential: str
-    """A fingerprint of the key, where the account is made of it; else empty."""
+    """A fingerprint of the key, where the account is derived from it; else empty."""
     api_url: str
     database_url: str
     path: Callable[[str], Path]
@@ -157,7 +157,7 @@ class TargetRun:
         session, stream = self.session, delivery.stream
         route = next(self.router.routes_of(stream), None)
         scope = session.scope(stream)
-        if route is None or scope is None or scope.source not in self.router.came:
+        if route is None or scope is None or scope.source not in self.router.opened_sources:
             return
         if doubt := mirror.doubt(scope.source, stream):
             delivery.report.notes.append(f"mirror: nothing removed: {doubt}")

@@ -93,10 +93,10 @@ class Session:
         return self._seq
 
     def check_signal(self) -> None:
-        """End the run here if a signal came.
+        """End the run here if a signal arrived.
 
         Raises:
-            Interrupted: SIGTERM or SIGINT came.
+            Interrupted: SIGTERM or SIGINT arrived.
         """
         if self.signal is not None:
             raise Interrupted(self.signal)

@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 class Spool(Generic[R]):
-    """Keeps lines in order, each with the route that it came by."""
+    """Keeps lines in order, each with its route."""
 
     def __init__(self, directory: Path) -> None:
         """Open no file before the first line."""

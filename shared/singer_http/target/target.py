@@ -62,7 +62,7 @@ class HTTPTarget(HTTPPlugin, Target):
         self._emitted: bytes | None = None
         self._checked_at = time.monotonic()
         self._came_since_state = True
-        """No STATE says that everything before it came."""
+        """Messages were read since the last STATE."""
 
     # --- a run --------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class HTTPTarget(HTTPPlugin, Target):
         self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Settle everything that came; then STATE may say so."""
+        """Settle everything that was read; then STATE may go out."""
         self._checked_at = time.monotonic()
         run = self.run
         run.router.flush()
