@@ -149,7 +149,7 @@ class Outcome:
     forgets: str | None = None
     """A claim: what other keys had with it is gone at the vendor, and leaves the ledger."""
     released: bool = False
-    """Of a removal: another key refers to the record too. This key is forgotten; nothing is sent."""
+    """Of a removal: another key refers to the record too. Only the ledger's row is removed."""
     nothing_was_done: bool = True
     """Of a rejection: the vendor certainly has what it had before."""
     reason: str = ""

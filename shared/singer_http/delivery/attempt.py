@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Withheld(Exception):
-    """The guard keeps some operations back."""
+    """The guard withholds some operations."""
 
     def __init__(self, rejections: dict[int, Rejection], *, nothing_was_done: bool) -> None:
         """Keep the rejections by place in the request."""
@@ -58,7 +58,7 @@ def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     except Withheld as held:
         return _without(sink, items, held)
     except StopRun as error:
-        # What happened before the first request left proves that nothing was done.
+        # An error before the first request left proves that nothing was done.
         error.nothing_was_done = error.nothing_was_done or not left
         redirected = isinstance(error, RequestRejected) and not error.nothing_was_done
         if not redirected or items[0].effect is Effect.IDEMPOTENT:

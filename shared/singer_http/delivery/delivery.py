@@ -25,7 +25,7 @@ BUFFER_BYTES = 16 * 1024 * 1024
 
 
 class Delivery:
-    """Delivers the records of one target stream, whichever mapping they come by."""
+    """Delivers the records of one target stream, from all of its mappings."""
 
     def __init__(self, sink: type[HTTPSink], scope: int, parts: Parts) -> None:
         """Deliver under a scope of the ledger."""
@@ -108,7 +108,7 @@ class Delivery:
     # --- check --------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Have everything that was taken settled."""
+        """Send and settle everything that was added."""
         self.check()
         self.dispatch.flush()
         self.report.counts.seconds = time.monotonic() - self._began
@@ -155,7 +155,7 @@ class Delivery:
                 taken.append(item)
             else:
                 self._reject_unread(item, rejection)
-        # A plugin may have made another key of it than the record's columns say.
+        # A plugin may add to the key that the record's columns have.
         self.dispatch.wait_for_keys({item.key for item in taken})
         return taken
 

@@ -1,7 +1,7 @@
 """What goes out of one target stream: located, decided, sent, settled.
 
-An operation holds its conflict keys while it is in flight; one that shares a key waits. That is all
-there is to "never one key twice at once" and "the last one wins".
+An operation holds its conflict keys while it is in flight; one that shares a key waits. So a key is
+never in flight twice at once, and the last record wins.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FIRST = 5
 RAMP_FACTOR = 4
 """How much more may be in flight after each request that went well."""
 WORKER_HEAD_START = 0.0005
-"""Seconds in which the workers may send what they were handed: two threads that both want the
-interpreter cost more than they do."""
+"""Seconds in which the main thread waits for the workers to send: two threads that compete for the
+interpreter lock are slower than one."""
 
 
 class Dispatch:
@@ -67,7 +67,7 @@ class Dispatch:
         self.waiting: deque[Item] = deque()
         """Operations that were checked and have not started."""
         self._postponed: list[Item] = []
-        """Lost creates, which the vendor gets time for."""
+        """Lost creates that wait for their lookup."""
         self._locked_keys: set[str] = set()
         if sink.may_create or sink.at_most_once:
             parts.store.require_durable()
@@ -90,7 +90,7 @@ class Dispatch:
             self.advance(wait=True, flush=True)
 
     def flush(self) -> None:
-        """Have everything settled that was added."""
+        """Send and settle everything that was added."""
         while self.waiting or self._in_flight:
             self.advance(wait=True, flush=True)
 
@@ -170,7 +170,7 @@ class Dispatch:
         if self._workers.outstanding:
             self._workers.collect(wait=True, timeout=pause or 0.001)
         else:
-            time.sleep(min(pause, 0.1))  # a signal is looked at in between
+            time.sleep(min(pause, 0.1))  # a signal is checked in between
 
     def _time_to_send(self, *, flush: bool) -> bool:
         if self._by_parent:
@@ -178,7 +178,7 @@ class Dispatch:
         return self._outbox.due(flush=flush or not self._has_room)
 
     def _send_admitted(self) -> None:
-        """The run stops before an operation: those that were admitted before it still go."""
+        """The run stops before an operation: those that were accepted before it are still sent."""
         if self._outbox.ready:
             self._outbox.send()
         while self._workers.outstanding:
@@ -202,7 +202,7 @@ class Dispatch:
 
     @property
     def _has_room(self) -> bool:
-        """Whether one more may start; lost creates, which only wait, take no room of others."""
+        """Whether one more may start; lost creates that only wait do not count."""
         postponed = len(self._postponed)
         return (
             self._in_flight - postponed < self._in_flight_limit and postponed < self.max_in_flight
@@ -296,7 +296,7 @@ class Dispatch:
             self._finish([item], [outcome])
         elif self._parts.config["dry_run"]:
             self._parts.show(item)
-            # Something that dependent streams can name, as there would be.
+            # Dependent streams need an id: a real run would have one.
             self._finish([item], [Outcome(item.expect, item.remote_id or "new")])
         else:
             self._outbox.ready.append(item)
@@ -384,7 +384,7 @@ class Dispatch:
         self._parts.limit.check()
 
     def _fall_back(self, item: Item, earlier: Item) -> None:
-        """An earlier copy goes out after all, as it would have, had it come in an earlier batch."""
+        """Send an earlier copy after all, as if it had been in an earlier batch."""
         self._settlement.counts(earlier).merged -= 1
         earlier.stored, earlier.contested = item.stored, True
         row = self._parts.store.ledger.row(self.scope, item.stored)

@@ -1,4 +1,4 @@
-"""From a record to an operation: its key, its validity, what of it goes out."""
+"""From a record to an operation: its key, its validity, its body."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Intake:
         self._validator = validator(sink.stream, schema) if validate else None
 
     def item(self, record: JSON, line: bytes, seq: int, *, key: str = "") -> Item:
-        """An operation that nothing is known of yet but its key (empty: it has none)."""
+        """An operation that has only its key yet (empty: it has none)."""
         delete = is_delete(record)
         item = Item(self.sink, self.route, key=key, delete=delete, line=line, seq=seq)
         if not key:

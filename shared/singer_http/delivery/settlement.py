@@ -1,4 +1,4 @@
-"""The end of a record: counted, and taken in by the ledger or the rejects. Nothing else writes."""
+"""The end of a record: counted, and written to the ledger or the rejects. Nothing else writes."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Settlement:
             self._ledger.claim(self._scope, item.stored, [*map(hashed, item.identities)])
         self.counts(item).rejected += 1
         self._put(item, rejection, self._slot(item), outcome.remote_id)
-        # One that is outstanding already says nothing about this run's mapping.
+        # One that was outstanding before says nothing about this run's mapping.
         counts = not (item.origin.retried or item.alone or rejection.kind is RejectionKind.HELD)
         if counts and item.check_batch is not None:
             self._limit.rejected(1)
@@ -178,7 +178,7 @@ class Settlement:
         return None if final else item.previous
 
     def _slot(self, item: Item) -> str:
-        """What is rejected for its other content stands beside the record that was sent."""
+        """A record with other content than the one that was sent has a reject of its own."""
         return item.digest.hex() if item.other_content else MAIN
 
     def _put(self, item: Item, rejection: Rejection, slot: str, remote_id: str | None) -> None:

@@ -75,7 +75,7 @@ class HTTPPlugin(PluginBase):
                 raise
             super().__init__(config=given, validate_config=False, **kwargs)
 
-    # For a plugin to fill in
+    # What a plugin implements
 
     def new_auth(self) -> AuthBase | None:
         """The credentials for the plugin's requests, made from its settings."""
@@ -91,7 +91,7 @@ class HTTPPlugin(PluginBase):
         ]
         return fingerprint(host, *keys)
 
-    # What it gets for that
+    # What it gets
 
     @property
     def account(self) -> str:

@@ -36,7 +36,7 @@ class HTTPSink(abc.ABC):
     fields: ClassVar[tuple[str, ...]] = ()
     """The vendor's writable fields, under its own names."""
     read_only: ClassVar[tuple[str, ...]] = ()
-    """The vendor's own fields that are not written: left out in silence."""
+    """The vendor's own fields that are not written: left out without a warning."""
     identities: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Columns that can stand in for a key, in order of preference."""
     personal: ClassVar[tuple[str, ...]] = ()
@@ -68,9 +68,9 @@ class HTTPSink(abc.ABC):
     and `description` alone, and `skip`, `is_current` and `key_suffix` are not the plugin's own: a
     record with the same columns as when it was delivered is unchanged."""
     supposed: ClassVar[tuple[str, ...]] = ()
-    """Columns that `--check`, which sees no record, supposes that they have."""
+    """Columns that `--check`, which reads no record, assumes."""
     revision: ClassVar[str] = "1"
-    """Goes into the digest: raise it when the same body comes to mean something else."""
+    """Part of the digest: raise it when the same body has another meaning."""
 
     def __init__(
         self, context: SinkContext, schema: Mapping[str, Any], keys: Sequence[str]
@@ -160,7 +160,7 @@ class HTTPSink(abc.ABC):
 
     @property
     def unread(self) -> frozenset[str]:
-        """Columns of which nothing is made: they may change without a difference."""
+        """Columns that are not sent: a change in them makes no difference."""
         sent = {column.name for column in (*self.columns.plain, *self.columns.custom)}
         looked_at = {
             "_sdc_deleted_at",
@@ -211,7 +211,7 @@ class HTTPSink(abc.ABC):
         """The record's custom fields: field id -> value, of its columns and its container.
 
         Raises:
-            Rejection: a value does not fit, or the container is no object.
+            Rejection: a value does not fit, or the container is not an object.
         """
         values = self.custom_columns(record)
         if self.container and not f.is_null(inner := record.get(self.container)):
@@ -322,8 +322,8 @@ class HTTPSink(abc.ABC):
         """Carry out operations that go together; the outcomes in the same order.
 
         Raises:
-            Refused: the vendor said no to the request (halved by the caller if there are several).
-            Uncertain: a create or once request may have arrived.
+            Refused: the vendor refused the request (halved by the caller if there are several).
+            Uncertain: a create or an at-most-once request may have arrived.
             StopRun: the run cannot go on.
         """
 

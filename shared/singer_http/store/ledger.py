@@ -1,7 +1,7 @@
 """The ledger: what was delivered for each key, and what is about to be sent.
 
-Acknowledgements wait in memory until the next commit: lost with the process, they cost a resend of
-what is idempotent and a look at the vendor for what is not, never a record.
+Acknowledgements wait in memory until the next commit: if the process dies,
+idempotent requests are sent again and others are looked up; no record is lost.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ class Rejects:
         self._hold(self._insert, values)
 
     def drop(self, scope: int, key: str, seq: int, *, slot: str | None = None) -> None:
-        """A record as new as `seq` settled a key: what is as old or older leaves.
+        """A record with this `seq` settled a key: drop rejects that are as old or older.
 
         Args:
             scope: whose.
@@ -190,7 +190,7 @@ class Rejects:
         self._hold(_PROMOTE, place)
 
     def drop_keys(self, scope: int, keys: Sequence[str]) -> None:
-        """What earlier runs left for these (stored) keys leaves, but for what is uncertain."""
+        """Drop what earlier runs left for these (stored) keys, except what is uncertain."""
         for key in keys:
             self._hold(_DELETE_GONE, {"in_scope": scope, "of": key, "this_run": self._run})
 

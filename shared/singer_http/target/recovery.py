@@ -173,7 +173,7 @@ class Recovery:
     # --- the end of a run ---------------------------------------------------------------------
 
     def open_earlier(self) -> None:
-        """Open the streams that did not come in this run but have something outstanding."""
+        """Open the streams that are not in this run's input but have something outstanding."""
         session, store = self._session, self._session.store
         for stream, scope_id in store.scopes.streams(session.account, session.sync).items():
             if stream in session.deliveries:
@@ -215,7 +215,7 @@ class Recovery:
         return any(other.kind == RejectionKind.UNCERTAIN for other in found)
 
     def _drop_gone(self, delivery: Delivery) -> None:
-        """A mirror's source no longer has them: what was rejected of them leaves."""
+        """A mirror's source no longer has them: drop their rejects."""
         session = self._session
         mirror = session.mirror
         source = next((r for r in self._router.routes_of(delivery.stream)), None)

@@ -43,18 +43,18 @@ class Route:
 
     @property
     def name(self) -> str:
-        """What stands with pending and rejected records."""
+        """Its name, kept with pending and rejected records."""
         return self.intake.route
 
     def take(self, record: JSON, line: bytes) -> None:
-        """Take in a record, or keep it on disk until what it depends on has gone."""
+        """Deliver a record, or keep it on disk until what it depends on is delivered."""
         if self.spool is not None and self.spool.is_open:
             self.spool.add(self, line)
         else:
             self.deliver(record, line)
 
     def deliver(self, record: Any, line: bytes, origin: Origin = NEW) -> bool:
-        """Map a record and hand it over; `False` if `stream_maps` leaves it out."""
+        """Map a record and add it to the delivery; `False` if `stream_maps` leaves it out."""
         if self._mapping is None and type(record) is dict:
             self.delivery.take(self.intake, record, line, origin)
             return True
@@ -300,6 +300,6 @@ class Router:
     # --- ends ---------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Have everything settled that does not wait for another stream."""
+        """Send and settle everything that does not wait for another stream."""
         for delivery in list(self._session.deliveries.values()):
             delivery.flush()

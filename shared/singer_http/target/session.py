@@ -175,7 +175,7 @@ class Session:
         return self.store.rejects.lines(self.account, self.sync, self.schemas)
 
     def export_rejects(self, *, even_unchanged: bool = False) -> None:
-        """Make the rejects file true.
+        """Write the rejects file.
 
         Raises:
             StopRun: the file cannot be written.
@@ -199,7 +199,7 @@ class Session:
         rejects.changed = False
 
     def settle_in_flight(self) -> None:
-        """Take in the answers that are due; what has not left is taken back."""
+        """Process the answers that are due; requests that have not left are withdrawn."""
         while True:
             for task in self.workers.withdraw():
                 self._take_back(task)

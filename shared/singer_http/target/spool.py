@@ -20,7 +20,7 @@ class Spool(Generic[R]):
         self._routes: list[R] = []
         self._numbers: dict[int, int] = {}
         self.is_open = True
-        """Lines are kept; once they were read again, what comes goes straight on."""
+        """Whether lines are kept: not once they have been read again."""
 
     @property
     def waits(self) -> bool:

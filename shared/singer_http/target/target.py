@@ -38,7 +38,7 @@ CHECKPOINT = 60.0
 
 
 class HTTPTarget(HTTPPlugin, Target):
-    """A target of an HTTP API that delivers each record once, and can say what became of it."""
+    """A target of an HTTP API that delivers each record once, and reports each outcome."""
 
     sinks: ClassVar[tuple[type[HTTPSink], ...]]
     """One for each stream, in the order in which they are delivered."""
@@ -220,7 +220,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        # It says nothing about which rows are there: an SDK tap sends it before they come.
+        # It does not say which rows exist: an SDK tap sends it before the rows.
         self.logger.debug("ACTIVATE_VERSION has no meaning here and is ignored")
 
     @override
@@ -264,7 +264,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @override
     def on_signal(self, signum: int) -> None:
-        # While requests are in flight the signal is only noted: it is looked at between batches.
+        # While requests are in flight the signal is only noted: it is checked between batches.
         if "run" not in self.__dict__ or self.message_reader.waiting:
             raise Interrupted(signum)
         self.run.session.signal = signum
