@@ -27,6 +27,7 @@ class HTTPTap(HTTPPlugin, Tap):
     """A tap whose streams are `HTTPStream`s. A subclass sets `stream_types`."""
 
     message_writer_class = PageWriter
+    message_writer: PageWriter
 
     stream_types: ClassVar[tuple[type[Stream], ...]] = ()
     """The streams, each made once."""
@@ -42,7 +43,7 @@ class HTTPTap(HTTPPlugin, Tap):
             ConfigError: a setting is missing or wrong.
         """
         super().__init__(**kwargs)
-        self.message_writer.guard = self.uninterrupted  # type: ignore[attr-defined]
+        self.message_writer.guard = self.uninterrupted
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
@@ -55,11 +56,11 @@ class HTTPTap(HTTPPlugin, Tap):
 
     def write(self, lines: bytes) -> None:
         """Write encoded messages, each with its line break."""
-        self.message_writer.write(lines)  # type: ignore[attr-defined]
+        self.message_writer.write(lines)
 
     def flush(self) -> None:
         """Let everything that was written be read."""
-        self.message_writer.flush()  # type: ignore[attr-defined]
+        self.message_writer.flush()
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
