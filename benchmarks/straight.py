@@ -39,7 +39,8 @@ CREATE TABLE delivered (
 """
 UPSERT = """
 INSERT INTO delivered VALUES {} ON CONFLICT DO UPDATE SET
-    digest = excluded.digest, source = excluded.source, remote_id = excluded.remote_id, at = excluded.at
+    digest = excluded.digest, source = excluded.source, remote_id = excluded.remote_id,
+    at = excluded.at
 """
 
 Row = tuple[str, bytes, bytes]

@@ -14,7 +14,7 @@ ESCAPE = re.compile(
     r"|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});",  # HTML
     re.DOTALL,
 )
-"""One escape, or several that stand for one character."""
+"""One escape, or several that encode one character."""
 
 _DEEPEST = 5
 """Escapes in escapes that are looked into."""
@@ -56,7 +56,7 @@ def unescaped(text: str) -> tuple[str, list[int], list[int]]:
 
 
 def _characters(escape: str) -> str:
-    """What one match of ESCAPE stands for."""
+    """The characters that one match of ESCAPE encodes."""
     if escape[0] == "%":
         return _text(bytes.fromhex(escape.replace("%", "")))
     if escape[0] == "&":

@@ -162,7 +162,7 @@ def _dumps(value: Any, default: Any, option: int) -> bytes:
         return orjson.dumps(value, default, option)
     except TypeError:
         # An integer beyond 64 bits is the one value of JSON that orjson does not take. A surrogate
-        # or what is no JSON fails again, with its own words.
+        # or what is not JSON fails again, with its own message.
         try:
             return orjson.dumps(_boxed(value), default, option)
         except RecursionError:

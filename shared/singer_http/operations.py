@@ -53,7 +53,7 @@ class RejectionKind(enum.StrEnum):
     REFUSED = "refused"
     """The vendor said no."""
     UNCERTAIN = "uncertain"
-    """May have arrived; nobody can tell."""
+    """May have arrived; it is unknown."""
     HELD = "held"
     """Kept back for a later run; not counted by `max_rejects`."""
 
@@ -145,19 +145,19 @@ class Outcome:
     """The vendor's id of what was written, kept in the ledger."""
     rejection: Rejection | None = None
     claims: tuple[str, ...] = ()
-    """What the key now stands for at the vendor besides its id (a contact's tag)."""
+    """What the key now refers to at the vendor besides its id (a contact's tag)."""
     forgets: str | None = None
     """A claim: what other keys had with it is gone at the vendor, and leaves the ledger."""
     released: bool = False
-    """Of a removal: another key stands for the record. This one lets go of it; nothing is sent."""
+    """Of a removal: another key refers to the record too. Only the ledger's row is removed."""
     nothing_was_done: bool = True
     """Of a rejection: the vendor certainly has what it had before."""
     reason: str = ""
     """Of a lost create: what happened, as one line."""
     answered: bool = False
-    """Of a lost create: the vendor answered, but not in words that are understood."""
+    """Of a lost create: the vendor answered, but the answer was not understood."""
     still_running: bool = False
-    """Of a lost create: nothing says that the vendor is through with the request."""
+    """Of a lost create: the vendor may still be working on the request."""
 
     @classmethod
     def rejected(

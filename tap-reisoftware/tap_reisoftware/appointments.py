@@ -12,14 +12,14 @@ from singer_http.http.urls import segment
 from singer_http.tap.page_stream import Record
 from singer_http.tap.stream import ChildStream
 from tap_reisoftware import schemas
-from tap_reisoftware.contacts import Contacts, changed
+from tap_reisoftware.contacts import Contacts, ReadsContacts, changed
 from tap_reisoftware.contacts_scan import iso, milliseconds
 
 BOOKMARK = "contacts_changed_since"
 """In this stream's state: appointments of contacts that changed since are read (`changed`)."""
 
 
-class Appointments(ChildStream):
+class Appointments(ChildStream, ReadsContacts):
     """Appointments of all contacts, or of those that changed (`appointments_of`)."""
 
     name = "appointments"
@@ -30,14 +30,14 @@ class Appointments(ChildStream):
     needs_all_parents = True  # it has a bookmark of its own
 
     @property
+    @override
     def since(self) -> int | None:
-        """Epoch milliseconds from which changes of contacts count; None for all contacts."""
         if self.config["appointments_of"] == "all":
             return None
         return milliseconds(self.stream_state.get(BOOKMARK) or self.config.get("start_date"))
 
+    @override
     def remember(self, newest: int) -> None:
-        """Move the bookmark to a contact's dateUpdated (epoch milliseconds) that was read."""
         if self.config["appointments_of"] == "changed":
             reached = next(
                 stream.until_now(newest)

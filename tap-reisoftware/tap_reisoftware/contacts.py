@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 import time
 from collections.abc import Generator, Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk import SchemaDirectory, StreamSchema
 from typing_extensions import override
@@ -19,7 +20,7 @@ from tap_reisoftware.contacts_scan import ContactsScan, iso, milliseconds
 if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
-    from tap_reisoftware.appointments import Appointments
+    from singer_http.http.client import Response
 
 SETTLED = 30_000
 """Milliseconds after which a change is taken to be in the list. Later ones are read again."""
@@ -31,7 +32,20 @@ CLOCKS_APART = 600_000
 """Milliseconds that our clock may be ahead, where an answer has no Date header."""
 
 
-class Contacts(HTTPStream):
+class ReadsContacts(abc.ABC):
+    """A stream that needs the contacts that changed since its own bookmark."""
+
+    @property
+    @abc.abstractmethod
+    def since(self) -> int | None:
+        """Epoch milliseconds from which changes of contacts count; None for all contacts."""
+
+    @abc.abstractmethod
+    def remember(self, newest: int) -> None:
+        """Move the bookmark to a contact's dateUpdated (epoch milliseconds) that was read."""
+
+
+class Contacts(HTTPStream, ReadsContacts):
     """Contacts; incremental by dateUpdated.
 
     Without a bookmark all contacts are read, the oldest change first, so that an interrupted run
@@ -53,19 +67,14 @@ class Contacts(HTTPStream):
     _late = 0
 
     @property
-    def page_size(self) -> int:
-        """Contacts in a page."""
-        return int(self.config["page_size"])
-
-    @property
+    @override
     def since(self) -> int | None:
-        """Epoch milliseconds of the bookmark or the start date; None to read everything."""
         if self.replication_method != "INCREMENTAL":
             return None
         return milliseconds(self.get_starting_replication_key_value(None))
 
+    @override
     def remember(self, newest: int) -> None:
-        """Move the bookmark to a dateUpdated (epoch milliseconds) that was read."""
         reached = self.until_now(newest)
         if self.replication_method == "INCREMENTAL" and reached > (self.since or 0):
             state = self.get_context_state(None)
@@ -76,7 +85,13 @@ class Contacts(HTTPStream):
         """The earlier of this time and the start of the run: later changes are read again."""
         return newest if self._settled is None else min(newest, self._settled)
 
-    def note_clock(self, headers: Mapping[str, str]) -> None:
+    @override
+    def ask(self, params: dict[str, Any] | None = None) -> Response:
+        answer = super().ask(params)
+        self._note_clock(answer.headers)
+        return answer
+
+    def _note_clock(self, headers: Mapping[str, str]) -> None:
         """Take the time of the start from the first answer."""
         if self._settled is None:
             try:
@@ -101,9 +116,11 @@ class Contacts(HTTPStream):
 
     @override
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
-        children = cast("list[Appointments]", self.child_streams)
-        both: list[Contacts | Appointments] = [self, *children]
-        readers = [stream for stream in both if stream.selected]
+        readers = [
+            stream
+            for stream in (self, *self.child_streams)
+            if isinstance(stream, ReadsContacts) and stream.selected
+        ]
         needs = [reader.since for reader in readers]
         since = None if None in needs else min(need for need in needs if need is not None)
         self._newest = 0
@@ -137,7 +154,8 @@ class Contacts(HTTPStream):
             self._resumable = False
             if descending.pages_read and (not fresh or ascending.edge > descending.edge):
                 break  # the scans have met
-            if (ascending.total or 0) >= LONG * self.page_size and self.config["concurrency"] > 1:
+            long = (ascending.total or 0) >= LONG * ascending.page_size
+            if long and self.config["concurrency"] > 1:
                 fresh = [row for row in next(newest_first, []) if not ascending.has_passed(row)]
                 got += len(fresh)
                 yield fresh

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from singer_http.tap.page_stream import Record
-    from tap_reisoftware.contacts import Contacts
+    from singer_http.tap.stream import HTTPStream
 
 FIELDS = {"date_added": "dateAdded", "date_updated": "dateUpdated"}
 
@@ -48,7 +48,7 @@ def iso(value: int) -> str:
 class ContactsScan:
     """One pass over the list, in one order."""
 
-    stream: Contacts
+    stream: HTTPStream
     sort: str
     """`date_added` or `date_updated`."""
     order: str
@@ -83,14 +83,18 @@ class ContactsScan:
 
     def pages(self) -> Iterator[list[Record]]:
         """Yield the rows, page by page, until the end or until the order is wrong."""
-        first = self.stream.ask(self._query())
-        self.stream.note_clock(first.headers)
-        for answer in self.stream.chain(first.data, self._next_query):
+        first = self.stream.fetch(self._query())
+        for answer in self.stream.chain(first, self._next_query):
             if self.repeated:
                 return
             yield self.stream.rows(answer)
             if not self.in_order:
                 return
+
+    @property
+    def page_size(self) -> int:
+        """Contacts in a page."""
+        return int(self.stream.config["page_size"])
 
     @property
     def complete(self) -> bool:
@@ -124,7 +128,7 @@ class ContactsScan:
         return past or (at == self.edge and row.get("id") in self.edge_ids)
 
     def _query(self) -> dict[str, Any]:
-        return {"limit": self.stream.page_size, "sortBy": self.sort, "order": self.order}
+        return {"limit": self.page_size, "sortBy": self.sort, "order": self.order}
 
     def _next_query(self, answer: Any) -> dict[str, Any] | None:
         """Note what an answer shows; the query of the next request."""

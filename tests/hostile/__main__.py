@@ -10,7 +10,7 @@ import time
 from collections import Counter
 
 from tests.hostile.checks import Broken
-from tests.hostile.model_server import Server
+from tests.hostile.models.server import Server
 from tests.hostile.playing import play_all
 from tests.hostile.runner import Runner
 

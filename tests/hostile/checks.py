@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.model_rei import digits
+from tests.hostile.models.rei import digits
 from tests.hostile.pipeline import ONCE, Pipeline, Reject, Result, Run
 from tests.hostile.reference import (
     Expected,

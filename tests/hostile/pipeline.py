@@ -14,7 +14,7 @@ from typing import Any
 from typing_extensions import override
 
 from tests.hostile.faults import LOOKUP_WAIT, TIMEOUT
-from tests.hostile.model_server import JSON
+from tests.hostile.models.server import JSON
 from tests.hostile.runner import Process, Runner
 from tests.hostile.setups import Setup, once_key
 from tests.hostile.source import Extract, Source

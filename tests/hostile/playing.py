@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.hostile.checks import Broken
-from tests.hostile.model_server import Server
+from tests.hostile.models.server import Server
 from tests.hostile.runner import Runner
 from tests.hostile.scenario import Scenario
 

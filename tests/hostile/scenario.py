@@ -15,7 +15,7 @@ from typing import Any
 from tests.hostile import changes
 from tests.hostile.checks import Broken, check_end, check_run
 from tests.hostile.faults import MESSAGE, MOST_LAG, WRITE, make_faults, make_signal
-from tests.hostile.model_server import Server, World
+from tests.hostile.models.server import Server, World
 from tests.hostile.pipeline import WITHOUT, Pipeline, Result, Run, read_result
 from tests.hostile.runner import Runner
 from tests.hostile.setups import LABELS, PLUGINS, Setup

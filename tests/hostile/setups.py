@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.hostile import model_autoreach, model_kasplo, model_merlin, model_rei
 from tests.hostile.faults import CREATE, READ, WRITE
-from tests.hostile.model_server import JSON, Vendor, World
+from tests.hostile.models import autoreach, kasplo, merlin, rei
+from tests.hostile.models.server import JSON, Vendor, World
 from tests.hostile.source import Person
 
 PLUGINS = ("target-autoreach", "target-reisoftware", "target-emailmarketing", "target-actionapi")
@@ -61,12 +61,12 @@ class Setup:
         forms = {"created": rng.choice([200, 201]), "enveloped": rng.random() < 0.7,
                  "patch": rng.choice(["data", "nothing", "empty"])}  # fmt: skip
         for name, secret in self.secrets.items():
-            self.accounts[name] = model_autoreach.Account(f"client-{name}", secret)
+            self.accounts[name] = autoreach.Account(f"client-{name}", secret)
             self.settings[name] = {
                 "client_id": f"client-{name}", "client_secret": secret,
                 "auth_url": f"{self.url}/oauth/token", "api_url": f"{self.url}/api/v1",
             }  # fmt: skip
-        self.vendor = model_autoreach.AutoReach(self.world, list(self.accounts.values()), forms)
+        self.vendor = autoreach.AutoReach(self.world, list(self.accounts.values()), forms)
         return forms
 
     def _rei(self, rng: random.Random) -> JSON:
@@ -74,18 +74,18 @@ class Setup:
                  "none": rng.choice(["404", "empty", "without", "422"]),
                  "refusal": rng.choice(["nest", "map"])}  # fmt: skip
         for name, secret in self.secrets.items():
-            self.accounts[name] = model_rei.Account(secret)
+            self.accounts[name] = rei.Account(secret)
             self.settings[name] = {"api_key": secret, "api_url": f"{self.url}/v1"}
-        self.vendor = model_rei.Rei(self.world, list(self.accounts.values()), forms)
+        self.vendor = rei.Rei(self.world, list(self.accounts.values()), forms)
         return forms
 
     def _kasplo(self, rng: random.Random) -> JSON:
         forms = {"shuffled": rng.random() < 0.5}
         for name, secret in self.secrets.items():
             sid = f"sid-{name}-{rng.randbytes(5).hex()}"
-            self.accounts[name] = model_kasplo.Account(sid, secret)
+            self.accounts[name] = kasplo.Account(sid, secret)
             self.settings[name] = {"sid": sid, "api_key": secret, "api_url": self.url}
-        self.vendor = model_kasplo.Kasplo(self.world, list(self.accounts.values()), forms)
+        self.vendor = kasplo.Kasplo(self.world, list(self.accounts.values()), forms)
         return forms
 
     def _merlin(self, rng: random.Random) -> JSON:
@@ -94,10 +94,10 @@ class Setup:
                  "none": rng.choice(["error", "list", "false"]), "no": rng.choice([200, 200, 400]),
                  "hits": rng.choice(["data", "plain"])}  # fmt: skip
         for name, secret in self.secrets.items():
-            self.accounts[name] = model_merlin.Account(secret)
+            self.accounts[name] = merlin.Account(secret)
             self.settings[name] = {"api_key": secret, "api_url": f"{self.url}/flex/API/",
                                    "custom_fields": {"city": "12", "who": "13"}}  # fmt: skip
-        self.vendor = model_merlin.Merlin(self.world, list(self.accounts.values()), forms)
+        self.vendor = merlin.Merlin(self.world, list(self.accounts.values()), forms)
         return forms
 
     # --- what is there ------------------------------------------------------------------------
@@ -115,29 +115,29 @@ class Setup:
         phone = f"({person.phone[2:5]}) {person.phone[5:8]}-{person.phone[8:]}" if (
             person.phone) else None  # fmt: skip
         base: JSON = {"email": person.email, "phone": phone}
-        if isinstance(vendor, model_rei.Rei):
+        if isinstance(vendor, rei.Rei):
             fields = {**base, "firstName": "old", "lastName": person.marker, "tags": ["by hand"]}
             return vendor.add(data, fields)
-        if isinstance(vendor, model_autoreach.AutoReach):
+        if isinstance(vendor, autoreach.AutoReach):
             fields = {**base, "first_name": "old", "last_name": person.marker, "list_id": "1"}
             return vendor.add_member(data, fields)
-        if isinstance(vendor, model_merlin.Merlin):
+        if isinstance(vendor, merlin.Merlin):
             custom = {"12": "old", "13": person.marker}
             fields = {"Email": person.email, "Number": phone, "Fname": "Ann",
                       "Lname": person.marker, "Custom": custom}  # fmt: skip
             return vendor.add(data, fields)
-        list_id = {name: i for i, name in model_kasplo.LISTS.items()}[person.list]
+        list_id = {name: i for i, name in kasplo.LISTS.items()}[person.list]
         fields = {"email": person.email, "first_name": "old", "last_name": person.marker}
-        model_kasplo.Kasplo.write(data, list_id, fields, [])
+        kasplo.Kasplo.write(data, list_id, fields, [])
         return {}
 
     def remove(self, account: str, id_: str) -> None:
         """Delete a record by hand."""
         data = self.accounts[account]
         with self.world.work:
-            if isinstance(data, model_autoreach.Account):
+            if isinstance(data, autoreach.Account):
                 data.members.pop(id_, None)
-            elif isinstance(data, model_merlin.Account):
+            elif isinstance(data, merlin.Account):
                 data.contacts.pop(int(id_), None)
             else:
                 data.contacts.pop(id_, None)
@@ -145,12 +145,12 @@ class Setup:
     def held(self, account: str, stream: str) -> list[Held]:
         """What the account has."""
         data = self.accounts[account]
-        if isinstance(data, model_autoreach.Account):
+        if isinstance(data, autoreach.Account):
             rows = data.people if stream == "people" else data.members
             return [_held(id_, row, "first_name", "last_name") for id_, row in rows.items()]
-        if isinstance(data, model_rei.Account):
+        if isinstance(data, rei.Account):
             return [_held(i, row, "firstName", "lastName") for i, row in data.contacts.items()]
-        if isinstance(data, model_merlin.Account):
+        if isinstance(data, merlin.Account):
             return [_merlin(id_, row) for id_, row in data.contacts.items()]
         return [
             _held(f"{list_id} {email}", row, "first_name", "last_name")
@@ -160,12 +160,12 @@ class Setup:
     def messages(self, account: str, stream: str) -> list[str]:
         """What the account sent, each as `key` text (see `once_key`)."""
         data = self.accounts[account]
-        if isinstance(data, model_merlin.Account):
+        if isinstance(data, merlin.Account):
             if stream == "automations":
                 return [str(entry["idAuto"]) for entry in data.automations]
             kind = "SMS" if stream == "sms" else "CALL"
             return [m["text"].split(" ")[0] for m in data.messages if m["type"] == kind]
-        if isinstance(data, model_rei.Account):
+        if isinstance(data, rei.Account):
             return [workflow for _, workflow, _ in data.workflows]
         return []
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hostile.checks import Broken
-from tests.hostile.model_server import Server
+from tests.hostile.models.server import Server
 from tests.hostile.playing import play_all
 from tests.hostile.runner import Runner
 

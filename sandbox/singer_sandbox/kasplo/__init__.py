@@ -1,1 +1,5 @@
-"""Kasplo."""
+"""Kasplo email marketing.
+
+`service` answers the calls and holds the state.
+`seed` has invented data.
+"""

@@ -1,1 +1,5 @@
-"""Merlin CRM."""
+"""Merlin CRM.
+
+`service` answers the calls and holds the state.
+`seed` has invented data.
+"""

@@ -1,8 +1,9 @@
-"""One call of a sink, in a worker: outcomes out of it, whatever it raises."""
+"""Calls of a sink: an error becomes the outcome of its record, and of no other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from singer_http.delivery.item import Item
 from singer_http.errors import (
@@ -18,9 +19,11 @@ from singer_http.http.guards import guarded
 from singer_http.operations import Effect, Outcome, OutcomeKind, Rejection, RejectionKind
 from singer_http.sink.base import HTTPSink
 
+T = TypeVar("T")
+
 
 class Withheld(Exception):
-    """The guard keeps some operations back."""
+    """The guard withholds some operations."""
 
     def __init__(self, rejections: dict[int, Rejection], *, nothing_was_done: bool) -> None:
         """Keep the rejections by place in the request."""
@@ -31,7 +34,7 @@ class Withheld(Exception):
 
 
 def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
-    """Send operations that go together; their outcomes in the same order.
+    """Send operations that go together, in a worker; their outcomes in the same order.
 
     A refused batch is halved until the refused records stand alone.
 
@@ -55,7 +58,7 @@ def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     except Withheld as held:
         return _without(sink, items, held)
     except StopRun as error:
-        # What happened before the first request left proves that nothing was done.
+        # An error before the first request left proves that nothing was done.
         error.nothing_was_done = error.nothing_was_done or not left
         redirected = isinstance(error, RequestRejected) and not error.nothing_was_done
         if not redirected or items[0].effect is Effect.IDEMPOTENT:
@@ -142,7 +145,7 @@ def _failed(item: Item, error: Exception, *, may_be_done: bool) -> Outcome:
     else:
         reason = f"{type(error).__name__}: {one_line(str(error))}"
     if may_be_done and item.effect is Effect.CREATE:
-        # Only a connection that broke and a 5xx say that the vendor is through with the request.
+        # Only a broken connection and a 5xx say that the vendor no longer works on the request.
         ended = isinstance(error, Uncertain) and not error.still_running
         answered = isinstance(error, Refused)
         return Outcome(
@@ -157,3 +160,20 @@ def _failed(item: Item, error: Exception, *, may_be_done: bool) -> Outcome:
     outcome = Outcome.rejected(kind, reason, status=status, attempts=attempts)
     outcome.nothing_was_done = not may_be_done
     return outcome
+
+
+def item_guard(call: Callable[[], T]) -> T | Rejection:
+    """What a call returns; a `Rejection` if it fails on a record.
+
+    Raises:
+        StopRun: the run cannot go on.
+    """
+    try:
+        return call()
+    except Rejection as rejection:
+        return rejection
+    except StopRun:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one record rejects it
+        reason = f"{type(error).__name__}: {one_line(str(error))}"
+        return Rejection(RejectionKind.INVALID, reason)

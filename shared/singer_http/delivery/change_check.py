@@ -37,7 +37,7 @@ OTHER_CONTENT = (
 
 @dataclass(slots=True)
 class BufferedRecord:
-    """A record that came, until its batch is checked."""
+    """A record of the input, until its batch is checked."""
 
     intake: Intake
     key: str
@@ -50,10 +50,10 @@ class BufferedRecord:
 
 
 class Known(NamedTuple):
-    """What earlier deliveries left of some keys."""
+    """What ledger and rejects hold for some keys."""
 
     stored: dict[str, str]
-    """Key -> the form in which it stands in the database."""
+    """Key -> its form in the database."""
     rows: dict[str, Row]
     """Of the ledger, by stored key."""
     rejects: dict[str, RejectState]
@@ -92,7 +92,7 @@ def reject(rejection: Rejection) -> Decision:
 
 
 class ChangeCheck:
-    """Compares the records of one stream with what earlier deliveries left."""
+    """Compares the records of one stream with ledger and rejects."""
 
     def __init__(self, ledger: Ledger, rejects: Rejects, scope: int, *, full_resync: bool) -> None:
         """Look under a scope of the ledger."""
@@ -102,13 +102,13 @@ class ChangeCheck:
         self._full_resync = full_resync
 
     def stored_key(self, intake: Intake, key: str) -> str:
-        """The form in which a key stands in the database."""
+        """The form of a key in the database."""
         sink = intake.sink
         personal = not set(sink.keys).isdisjoint(sink.personal)
         return self._ledger.stored_key(key, personal=personal)
 
     def known(self, stored: dict[str, str]) -> Known:
-        """What earlier deliveries left of these keys (key -> stored key)."""
+        """What ledger and rejects hold for these keys (key -> stored key)."""
         keys = list(stored.values())
         return Known(
             stored, self._ledger.rows(self._scope, keys), self._rejects.states(self._scope, keys)
@@ -117,14 +117,14 @@ class ChangeCheck:
     def skip_unchanged(
         self, buffered: Sequence[BufferedRecord], waiting: Collection[str]
     ) -> tuple[list[BufferedRecord], list[tuple[BufferedRecord, str]]]:
-        """Part the records that are as they were when they were delivered from the rest.
+        """Separate the records that have not changed since their delivery from the rest.
 
         Args:
-            buffered: nothing of it is on its way.
+            buffered: nothing of it is in flight.
             waiting: keys of which another copy has been checked.
 
         Returns:
-            The records that have to be looked at; the others, each with its stored key.
+            The records that need a full check; the unchanged ones, each with its stored key.
         """
         if self._full_resync or not any(one.source for one in buffered):
             return list(buffered), []
@@ -142,7 +142,7 @@ class ChangeCheck:
                 row is None
                 or row.source != one.source
                 or row.key in known.rejects
-                or one.origin.retried  # its reject has to leave
+                or one.origin.retried  # its reject must be dropped
                 or copies[one.key] > 1
                 or one.key in waiting
             ):

@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from singer_http.delivery.attempt import item_guard
 from singer_http.delivery.change_check import BufferedRecord, Verdict, merge_copies
-from singer_http.delivery.dispatch import Dispatch, Parts
-from singer_http.delivery.hooks import item_guard
+from singer_http.delivery.dispatch import Dispatch
 from singer_http.delivery.intake import Intake, text_key
 from singer_http.delivery.item import NEW, CheckBatch, Item, Origin
+from singer_http.delivery.parts import Parts
 from singer_http.operations import JSON, Outcome, OutcomeKind, Rejection, RejectionKind
 from singer_http.sink.base import HTTPSink
 
@@ -24,7 +25,7 @@ BUFFER_BYTES = 16 * 1024 * 1024
 
 
 class Delivery:
-    """Delivers the records of one target stream, whichever mapping they come by."""
+    """Delivers the records of one target stream, from all of its mappings."""
 
     def __init__(self, sink: type[HTTPSink], scope: int, parts: Parts) -> None:
         """Deliver under a scope of the ledger."""
@@ -48,9 +49,9 @@ class Delivery:
         """Take in a record; it waits until a batch is checked.
 
         Args:
-            intake: of the mapping that it came by.
+            intake: of its mapping.
             record: after `stream_maps`.
-            line: the RECORD message as it came.
+            line: the RECORD message as it was read.
             origin: this run's input, or an earlier run.
         """
         try:
@@ -67,7 +68,7 @@ class Delivery:
     def take_invalid(
         self, intake: Intake, record: Any, line: bytes, rejection: Rejection, origin: Origin = NEW
     ) -> None:
-        """Take in a record that cannot even be mapped."""
+        """Reject a record that cannot be mapped."""
         try:
             key = intake.key_of(record) if isinstance(record, dict) else ""
         except Rejection:
@@ -81,7 +82,7 @@ class Delivery:
             item_guard(functools.partial(intake.complete_key, record, item))
         item.stored = self._check.stored_key(intake, item.key) if key else item.key
         self._settlement.counts(item).received += 1
-        self.check()  # what came before it goes before it
+        self.check()  # earlier records go first
         self._reject_unread(item, rejection)
 
     def _reject_unread(self, item: Item, rejection: Rejection) -> None:
@@ -98,7 +99,7 @@ class Delivery:
         self.reject(item, rejection)
 
     def reject(self, item: Item, rejection: Rejection) -> None:
-        """Reject a record before sending; it counts with the batch that it came in."""
+        """Reject a record before sending; it counts with its batch."""
         known = self._parts.store.rejects.states(self.scope, [item.stored])
         self.dispatch.settle(item, Outcome(OutcomeKind.REJECTED, rejection=rejection))
         if not (item.origin.retried or known):
@@ -107,13 +108,13 @@ class Delivery:
     # --- check --------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Have everything that was taken settled."""
+        """Send and settle everything that was added."""
         self.check()
         self.dispatch.flush()
         self.report.counts.seconds = time.monotonic() - self._began
 
     def check(self) -> None:
-        """Compare what came with what is known; what has to be sent goes on."""
+        """Compare the buffered records with the ledger; add those that must be sent."""
         batch = CheckBatch()
         dispatch = self.dispatch
         if self._buffer:
@@ -154,7 +155,7 @@ class Delivery:
                 taken.append(item)
             else:
                 self._reject_unread(item, rejection)
-        # A plugin may have made another key of it than the record's columns say.
+        # A plugin may add to the key that the record's columns have.
         self.dispatch.wait_for_keys({item.key for item in taken})
         return taken
 

@@ -1,4 +1,4 @@
-"""Digests by which a record that has not changed is known again: 16 bytes, kept in the ledger."""
+"""Digests by which an unchanged record is recognised: 16 bytes, kept in the ledger."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Digests:
     """Of one stream's records, and of what is sent for them."""
 
     def __init__(self, sink: HTTPSink, schema: Mapping[str, Any]) -> None:
-        """Take in what bears on the records of a sink, beside them.
+        """Include what affects the operations of a sink, beside the records.
 
         Args:
             sink: what the records are for.
@@ -25,12 +25,12 @@ class Digests:
         """
         context = sink.context
         sent = [sink.stream, sink.revision, context.api_url, sink.meaning()]
-        # Copied for each record: that is faster than making one.
+        # Copied for each record: faster than a new one.
         self._sent = _begin(canonical(sent))
         self._source = None
         self._unread = sink.unread
         if sink.deterministic:
-            # Rather too much than too little: where it changes, all is looked at once more.
+            # Includes more than it must: any change of it makes the run examine all records again.
             everything = [
                 *(sent, schema, sink.keys, sink.description, dict(context.config)),
                 *(context.version, version("singer-http")),
@@ -43,7 +43,7 @@ class Digests:
         return self._source is not None
 
     def of_source(self, record: JSON) -> bytes:
-        """Of a record, whatever the order of its columns; empty if that does not say it all."""
+        """Of a record, in any order of its columns; empty if the operation depends on more."""
         if self._source is None:
             return b""
         if self._unread:

@@ -1,7 +1,7 @@
 """What goes out of one target stream: located, decided, sent, settled.
 
-An operation holds its conflict keys while it is in flight; one that shares a key waits. That is all
-there is to "never one key twice at once" and "the last one wins".
+An operation holds its conflict keys while it is in flight; one that shares a key waits. So a key is
+never in flight twice at once, and the last record wins.
 """
 
 from __future__ import annotations
@@ -10,22 +10,18 @@ import functools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-from singer_http.delivery.change_check import ChangeCheck, Decision, Verdict
-from singer_http.delivery.hooks import item_guard
+from singer_http.delivery.attempt import item_guard
+from singer_http.delivery.change_check import Decision, Verdict
 from singer_http.delivery.item import CheckBatch, Item
-from singer_http.delivery.limits import RejectLimit
 from singer_http.delivery.matching import Matching
-from singer_http.delivery.mirror import Mirror
 from singer_http.delivery.outbox import COMMIT_AT, Outbox
-from singer_http.delivery.ownership import Ownership
-from singer_http.delivery.settlement import Settlement
-from singer_http.delivery.workers import Task, Workers
+from singer_http.delivery.parts import Parts
+from singer_http.delivery.workers import Task
 from singer_http.errors import StopRun
 from singer_http.operations import Effect, Outcome, OutcomeKind, Rejection, RejectionKind
 from singer_http.sink.base import HTTPSink
-from singer_http.store.store import Store
 
 T = TypeVar("T")
 FIRST = 5
@@ -33,29 +29,8 @@ FIRST = 5
 RAMP_FACTOR = 4
 """How much more may be in flight after each request that went well."""
 WORKER_HEAD_START = 0.0005
-"""Seconds in which the workers may send what they were handed: two threads that both want the
-interpreter cost more than they do."""
-
-
-class Parts(NamedTuple):
-    """What the delivery of a stream works with."""
-
-    config: Any
-    store: Store
-    workers: Workers
-    settlement: Settlement
-    ownership: Ownership
-    check: ChangeCheck
-    limit: RejectLimit
-    mirror: Mirror | None
-    check_signal: Callable[[], None]
-    """Ends the run here if a signal came."""
-    before_first: Callable[[], None]
-    """Stops the run before a record that is sent at most once, where the ledger was lost."""
-    show: Callable[[Item], None]
-    """Shows what a dry run would send."""
-    next_seq: Callable[[], int]
-    """The next number in the order of arrival."""
+"""Seconds in which the main thread waits for the workers to send: two threads that compete for the
+interpreter lock are slower than one."""
 
 
 class Dispatch:
@@ -92,7 +67,7 @@ class Dispatch:
         self.waiting: deque[Item] = deque()
         """Operations that were checked and have not started."""
         self._postponed: list[Item] = []
-        """Lost creates, which the vendor gets time for."""
+        """Lost creates that wait for their lookup."""
         self._locked_keys: set[str] = set()
         if sink.may_create or sink.at_most_once:
             parts.store.require_durable()
@@ -110,12 +85,12 @@ class Dispatch:
         self.advance(wait=len(self.waiting) > self.check_rows)
 
     def wait_for_keys(self, keys: Collection[str]) -> None:
-        """What is on its way for these keys must have arrived before they can be compared."""
+        """Wait until nothing is in flight for these keys: only then can they be compared."""
         while not self._locked_keys.isdisjoint(keys):
             self.advance(wait=True, flush=True)
 
     def flush(self) -> None:
-        """Have everything settled that was added."""
+        """Send and settle everything that was added."""
         while self.waiting or self._in_flight:
             self.advance(wait=True, flush=True)
 
@@ -167,7 +142,7 @@ class Dispatch:
     # --- start --------------------------------------------------------------------------------
 
     def advance(self, *, wait: bool, flush: bool = False) -> None:
-        """Start what may start, send what is ready, take in what came back.
+        """Start what may start, send what is ready, process the answers that arrived.
 
         Args:
             wait: for at least one answer, if any is due.
@@ -195,7 +170,7 @@ class Dispatch:
         if self._workers.outstanding:
             self._workers.collect(wait=True, timeout=pause or 0.001)
         else:
-            time.sleep(min(pause, 0.1))  # a signal is looked at in between
+            time.sleep(min(pause, 0.1))  # a signal is checked in between
 
     def _time_to_send(self, *, flush: bool) -> bool:
         if self._by_parent:
@@ -203,7 +178,7 @@ class Dispatch:
         return self._outbox.due(flush=flush or not self._has_room)
 
     def _send_admitted(self) -> None:
-        """The run stops before an operation: those that were admitted before it still go."""
+        """The run stops before an operation: those that were accepted before it are still sent."""
         if self._outbox.ready:
             self._outbox.send()
         while self._workers.outstanding:
@@ -227,14 +202,14 @@ class Dispatch:
 
     @property
     def _has_room(self) -> bool:
-        """Whether one more may start; lost creates, which only wait, take no room of others."""
+        """Whether one more may start; lost creates that only wait do not count."""
         postponed = len(self._postponed)
         return (
             self._in_flight - postponed < self._in_flight_limit and postponed < self.max_in_flight
         )
 
     def _resume_postponed(self) -> None:
-        """Look up lost creates, once nothing else is under way.
+        """Look up lost creates, once nothing else is in flight.
 
         One reading of a list then serves all that were lost before it.
         """
@@ -321,7 +296,7 @@ class Dispatch:
             self._finish([item], [outcome])
         elif self._parts.config["dry_run"]:
             self._parts.show(item)
-            # Something that dependent streams can name, as there would be.
+            # Dependent streams need an id: a real run would have one.
             self._finish([item], [Outcome(item.expect, item.remote_id or "new")])
         else:
             self._outbox.ready.append(item)
@@ -334,21 +309,8 @@ class Dispatch:
             return Outcome(OutcomeKind.REJECTED, rejection=rejection)
         if item.sink.at_most_once:
             self._parts.before_first()
-        return self._protected(item) if item.delete else None
-
-    def _protected(self, item: Item) -> Outcome | None:
-        """A removal never takes away what another key or a rejected row stands for."""
-        sink = item.sink
-        claims = sink.taken_away(item)
-        if claims:
-            kept = self._ownership.others_claims(item, claims)
-            if kept and not sink.keep(item, kept):
-                return Outcome(OutcomeKind.SKIPPED, released=True)
-        elif not sink.names_parent:
-            mirror = self._parts.mirror
-            named = mirror is not None and mirror.names(self._ownership.held_claims(item), item)
-            if named or self._ownership.others_stand_for(item):
-                return Outcome(OutcomeKind.SKIPPED, released=True)
+        if item.delete and self._ownership.protects(item, self._parts.mirror):
+            return Outcome(OutcomeKind.SKIPPED, released=True)
         return None
 
     # --- settle -------------------------------------------------------------------------------
@@ -422,7 +384,7 @@ class Dispatch:
         self._parts.limit.check()
 
     def _fall_back(self, item: Item, earlier: Item) -> None:
-        """An earlier copy goes out after all, as it would have, had it come in an earlier batch."""
+        """Send an earlier copy after all, as if it had been in an earlier batch."""
         self._settlement.counts(earlier).merged -= 1
         earlier.stored, earlier.contested = item.stored, True
         row = self._parts.store.ledger.row(self.scope, item.stored)

@@ -1,4 +1,4 @@
-"""From a record to an operation: its key, its validity, what of it goes out."""
+"""From a record to an operation: its key, its validity, its body."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Intake:
         self._validator = validator(sink.stream, schema) if validate else None
 
     def item(self, record: JSON, line: bytes, seq: int, *, key: str = "") -> Item:
-        """An operation that nothing is known of yet but its key (empty: it has none)."""
+        """An operation that has only its key yet (empty: it has none)."""
         delete = is_delete(record)
         item = Item(self.sink, self.route, key=key, delete=delete, line=line, seq=seq)
         if not key:
@@ -76,7 +76,7 @@ class Intake:
         """The canonical text of a record's key: `7`, `7.0` and `7e0` are one.
 
         Raises:
-            Rejection: a key column is missing or null, or no key can be made of it.
+            Rejection: a key column is missing or null, or its value cannot be a key.
         """
         if self._plain:
             value = record.get(self._column or "")
@@ -152,7 +152,7 @@ def is_delete(record: JSON) -> bool:
 
 
 def text_key(record: Any) -> str:
-    """How a record without a key is told from others: by its text."""
+    """The text of a record without a key, which identifies it."""
     try:
         text = canonical(record)
     except (TypeError, ValueError):

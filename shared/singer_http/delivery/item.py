@@ -51,14 +51,14 @@ class LostCreate:
     still_running: bool = False
     """The vendor may still be working on one of them."""
     answered: bool = False
-    """The vendor answered the last one, but not in words that are understood."""
+    """The vendor answered the last one, but the answer was not understood."""
     reason: str = ""
     """What happened to the last one."""
 
 
 @dataclass(slots=True)
 class Origin:
-    """Where a record came from, if not from this run's input."""
+    """The origin of a record that is not from this run's input."""
 
     retried: bool = True
     resend: bool = False
@@ -84,14 +84,14 @@ NEW = Origin(retried=False)
 
 
 class Item(Operation):
-    """One record on its way through a delivery."""
+    """One record during its delivery."""
 
     label: str = ""
     """The key as a person knows it, where a plugin made more of it."""
     stored: str = ""
     """The key as it stands in the database."""
     keyless: bool = False
-    """It has no key: `stored` tells it by its text."""
+    """It has no key: `stored` is made from its text."""
     digest: bytes = b""
     """Of what is sent."""
     source: bytes = b""
@@ -131,7 +131,7 @@ class Item(Operation):
             route: the name of the mapping that made it.
             key: canonical text of the key columns' values.
             delete: the source no longer has it.
-            line: the RECORD message as it came, before `stream_maps`.
+            line: the RECORD message as it was read, before `stream_maps`.
             seq: order of arrival in this run, from 1.
         """
         super().__init__(key, delete=delete)

@@ -48,7 +48,7 @@ class Matching:
         return item.sink.find(probe)
 
     def found(self, item: Item, remote_id: str | None) -> Outcome | None:
-        """The vendor said what it calls the record; `None` if it knows none."""
+        """Take the id that a lookup found; `None` if the vendor has no such record."""
         item.remote_id = remote_id
         if remote_id is None:
             return self._made_without_id(item)
@@ -60,9 +60,9 @@ class Matching:
         return _rejected(self._ownership.owner_of_id(item, remote_id))
 
     def _made_without_id(self, item: Item) -> Outcome | None:
-        """A record that was made before, of which the vendor never told the id, is not there.
+        """A record that was created before, without an id in the answer, is not found.
 
-        With other identities than it was made with, it would be created twice.
+        With other identities than at its creation, it would be created twice.
         """
         row = item.row
         if row is None or row.remote_id is not None or item.delete or item.lost or item.gone:
@@ -135,7 +135,7 @@ class Matching:
         item.due = item.lost.since + min(pause, self._wait)
 
     def ask_again(self, item: Item) -> bool:
-        """Whether a lost create that was not found is looked up once more, at `item.due`."""
+        """Whether a lost create that was not found is looked up again, at `item.due`."""
         lost = item.lost
         if lost is None or item.remote_id is not None:
             return False
@@ -174,7 +174,7 @@ class Matching:
         return outcome
 
     def gone(self, item: Item) -> Outcome | None:
-        """The vendor does not know the id: it is looked up again; an outcome if that is enough."""
+        """The vendor does not know the id: look it up again; an outcome after several tries."""
         item.gone = item.gone or set()
         item.gone.add(item.remote_id or f"create {len(item.gone)}")
         if len(item.gone) > MOST_GONE:
@@ -187,10 +187,10 @@ class Matching:
     # --- the decision -------------------------------------------------------------------------
 
     def decide(self, item: Item) -> Outcome | None:
-        """The one place where the mode is looked at, and the effect is settled."""
+        """The one place where the mode is read, and the effect is decided."""
         sink, mode = item.sink, self._mode
         if item.lost is not None and item.remote_id is not None:
-            return Outcome(OutcomeKind.CREATED, item.remote_id)  # it arrived after all
+            return Outcome(OutcomeKind.CREATED, item.remote_id)  # it has arrived
         exists = item.remote_id is not None if sink.may_create else item.row is not None
         if (mode == "create" and exists) or (mode == "update" and not exists and not item.delete):
             return Outcome(OutcomeKind.SKIPPED)
@@ -217,7 +217,7 @@ class Matching:
             return Outcome(
                 OutcomeKind.REJECTED,
                 rejection=invalid(
-                    "the vendor never told its id, and the delete brings nothing to look it up by: "
+                    "the vendor never sent its id, and the delete has no value to look it up by: "
                     "give the delete the id, the email or the phone"
                 ),
             )

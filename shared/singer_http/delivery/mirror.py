@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from singer_http.delivery.hooks import item_guard
+from singer_http.delivery.attempt import item_guard
 from singer_http.delivery.item import Item
 from singer_http.errors import StopRun
 from singer_http.operations import DELETED, JSON, OutcomeKind, Rejection, Row
@@ -27,7 +27,7 @@ ALWAYS_ALLOWED = 5
 
 
 class Mirror:
-    """Counts what the source brings, and tells what it no longer has."""
+    """Counts the rows of the source, and finds the keys that it no longer has."""
 
     def __init__(self, column: str, max_deletes: str) -> None:
         """Watch a run.
@@ -52,7 +52,7 @@ class Mirror:
         ):
             self._store.execute(statement)
 
-    # --- what came ----------------------------------------------------------------------------
+    # --- rows of the extract ------------------------------------------------------------------
 
     def count(self, source: str, record: JSON) -> None:
         """Count a row of the extract, before `stream_maps`."""
@@ -88,7 +88,7 @@ class Mirror:
         )
 
     def saw_unidentified(self, stream: str) -> None:
-        """A rejected row with a new key, of which nobody can tell which record it stands for."""
+        """A rejected row has a new key: it is unknown which record it refers to."""
         self._unidentified.add(stream)
 
     # --- what is gone -------------------------------------------------------------------------
@@ -96,16 +96,14 @@ class Mirror:
     def doubt(self, source: str, stream: str) -> str | None:
         """Why the extract is not known to be complete."""
         if stream in self._keyless:
-            return "a row came without its key, so it cannot be told which ones are gone"
+            return "a row has no key, so it is unknown which records are gone"
         if stream in self._unidentified:
-            return (
-                "a row with a new key was rejected, so it cannot be told which record it stands for"
-            )
+            return "a row with a new key was rejected, so it is unknown which record it refers to"
         if self.column == TRUST:
             return None
         rows, stated = self._rows.get(source, 0), self._stated.get(source, set())
         if not rows:
-            return "no row came, so none could say how many there are"
+            return "no row arrived, so none stated how many there are"
         if len(stated) > 1:
             return f"the column {self.column} (mirror_count) differs from row to row"
         (said,) = stated
@@ -131,7 +129,7 @@ class Mirror:
         """Whether a rejected row names the record of a removal.
 
         Args:
-            claims: what the key stands for, hashed.
+            claims: of the key, hashed.
             item: the removal.
         """
         names = [*claims, *([f"id {item.remote_id}"] if item.remote_id else [])]
@@ -173,7 +171,7 @@ class Mirror:
 
 
 def removal(sink: HTTPSink, row: Row, seq: int) -> tuple[Item, Rejection | None]:
-    """The operation that removes what a ledger row stands for; why it cannot be, if so."""
+    """The operation that removes a ledger row's record; the rejection, if it cannot be removed."""
     item = Item(sink, "", key=row.key, delete=True, line=b"", seq=seq)
     item.digest = DELETED
     item.removal, item.id_from_record = True, True

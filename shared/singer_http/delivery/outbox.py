@@ -1,4 +1,4 @@
-"""Operations into requests: cut into batches, marked as pending in one commit, handed over."""
+"""Operations into requests: cut into batches, marked as pending in one commit, and queued."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMIT_AT = 64
 """Operations that are marked as pending in one commit, where each is a request of its own."""
 
 Answered = Callable[[Sequence[Item], Task], None]
-"""Called on the main thread with what was sent together, and what came of it."""
+"""Called on the main thread with what was sent together, and the result."""
 
 
 class Outbox:
@@ -41,7 +41,7 @@ class Outbox:
             scope: of the ledger.
             batch: rows in one request, at most.
             by_parent: operations on one parent record go in one call, one call at a time.
-            answered: takes what came back.
+            answered: takes the result.
         """
         self.batch = batch
         self.ready: list[Item] = []
@@ -81,7 +81,7 @@ class Outbox:
         for chunk, id_ in zip(chunks, ids, strict=True):
             entry = Entry(id_, len(chunk))
             for item in chunk:
-                self.leave_entry(item)  # the new entry stands for it
+                self.leave_entry(item)  # the new entry covers it
                 item.entry = entry
             self._workers.submit(
                 functools.partial(attempt, chunk[0].sink, chunk),

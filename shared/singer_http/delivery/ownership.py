@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from singer_http.delivery.item import Item
+from singer_http.delivery.mirror import Mirror
 from singer_http.operations import Rejection, RejectionKind, Row, invalid
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import Rejects
@@ -14,7 +15,7 @@ NAMES = 10_000
 
 
 class KeyNames:
-    """The text of hashed keys that this run came across."""
+    """The text of hashed keys that this run has read."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -25,7 +26,7 @@ class KeyNames:
             self._names[item.stored] = item.label or item.key
 
     def of(self, stored: str) -> str:
-        """A stored key as a person knows it, if this run came across it."""
+        """The text of a stored key, if this run has read it."""
         return self._names.get(stored, stored)
 
 
@@ -101,8 +102,23 @@ class Ownership:
                 )
         return None
 
+    def protects(self, item: Item, mirror: Mirror | None) -> bool:
+        """Whether all that a removal takes away also belongs to another key or a rejected row.
+
+        Where only a part of it does, the sink leaves that part out of the removal.
+        """
+        sink = item.sink
+        claims = sink.taken_away(item)
+        if claims:
+            kept = self.others_claims(item, claims)
+            return bool(kept) and not sink.keep(item, kept)
+        if sink.names_parent:
+            return False
+        named = mirror is not None and mirror.names(self.held_claims(item), item)
+        return named or self.others_stand_for(item)
+
     def others_claims(self, item: Item, claims: Iterable[str]) -> set[str]:
-        """Which of these claims another key of this sync stands for too."""
+        """Which of these claims another key of this sync has too."""
         plain = {self._ledger.hashed(claim): claim for claim in claims}
         if not plain:
             return set()
@@ -110,7 +126,7 @@ class Ownership:
         return {plain[hashed] for hashed, keys in found.items() if keys - {item.stored}}
 
     def held_claims(self, item: Item) -> set[str]:
-        """What a key stands for, hashed."""
+        """The claims of a key, hashed."""
         return self._ledger.claims_of(self._scope, [item.stored]).get(item.stored, set())
 
     def keeps_an_identity(self, item: Item) -> bool:
@@ -118,7 +134,7 @@ class Ownership:
         return not self.held_claims(item).isdisjoint(self.hashed(item))
 
     def others_stand_for(self, item: Item) -> bool:
-        """Whether another key, or a rejected row, stands for the record of a removal."""
+        """Whether another key, or a rejected row, refers to the record of a removal."""
         if item.remote_id is None:
             return False
         owners = self._ledger.owners_of_ids(self._scope, [item.remote_id])

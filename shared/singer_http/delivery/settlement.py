@@ -1,4 +1,4 @@
-"""The end of a record: counted, and taken in by the ledger or the rejects. Nothing else writes."""
+"""The end of a record: counted, and written to the ledger or the rejects. Nothing else writes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import logging
 
 from singer_http.delivery.item import Item
-from singer_http.delivery.limits import RejectLimit
+from singer_http.errors import StopRun
 from singer_http.operations import (
     UNKNOWN,
     Effect,
@@ -16,6 +16,7 @@ from singer_http.operations import (
     RejectionKind,
     Row,
 )
+from singer_http.plugin.validation import parse_share
 from singer_http.report.counts import Counts, StreamReport
 from singer_http.sink.base import MIRROR
 from singer_http.store.ledger import Ledger
@@ -23,8 +24,10 @@ from singer_http.store.rejects import MAIN, NEWER, Rejects, as_it_came
 from singer_http.store.rows import Delivered
 
 FORMER = "\nformer "
-"""What the key of a ledger row begins with that stands for what another key stood for before."""
+"""How the key of a ledger row begins that keeps an earlier contact of another key."""
 WAITS = "waits until the uncertain record of its key is resolved"
+LOOKED_AT = 20
+"""Delivered and rejected records from which a share of rejects is looked at."""
 
 
 class Settlement:
@@ -94,9 +97,9 @@ class Settlement:
             self._ledger.forget_others(self._scope, item.stored, hashed(outcome.forgets))
 
     def _keep_former(self, item: Item, remote_id: str) -> None:
-        """What a key of a mirror stood for on another contact, or before, is still to be removed.
+        """Keep what a key of a mirror wrote on its earlier contact: it is still to be removed.
 
-        It stands in the ledger under a key of its own, which no extract brings.
+        The ledger keeps it under a key of its own, which no extract contains.
         """
         sink, before = item.sink, item.row.remote_id if item.row else None
         moved = before is not None and before != remote_id
@@ -109,7 +112,7 @@ class Settlement:
         )
 
     def _drop_rejects(self, item: Item) -> None:
-        """What was outstanding for the key is settled; other contents stand for themselves."""
+        """Drop the key's rejects; with at most once, not those of other content."""
         slots = (MAIN, item.digest.hex()) if item.sink.at_most_once else (None,)
         for slot in slots:
             self._rejects.drop(self._scope, item.stored, item.seq, slot=slot)
@@ -121,7 +124,7 @@ class Settlement:
                 self._rejects.drop(self._scope, item.stored, item.seq, slot=MAIN)
 
     def refresh(self, row: Row, source: bytes) -> None:
-        """What a ledger row stands for is there, whatever record it was made from."""
+        """Write the digest of today's record to a ledger row that is current."""
         self._ledger.acknowledge(
             self._scope, Delivered(row.key, row.digest, source, row.remote_id, None)
         )
@@ -140,14 +143,14 @@ class Settlement:
         )
 
     def changed_by_others(self, row: Row) -> None:
-        """Another key's record went into a key's record: what the vendor now has is not known."""
+        """Another key's record was merged into a key's record: the vendor's content is unknown."""
         self._ledger.mark_unknown(self._scope, row)
 
     def _release(self, item: Item) -> None:
-        """A key lets go of a record that another one stands for."""
+        """Forget a key whose record belongs to another key too; nothing is removed."""
         self._ledger.forget(self._scope, item.stored)
         self._rejects.drop(self._scope, item.stored, item.seq)
-        note = f"not removed, since another key stands for the same record: {item.key}"
+        note = f"not removed, since another key refers to the same record: {item.key}"
         self.report.notes.append(note)
         if not item.removal:
             self.counts(item).add(OutcomeKind.SKIPPED)
@@ -168,7 +171,7 @@ class Settlement:
             self._ledger.claim(self._scope, item.stored, [*map(hashed, item.identities)])
         self.counts(item).rejected += 1
         self._put(item, rejection, self._slot(item), outcome.remote_id)
-        # One that is outstanding already says nothing about this run's mapping.
+        # One that was outstanding before says nothing about this run's mapping.
         counts = not (item.origin.retried or item.alone or rejection.kind is RejectionKind.HELD)
         if counts and item.check_batch is not None:
             self._limit.rejected(1)
@@ -190,7 +193,7 @@ class Settlement:
             )
 
     def _slot(self, item: Item) -> str:
-        """What is rejected for its other content stands beside the record that was sent."""
+        """A record with other content than the one that was sent has a reject of its own."""
         return item.digest.hex() if item.other_content else MAIN
 
     def _put(self, item: Item, rejection: Rejection, slot: str, remote_id: str | None) -> None:
@@ -210,3 +213,39 @@ class Settlement:
             resent=item.origin.resend,
             record=as_it_came(item.line),
         )
+
+
+class RejectLimit:
+    """`max_rejects`: a wrong mapping stops the run before it costs much."""
+
+    def __init__(self, spec: str) -> None:
+        """Read the setting `max_rejects`."""
+        self._spec = spec
+        self._limit = parse_share(spec)
+        self._delivered = 0
+        self._rejected = 0
+
+    def delivered(self) -> None:
+        """A record of this run arrived."""
+        self._delivered += 1
+
+    def rejected(self, number: int) -> None:
+        """Records of this run were rejected, and are in the rejects."""
+        self._rejected += number
+
+    def check(self) -> None:
+        """Look at the counts, once all that an answer said is written down.
+
+        Raises:
+            StopRun: more than `max_rejects` allows.
+        """
+        if not self._rejected:
+            return
+        total = self._delivered + self._rejected
+        if self._limit.share is not None and total < LOOKED_AT:
+            return
+        if not self._limit.allows(self._rejected, total):
+            raise StopRun(
+                f"{self._rejected:,} of {total:,} records were rejected, more than max_rejects "
+                f"({self._spec}) allows: look at the reasons in the rejects file, then run again."
+            )

@@ -1,19 +1,19 @@
-"""Threads that carry out requests, and the queue on which their results come back."""
+"""Workers that carry out requests, and the queue on which their results come back."""
 
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from singer_http.delivery.item import Entry
+from singer_http.threads import ThreadPool
 
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One call for a worker, and what came of it."""
+    """One call for a worker, and its result."""
 
     call: Callable[[], Any]
     done: Callable[[Task], None]
@@ -31,28 +31,22 @@ class Workers:
         self.number = number
         self.outstanding = 0
         """Tasks submitted whose results have not been collected."""
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._pool = ThreadPool(number, self._carry_out)
         self._results: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
 
     def submit(
         self, call: Callable[[], Any], done: Callable[[Task], None], entry: Entry | None = None
     ) -> None:
         """Have a call carried out; `done` is called from `collect`."""
-        if len(self._threads) < min(self.number, self.outstanding + 1):
-            thread = threading.Thread(target=self._work, daemon=True, name="singer-http")
-            thread.start()
-            self._threads.append(thread)
         self.outstanding += 1
-        self._tasks.put(Task(call, done, entry=entry))
+        self._pool.put(Task(call, done, entry=entry))
 
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            try:
-                task.result = task.call()
-            except BaseException as error:  # noqa: BLE001 - handed to the main thread
-                task.error = error
-            self._results.put(task)
+    def _carry_out(self, task: Task) -> None:
+        try:
+            task.result = task.call()
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread
+            task.error = error
+        self._results.put(task)
 
     def collect(self, *, wait: bool, timeout: float | None = None) -> bool:
         """Take in results: all that are there, or wait for at least one.
@@ -79,18 +73,10 @@ class Workers:
 
     def withdraw(self) -> list[Task]:
         """Take back the tasks that no worker has begun."""
-        withdrawn: list[Task] = []
-        while True:
-            try:
-                task = self._tasks.get_nowait()
-            except queue.Empty:
-                return withdrawn
-            if task is not None:
-                self.outstanding -= 1
-                withdrawn.append(task)
+        withdrawn = self._pool.withdraw()
+        self.outstanding -= len(withdrawn)
+        return withdrawn
 
     def close(self) -> None:
         """Let the threads end once they are idle."""
-        for _ in self._threads:
-            self._tasks.put(None)
-        self._threads.clear()
+        self._pool.close()

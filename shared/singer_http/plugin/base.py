@@ -75,7 +75,7 @@ class HTTPPlugin(PluginBase):
                 raise
             super().__init__(config=given, validate_config=False, **kwargs)
 
-    # For a plugin to fill in
+    # What a plugin implements
 
     def new_auth(self) -> AuthBase | None:
         """The credentials for the plugin's requests, made from its settings."""
@@ -91,7 +91,7 @@ class HTTPPlugin(PluginBase):
         ]
         return fingerprint(host, *keys)
 
-    # What it gets for that
+    # What it gets
 
     @property
     def account(self) -> str:
@@ -203,7 +203,7 @@ class HTTPPlugin(PluginBase):
 
 
 def fingerprint(*parts: str) -> str:
-    """A short hash of texts, from which they cannot be had back: 16 hex digits."""
+    """A short hash of texts, 16 hex digits; the texts cannot be recovered from it."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

@@ -32,7 +32,7 @@ class PluginCommand(SingerCommand):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Said here, because click ends without a word. The interpreter would fail again when
+            # Said here, because click ends without a message. The interpreter would fail again when
             # it flushes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             self.logger.error("The reader of the output has ended")
@@ -62,7 +62,7 @@ class PluginCommand(SingerCommand):
             line += " (LOGLEVEL=DEBUG shows where)"
         self.logger.error("%s", one_line(line, LINE_LENGTH))
         if debug:
-            self.logger.debug("Where it came from", exc_info=error)
+            self.logger.debug("The traceback of this error", exc_info=error)
 
 
 def _name(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The settings that every tap and every target has, and how settings are checked.
 
-The table of CONTRACT.md, once. A plugin adds its own:
+Each is declared once. A plugin adds its own:
 
     config_jsonschema = tap_settings(
         Property("api_key", StringType, required=True, secret=True, description="..."),

@@ -63,7 +63,7 @@ CHECKS: Mapping[str, Check] = {
     "max_deletes": parse_share,
     "max_rejects": parse_share,
 }
-"""Settings whose text has a grammar of its own."""
+"""Checks of settings whose text has a syntax of its own."""
 
 
 def whole_text(pattern: str) -> str:
@@ -92,9 +92,9 @@ def validate(
 ) -> dict[str, Any]:
     """The settings with their proper types and without nulls.
 
-    Text is converted where the setting is no text (Meltano hands settings over in the
-    environment). A null, and an empty text for what is no text, is as if not set. A key that no
-    setting has is warned about and kept.
+    Text is converted where the setting is not a text (Meltano passes settings in the
+    environment). A null counts as not set, and so does an empty text where the setting is not a
+    text. An unknown key is kept, with a warning.
 
     Raises:
         ConfigError: with one line that names every setting that is wrong or missing.

@@ -36,7 +36,7 @@ class HTTPSink(abc.ABC):
     fields: ClassVar[tuple[str, ...]] = ()
     """The vendor's writable fields, under its own names."""
     read_only: ClassVar[tuple[str, ...]] = ()
-    """The vendor's own fields that are not written: left out in silence."""
+    """The vendor's own fields that are not written: left out without a warning."""
     identities: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Columns that can stand in for a key, in order of preference."""
     personal: ClassVar[tuple[str, ...]] = ()
@@ -66,11 +66,11 @@ class HTTPSink(abc.ABC):
     deterministic: ClassVar[bool] = False
     """What `prepare` makes of a record depends on its columns that are not `unread`, the settings
     and `description` alone, and `skip`, `is_current` and `key_suffix` are not the plugin's own: a
-    record that is as it was when it was delivered need not be looked at."""
+    record with the same columns as when it was delivered is unchanged."""
     supposed: ClassVar[tuple[str, ...]] = ()
-    """Columns that `--check`, which sees no record, supposes that they have."""
+    """Columns that `--check`, which reads no record, assumes."""
     revision: ClassVar[str] = "1"
-    """Goes into the digest: raise it when the same body comes to mean something else."""
+    """Part of the digest: raise it when the same body has another meaning."""
 
     def __init__(
         self, context: SinkContext, schema: Mapping[str, Any], keys: Sequence[str]
@@ -160,7 +160,7 @@ class HTTPSink(abc.ABC):
 
     @property
     def unread(self) -> frozenset[str]:
-        """Columns of which nothing is made: they may change without a difference."""
+        """Columns that are not sent: a change in them makes no difference."""
         sent = {column.name for column in (*self.columns.plain, *self.columns.custom)}
         looked_at = {
             "_sdc_deleted_at",
@@ -203,15 +203,15 @@ class HTTPSink(abc.ABC):
         return None
 
     render_date_time: ClassVar[Render | None] = None
-    """datetime (naive UTC) -> the vendor's form; `None` sends the text as it came."""
+    """datetime (naive UTC) -> the vendor's form; `None` sends the text unchanged."""
     render_date: ClassVar[Render | None] = None
-    """datetime (UTC midnight) -> the vendor's form; `None` sends the text as it came."""
+    """datetime (UTC midnight) -> the vendor's form; `None` sends the text unchanged."""
 
     def custom_values(self, record: JSON) -> JSON:
         """The record's custom fields: field id -> value, of its columns and its container.
 
         Raises:
-            Rejection: a value does not fit, or the container is no object.
+            Rejection: a value does not fit, or the container is not an object.
         """
         values = self.custom_columns(record)
         if self.container and not f.is_null(inner := record.get(self.container)):
@@ -274,14 +274,14 @@ class HTTPSink(abc.ABC):
     def is_current(self, op: Operation) -> bool:
         """Whether what the ledger knows of the key (`op.row`, of the same content) still holds.
 
-        Asked on the main thread, in the order in which the records came.
+        Asked on the main thread, in the order of the records.
         """
         return True
 
     def restore_id(self, op: Operation) -> None:  # noqa: B027 - only some know more than the ledger row
         """An operation goes out: correct `op.remote_id`, which is the ledger row's if it has one.
 
-        Called on the main thread, in the order in which the records came; may read the ledger.
+        Called on the main thread, in the order of the records; may read the ledger.
         """
 
     def precondition(self, op: Operation) -> Rejection | None:
@@ -322,8 +322,8 @@ class HTTPSink(abc.ABC):
         """Carry out operations that go together; the outcomes in the same order.
 
         Raises:
-            Refused: the vendor said no to the request (halved by the caller if there are several).
-            Uncertain: a create or once request may have arrived.
+            Refused: the vendor refused the request (halved by the caller if there are several).
+            Uncertain: a create or an at-most-once request may have arrived.
             StopRun: the run cannot go on.
         """
 
@@ -340,7 +340,7 @@ class HTTPSink(abc.ABC):
         return None
 
     def prepare_removal(self, op: Operation) -> None:  # noqa: B027 - only some need it
-        """Prepare the removal of what a ledger row stands for (`mirror`), from `op.remote_id`."""
+        """Prepare the removal of a ledger row's record (`mirror`), from `op.remote_id`."""
 
     def taken_away(self, op: Operation) -> Sequence[str]:
         """The claims (see `Outcome.claims`) that a delete would take away from the vendor's record.
@@ -350,7 +350,7 @@ class HTTPSink(abc.ABC):
         return ()
 
     def keep(self, op: Operation, kept: Collection[str]) -> bool:
-        """Leave out of a delete what other keys of this sync stand for too.
+        """Leave out of a delete what belongs to other keys of this sync too.
 
         Args:
             op: the delete.

@@ -102,14 +102,14 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What becomes of a stream's columns."""
+    """What each column of a stream is for the vendor."""
 
     plain: tuple[Column, ...]
     """Vendor fields."""
     custom: tuple[Column, ...]
     """Custom fields that have a column of their own."""
     unknown: tuple[str, ...]
-    """Columns that are nothing the vendor knows."""
+    """Columns that the vendor does not know."""
 
 
 def resolve(
@@ -159,7 +159,7 @@ def resolve(
 
 
 def is_null(value: Any) -> bool:
-    """Null, or a text of nothing but blanks: the source has no value."""
+    """Null, or a text of blanks only: the source has no value."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -312,13 +312,13 @@ def phone(name: str, region: str | None, *, extension: bool = False) -> Convert:
 
 
 def shortened(value: Any, length: int = 40) -> str:
-    """A value as it may stand in a reason."""
+    """A value, shortened for a reason."""
     text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def masked(value: Any) -> str:
-    """A personal value as it may stand in a log: enough of it to know it again."""
+    """A personal value for a log: enough of it to recognise it."""
     text = str(value)
     return f"{text[:4]}…{text[-2:]}" if len(text) > 8 else "…"
 

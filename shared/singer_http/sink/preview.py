@@ -1,4 +1,4 @@
-"""What a dry run would send, told field by field."""
+"""What a dry run would send, field by field."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Example(NamedTuple):
         return ", ".join([f"id {self.id}", *(words or ["nothing that differs"])])
 
     def as_dict(self) -> JSON:
-        """As it stands in the report file."""
+        """Its form in the report file."""
         fields = {
             name: ({"new": new} if old is None else {"old": old, "new": new})
             for name, old, new in self.changes

@@ -1,6 +1,6 @@
 """Files of people who must not be reached: emails and phones, one a line, or as CSV.
 
-A line that is neither stops the run: a list that is misread would suppress nobody.
+A line that is neither stops the run: a list that is misread would suppress no one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COLUMNS = frozenset(
 """Columns that are read where a file has a header; case, spaces and marks aside."""
 DELIMITERS = ",;\t"
 SAMPLE = 64 * 1024
-"""Characters at the beginning of a file by which its delimiter is told."""
+"""Characters at the beginning of a file from which its delimiter is found."""
 FEWEST_DIGITS = 7
 """Digits of a phone number in a list; with fewer it is something else (a year, a count)."""
 
@@ -30,7 +30,7 @@ _NOT_A_DATE = re.compile(r"(?!\d{4}-\d\d-\d\d$).*", re.DOTALL)
 
 
 class Entry(NamedTuple):
-    """Somebody who must not be reached."""
+    """A person who must not be contacted."""
 
     kind: Literal["email", "phone"]
     value: str

@@ -113,7 +113,7 @@ class Database:
     def lock(self, name: str) -> bool:
         """Hold a name where the data is until `close`; `False` if another process holds it.
 
-        The system lets go of it, however the process ends. A dry run holds nothing.
+        The system releases it, however the process ends. A dry run holds nothing.
         """
         if self._copy:
             return True

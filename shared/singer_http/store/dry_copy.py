@@ -28,7 +28,7 @@ PIECE = 5_000
 
 
 def copy_for_dry_run(url: sa.URL, account: str) -> Path:
-    """Copy what a dry run of an account may look at into a new file.
+    """Copy the rows that a dry run of an account reads into a new file.
 
     Raises:
         SQLAlchemyError, OSError, sqlite3.Error: the database cannot be read.

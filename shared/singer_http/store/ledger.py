@@ -1,7 +1,7 @@
 """The ledger: what was delivered for each key, and what is about to be sent.
 
-Acknowledgements wait in memory until the next commit: lost with the process, they cost a resend of
-what is idempotent and a look at the vendor for what is not, never a record.
+Acknowledgements wait in memory until the next commit: if the process dies,
+idempotent requests are sent again and others are looked up; no record is lost.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Ledger:
         self._add_claims = claim.on_conflict_do_nothing()
         scope = delivered.c.scope == sa.bindparam("scope")
         self._by_key = sa.select(*ROW).where(scope & delivered.c.key.in_(some))
-        # The condition on '=' is the index's own, in the words that let it be used.
+        # The condition on '=' repeats the index's own: only then is the index used.
         self._by_id = sa.select(delivered.c.remote_id, delivered.c.key).where(
             scope & delivered.c.remote_id.in_(some) & sa.text("remote_id <> '='")
         )
@@ -127,7 +127,7 @@ class Ledger:
         return owners
 
     def claimants(self, scope: int, hashed: Sequence[str]) -> dict[str, set[str]]:
-        """Which (stored) keys stand for these (hashed) claims: claim -> keys."""
+        """Which (stored) keys have these (hashed) claims: claim -> keys."""
         self._apply()
         owners: dict[str, set[str]] = {}
         for claim, key in self._query(self._claimants, {"scope": scope, "some": _json(hashed)}):
@@ -135,7 +135,7 @@ class Ledger:
         return owners
 
     def claims_of(self, scope: int, keys: Sequence[str]) -> dict[str, set[str]]:
-        """What these (stored) keys stand for: key -> hashed claims."""
+        """The claims of these (stored) keys: key -> hashed claims."""
         self._apply()
         held: dict[str, set[str]] = {}
         for key, claim in self._query(self._claims_of, {"scope": scope, "some": _json(keys)}):
@@ -164,7 +164,7 @@ class Ledger:
         return str(found[0].key if found[0].remote_id == SAME else found[0].remote_id)
 
     def walk(self, scope: int, size: int = 1000) -> Iterator[list[Row]]:
-        """All rows that stand for something, in the order of their keys, `size` at a time."""
+        """All rows that were not deleted, in the order of their keys, `size` at a time."""
         after = ""
         while True:
             self._apply()
@@ -258,15 +258,15 @@ class Ledger:
         self._acknowledged[place] = what
 
     def claim(self, scope: int, key: str, hashed: Sequence[str]) -> None:
-        """A (stored) key may stand for these (hashed) claims, though nothing was acknowledged."""
+        """A (stored) key may have these (hashed) claims, though nothing was acknowledged."""
         self._claimed += [(scope, claim, key) for claim in hashed]
 
     def mark_unknown(self, scope: int, row: Row) -> None:
-        """Nobody knows what the vendor now has for a key: nothing is unchanged against it."""
+        """It is unknown what the vendor now has for a key: nothing is unchanged against it."""
         self.acknowledge(scope, Delivered(row.key, UNKNOWN, b"", row.remote_id, None))
 
     def forget(self, scope: int, key: str) -> None:
-        """A (stored) key stands for nothing any more."""
+        """Remove a (stored) key and its claims."""
         self._acknowledged.pop((scope, key), None)
         self._forgotten[scope, key] = None
 

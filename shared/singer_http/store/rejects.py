@@ -171,7 +171,7 @@ class Rejects:
         self._hold(self._insert, values)
 
     def drop(self, scope: int, key: str, seq: int, *, slot: str | None = None) -> None:
-        """A record as new as `seq` settled a key: what is as old or older leaves.
+        """A record with this `seq` settled a key: drop rejects that are as old or older.
 
         Args:
             scope: whose.
@@ -190,7 +190,7 @@ class Rejects:
         self._hold(_PROMOTE, place)
 
     def drop_keys(self, scope: int, keys: Sequence[str]) -> None:
-        """What earlier runs left for these (stored) keys leaves, but for what is uncertain."""
+        """Drop what earlier runs left for these (stored) keys, except what is uncertain."""
         for key in keys:
             self._hold(_DELETE_GONE, {"in_scope": scope, "of": key, "this_run": self._run})
 
@@ -241,7 +241,7 @@ class Rejects:
         Args:
             account: as in `scopes`.
             sync: as in `scopes`.
-            schemas: source -> the SCHEMA message of this run, where one came.
+            schemas: source -> the SCHEMA message of this run, if there was one.
         """
         self._apply()
         own = (scopes.c.account == account) & (scopes.c.sync == sync)
@@ -275,7 +275,7 @@ def shown_key(stored: str) -> str | None:
 
 
 def exported(row: Any, stream: str) -> bytes:
-    """A reject as a RECORD message: the line as it came, with one more member, `rejection`."""
+    """A reject as a RECORD message: the line as it was read, with one more member, `rejection`."""
     key = shown_key(row.key)
     rejection = {
         "kind": row.kind,

@@ -20,7 +20,7 @@ class Scope(NamedTuple):
 
 
 class Unfinished(NamedTuple):
-    """A request of a run that died: nobody knows whether it was carried out."""
+    """A request of a run that died: it is unknown whether it was carried out."""
 
     id: int
     effect: Effect
@@ -30,7 +30,7 @@ class Unfinished(NamedTuple):
     keys: list[str]
     """As they are stored, one for each record."""
     records: list[bytes]
-    """RECORD lines, as they came."""
+    """RECORD lines, as they were read."""
     sent: bytes | None
     resent: bool
 
@@ -68,7 +68,7 @@ class RejectState(NamedTuple):
 
 @dataclass(slots=True)
 class Delivered:
-    """An acknowledgement on its way into the ledger."""
+    """An acknowledgement to be written to the ledger."""
 
     key: str
     """As it is stored."""

@@ -4,10 +4,10 @@ meta        the schema's version, the salt of the hashes
 accounts    which keys (credentials) were used for which account
 scopes      (account, sync, stream): whose rows these are, their source, their key columns
 delivered   scope, key -> digest, source, remote id, at
-claims      scope, claim, key: what a key stands for at the vendor (emails, phones, tags), hashed
+claims      scope, claim, key: what a key refers to at the vendor (emails, phones, tags), hashed
 pending     one entry for each request that is about to leave: its effect, its keys and records;
             gone once the answer is in
-rejects     what is outstanding: the record as it came, why, and whose it is
+rejects     what is outstanding: the record as it was read, the reason, the scope
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ pending = sa.Table(
     sa.Column("at", sa.Float, nullable=False, comment="epoch seconds"),
     sa.Column("route", sa.String, nullable=False, comment="the mapping that made them"),
     sa.Column("keys", sa.String, nullable=False, comment="JSON list, as in delivered"),
-    sa.Column("records", sa.LargeBinary, nullable=False, comment="RECORD lines, as they came"),
+    sa.Column("records", sa.LargeBinary, nullable=False, comment="RECORD lines, as read"),
     sa.Column("sent", sa.LargeBinary, comment="JSON: body, identities, digest of a create"),
     sa.Column("resent", sa.Boolean, nullable=False, comment="on a person's word"),
 )
@@ -117,7 +117,7 @@ rejects = sa.Table(
     sa.Column("remote_id", sa.String, comment="the vendor's record that it names"),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="of what was or would be sent"),
     sa.Column("resent", sa.Boolean, nullable=False, comment="on a person's word, already"),
-    sa.Column("record", sa.LargeBinary, nullable=False, comment="the RECORD line, as it came"),
+    sa.Column("record", sa.LargeBinary, nullable=False, comment="the RECORD line, as read"),
     sa.UniqueConstraint("scope", "key", "slot"),
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -11,30 +9,23 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
+from singer_http.threads import ThreadPool
+
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 
 class Prefetcher:
-    """Threads that make calls before their results are needed.
-
-    The threads are daemons, unlike an executor's: a process that ends does not wait for answers.
-    """
+    """Threads that make calls before their results are needed."""
 
     def __init__(self, threads: int) -> None:
         """Start no thread yet; at most `threads` of them as calls come in."""
-        self._max_threads = threads
-        self._started = 0
-        self._idle = threading.Semaphore(0)
-        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._pool = ThreadPool[tuple[Future[Any], Callable[[], Any]]](threads, _carry_out)
 
     def submit(self, call: Callable[[], Result]) -> Future[Result]:
         """Make a call as soon as a thread is idle."""
         future: Future[Result] = Future()
-        self._calls.put((future, call))
-        if not self._idle.acquire(blocking=False) and self._started < self._max_threads:
-            self._started += 1
-            threading.Thread(target=self._work, name="prefetch", daemon=True).start()
+        self._pool.put((future, call))
         return future
 
     def map(
@@ -52,7 +43,7 @@ class Prefetcher:
         """
         futures = (self.submit(partial(call, argument)) for argument in arguments)
         # More calls than threads: a slow call does not leave the other threads idle.
-        waiting = deque(islice(futures, 2 * self._max_threads))
+        waiting = deque(islice(futures, 2 * self._pool.number))
         return self._results(waiting, futures)
 
     @staticmethod
@@ -68,12 +59,11 @@ class Prefetcher:
             for future in waiting:
                 future.cancel()
 
-    def _work(self) -> None:
-        while True:
-            future, call = self._calls.get()
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(call())
-                except BaseException as error:  # noqa: BLE001  (raised again where the result is read)
-                    future.set_exception(error)
-            self._idle.release()
+
+def _carry_out(call: tuple[Future[Any], Callable[[], Any]]) -> None:
+    future, function = call
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is read
+            future.set_exception(error)

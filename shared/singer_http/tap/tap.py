@@ -22,15 +22,14 @@ from singer_http.tap.writer import PageWriter
 if TYPE_CHECKING:
     from singer_sdk import Stream
 
-    from singer_http.tap.stream import HTTPStream
-
 
 class HTTPTap(HTTPPlugin, Tap):
     """A tap whose streams are `HTTPStream`s. A subclass sets `stream_types`."""
 
     message_writer_class = PageWriter
+    message_writer: PageWriter
 
-    stream_types: ClassVar[tuple[type[HTTPStream], ...]] = ()
+    stream_types: ClassVar[tuple[type[Stream], ...]] = ()
     """The streams, each made once."""
 
     _signal: int | None = None
@@ -44,7 +43,7 @@ class HTTPTap(HTTPPlugin, Tap):
             ConfigError: a setting is missing or wrong.
         """
         super().__init__(**kwargs)
-        self.message_writer.guard = self.uninterrupted  # type: ignore[attr-defined]
+        self.message_writer.guard = self.uninterrupted
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
@@ -57,11 +56,11 @@ class HTTPTap(HTTPPlugin, Tap):
 
     def write(self, lines: bytes) -> None:
         """Write encoded messages, each with its line break."""
-        self.message_writer.write(lines)  # type: ignore[attr-defined]
+        self.message_writer.write(lines)
 
     def flush(self) -> None:
         """Let everything that was written be read."""
-        self.message_writer.flush()  # type: ignore[attr-defined]
+        self.message_writer.flush()
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:

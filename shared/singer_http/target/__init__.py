@@ -1,4 +1,5 @@
 """The target: Singer messages in, streams routed to their deliveries, a run begun and ended.
 
-`router` leads records, `recovery` takes up what earlier runs left, `session` holds what a run owns.
+`router` finds each record's delivery, `recovery` finishes what earlier runs left unfinished.
+`session` holds what a run owns.
 """

@@ -10,10 +10,10 @@ import os
 import shutil
 import sqlite3
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -30,29 +30,57 @@ from singer_http.store.database import FILE_NAME
 from singer_http.store.tables import VERSION, accounts, delivered, meta
 
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+    from singer_http.http.client import Client
+    from singer_http.report.counts import Report
     from singer_http.sink.base import HTTPSink
-    from singer_http.target.target import HTTPTarget
 
 ROOM = 16 * 1024 * 1024
 """Bytes of free space in `work_dir` below which a run is not worth beginning."""
 
 
-def check(target: HTTPTarget) -> bool:
+def check(target: _Checked) -> bool:
     """Carry out all checks; whether all went well."""
-    work_dir = target.work_path
-    with tempfile.TemporaryDirectory() as elsewhere:
-        # Whatever is written on the way (a token, rate windows) goes there, and with it.
-        target.__dict__["work_dir"] = Path(elsewhere)
-        target._config |= {"max_retries": min(1, target.config["max_retries"]), "dry_run": True}
-        return Check(target, work_dir).run()
+    return Check(target).run()
+
+
+class _Checked(Protocol):
+    """What a check reads of a target and calls."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def plugin_version(self) -> str: ...
+    @property
+    def config(self) -> Mapping[str, Any]: ...
+    @property
+    def logger(self) -> logging.Logger: ...
+    @property
+    def client(self) -> Client: ...
+    @property
+    def report(self) -> Report: ...
+    @property
+    def sinks(self) -> Sequence[type[HTTPSink]]: ...
+    @property
+    def api_url(self) -> str: ...
+    @property
+    def credential(self) -> str: ...
+    @property
+    def account_by_key(self) -> bool: ...
+    @property
+    def work_path(self) -> Path: ...
+    def check_settings(self) -> None: ...
+    def probe(self, sinks: Sequence[HTTPSink]) -> None: ...
 
 
 class Check:
     """One list of ticks."""
 
-    def __init__(self, target: HTTPTarget, work_dir: Path) -> None:
+    def __init__(self, target: _Checked) -> None:
         self._target = target
-        self._work_dir = work_dir
+        self._work_dir = target.work_path
         self._well = True
         self._sinks: list[HTTPSink] = []
         self._notes: list[str] = []
@@ -69,7 +97,7 @@ class Check:
         if self._tick("address", self._address) and self._tick("credentials", self._credentials):
             for sink in self._sinks:
                 if sink.has_custom_fields:
-                    self._tick(f"custom fields, {sink.stream}", lambda s=sink: _fields(s))  # type: ignore[misc]
+                    self._tick(f"custom fields, {sink.stream}", partial(_fields, sink))
         for note in self._notes:
             self._line(f"Note: {one_line(note, 500)}")
         target.client.close()
@@ -79,7 +107,7 @@ class Check:
         try:
             words, well = look(), True
         except Refused as error:
-            words, well = f"the vendor says no: HTTP {error.status}: {error.reason}", False
+            words, well = f"the vendor refused: HTTP {error.status}: {error.reason}", False
         except SingerHTTPError as error:
             words, well = str(error), False
         self._well = self._well and well
@@ -98,7 +126,7 @@ class Check:
         return f"mode {mode} for {', '.join(streams)}"
 
     def _folder(self) -> str:
-        """What is there or would be made; a file is not even tried."""
+        """The folder that exists or would be made; no file is written."""
         path = self._work_dir
         there = next(p for p in (path, *path.parents) if p.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
@@ -152,7 +180,7 @@ class Check:
             )
 
     def _address(self) -> str:
-        """Whether anybody is there; what is said of the credentials is kept for the next tick."""
+        """Whether the vendor answers; a refusal of the credentials is kept for the next tick."""
         target = self._target
         target.client.on_request = self._count
         try:
@@ -239,7 +267,7 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
             if not path.exists():
                 yield None
                 return
-            # With no log beside it nobody writes: then it can be read without making one.
+            # Without a log beside it no process is writing: it can be read without making one.
             log = path.with_name(f"{path.name}-wal")
             still = "" if log.exists() else "&immutable=1"
             name = f"file:{quote(str(path.absolute()))}?mode=ro{still}"

@@ -28,7 +28,7 @@ class LineReader(GenericSingerReader[bytes]):
         """Read nothing yet."""
         super().__init__()
         self.line = b""
-        """The message being processed, as it came."""
+        """The message being processed, as it was read."""
         self.number = 0
         """Its line number, from 1."""
         self.problem: str | None = None
@@ -116,7 +116,7 @@ _decode_state = msgspec.json.Decoder(_State).decode
 
 
 def state_value(line: bytes) -> bytes | None:
-    """The value of a STATE message as it came, to the byte; `None` if it has none."""
+    """The value of a STATE message, byte for byte; `None` if it has none."""
     try:
         return bytes(_decode_state(line).value).strip()
     except msgspec.DecodeError:

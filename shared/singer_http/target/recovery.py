@@ -1,4 +1,4 @@
-"""What earlier runs left: requests that nobody knows the answer of, and rejects.
+"""What earlier runs left: requests whose answers are unknown, and rejects.
 
 Pending means unknown. What a run that died was about to send is recovered before the first record
 of its stream is read, so nothing newer of a key goes out or is acknowledged before it.
@@ -34,7 +34,7 @@ LAST = 1 << 62
 
 
 class Recovery:
-    """Takes up what earlier runs left, stream by stream."""
+    """Recovers what earlier runs left, stream by stream."""
 
     def __init__(self, session: Session, router: Router) -> None:
         self._session = session
@@ -173,7 +173,7 @@ class Recovery:
     # --- the end of a run ---------------------------------------------------------------------
 
     def open_earlier(self) -> None:
-        """Open the streams that did not come in this run but have something outstanding."""
+        """Open the streams that are not in this run's input but have something outstanding."""
         session, store = self._session, self._session.store
         for stream, scope_id in store.scopes.streams(session.account, session.sync).items():
             if stream in session.deliveries:
@@ -181,7 +181,7 @@ class Recovery:
             if not (store.ledger.has_unfinished(scope_id) or store.rejects.any(scope_id)):
                 continue
             scope = session.scope(stream)
-            if scope and scope.schema_message and scope.source not in self._router.came:
+            if scope and scope.schema_message and scope.source not in self._router.opened_sources:
                 self._open_stored(scope.schema_message)
 
     def _open_stored(self, line: bytes) -> None:
@@ -191,7 +191,7 @@ class Recovery:
             self._session.logger.warning("What earlier runs left is kept, not sent: %s", error)
 
     def retry_rejects(self, delivery: Delivery) -> None:
-        """Send again what earlier runs rejected, unless something newer came."""
+        """Send again what earlier runs rejected, unless there is a newer record."""
         rejects, config = self._session.store.rejects, self._session.config
         self._drop_gone(delivery)
         for reject in rejects.earlier(delivery.scope):
@@ -215,7 +215,7 @@ class Recovery:
         return any(other.kind == RejectionKind.UNCERTAIN for other in found)
 
     def _drop_gone(self, delivery: Delivery) -> None:
-        """A mirror's source no longer has them: what was rejected of them leaves."""
+        """A mirror's source no longer has them: drop their rejects."""
         session = self._session
         mirror = session.mirror
         source = next((r for r in self._router.routes_of(delivery.stream)), None)

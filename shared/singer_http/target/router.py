@@ -43,18 +43,18 @@ class Route:
 
     @property
     def name(self) -> str:
-        """What stands with pending and rejected records."""
+        """Its name, kept with pending and rejected records."""
         return self.intake.route
 
     def take(self, record: JSON, line: bytes) -> None:
-        """Take in a record, or keep it on disk until what it depends on has gone."""
+        """Deliver a record, or keep it on disk until what it depends on is delivered."""
         if self.spool is not None and self.spool.is_open:
             self.spool.add(self, line)
         else:
             self.deliver(record, line)
 
     def deliver(self, record: Any, line: bytes, origin: Origin = NEW) -> bool:
-        """Map a record and hand it over; `False` if `stream_maps` leaves it out."""
+        """Map a record and add it to the delivery; `False` if `stream_maps` leaves it out."""
         if self._mapping is None and type(record) is dict:
             self.delivery.take(self.intake, record, line, origin)
             return True
@@ -139,13 +139,13 @@ class Router:
         """Source stream -> where its records go now."""
         self._ready: dict[str, OrderedDict[bytes, list[Route]]] = {}
         self._sources: dict[str, str] = {}
-        self.came: set[str] = set()
-        """Source streams whose SCHEMA came in this run's input."""
+        self.opened_sources: set[str] = set()
+        """Source streams whose SCHEMA was in this run's input."""
         self.spools: dict[str, Spool[Route]] = {}
 
     @property
     def spooled(self) -> bool:
-        """Records wait for another stream: nothing may be said to be settled."""
+        """Records wait for another stream: no STATE may go out."""
         return any(spool.waits for spool in self.spools.values())
 
     def routes_of(self, stream: str) -> Iterator[Route]:
@@ -166,7 +166,7 @@ class Router:
 
         Args:
             message: the SCHEMA message.
-            line: as it came.
+            line: as it was read.
             number: of the line, for errors.
             earlier: it is an earlier run's.
 
@@ -176,7 +176,7 @@ class Router:
         """
         source, schema, keys = of_message(message, number)
         if not earlier:
-            self.came.add(source)
+            self.opened_sources.add(source)
         ready = self._ready.setdefault(source, OrderedDict())
         essence = canonical([schema, keys])
         if essence not in ready:
@@ -300,6 +300,6 @@ class Router:
     # --- ends ---------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Have everything settled that does not wait for another stream."""
+        """Send and settle everything that does not wait for another stream."""
         for delivery in list(self._session.deliveries.values()):
             delivery.flush()

@@ -43,7 +43,7 @@ class Plan:
     ledger_account: str
     """With the server."""
     credential: str
-    """A fingerprint of the key, where the account is made of it; else empty."""
+    """A fingerprint of the key, where the account is derived from it; else empty."""
     api_url: str
     database_url: str
     path: Callable[[str], Path]
@@ -143,7 +143,7 @@ class TargetRun:
         if spool is not None:
             spool.is_open = False
         self._recovery.begin(delivery)
-        # Where keys bear on each other, what is older goes first.
+        # Where keys depend on each other, the older record goes first.
         if delivery.sink_class.group_by_parent:
             self._recovery.retry_rejects(delivery)
         if spool is not None:
@@ -157,7 +157,7 @@ class TargetRun:
         session, stream = self.session, delivery.stream
         route = next(self.router.routes_of(stream), None)
         scope = session.scope(stream)
-        if route is None or scope is None or scope.source not in self.router.came:
+        if route is None or scope is None or scope.source not in self.router.opened_sources:
             return
         if doubt := mirror.doubt(scope.source, stream):
             delivery.report.notes.append(f"mirror: nothing removed: {doubt}")
@@ -177,7 +177,7 @@ class TargetRun:
     # --- the end ------------------------------------------------------------------------------
 
     def settle(self) -> BaseException | None:
-        """Take in what is due, and write it down; what went wrong with that, if anything."""
+        """Process the answers that are due, and commit; the error of that, if any."""
         problem: BaseException | None = None
         for step in (
             self._client.stop,
@@ -225,7 +225,7 @@ class TargetRun:
                 yield Rejected(entry.line, entry.stream, entry.key, number)
 
     def close(self) -> BaseException | None:
-        """Close the database, release the lock; what went wrong with that, if anything."""
+        """Close the database, release the lock; the error of that, if any."""
         problem: BaseException | None = None
         for step in (self.session.close, self._client.close):
             try:

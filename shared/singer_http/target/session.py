@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from singer_http.delivery.attempt import item_guard
 from singer_http.delivery.change_check import ChangeCheck
 from singer_http.delivery.delivery import Delivery
-from singer_http.delivery.dispatch import Parts
-from singer_http.delivery.hooks import item_guard
 from singer_http.delivery.item import Item
-from singer_http.delivery.limits import RejectLimit
 from singer_http.delivery.mirror import Mirror
 from singer_http.delivery.ownership import Ownership
-from singer_http.delivery.settlement import Settlement
+from singer_http.delivery.parts import Parts
+from singer_http.delivery.settlement import RejectLimit, Settlement
 from singer_http.delivery.workers import Task, Workers
 from singer_http.errors import ConfigError, Interrupted, StopRun
 from singer_http.files import atomic_write
@@ -94,10 +93,10 @@ class Session:
         return self._seq
 
     def check_signal(self) -> None:
-        """End the run here if a signal came.
+        """End the run here if a signal arrived.
 
         Raises:
-            Interrupted: SIGTERM or SIGINT came.
+            Interrupted: SIGTERM or SIGINT arrived.
         """
         if self.signal is not None:
             raise Interrupted(self.signal)
@@ -176,7 +175,7 @@ class Session:
         return self.store.rejects.lines(self.account, self.sync, self.schemas)
 
     def export_rejects(self, *, even_unchanged: bool = False) -> None:
-        """Make the rejects file true.
+        """Write the rejects file.
 
         Raises:
             StopRun: the file cannot be written.
@@ -200,7 +199,7 @@ class Session:
         rejects.changed = False
 
     def settle_in_flight(self) -> None:
-        """Take in the answers that are due; what has not left is taken back."""
+        """Process the answers that are due; requests that have not left are withdrawn."""
         while True:
             for task in self.workers.withdraw():
                 self._take_back(task)

@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 class Spool(Generic[R]):
-    """Keeps lines in order, each with the route that it came by."""
+    """Keeps lines in order, each with its route."""
 
     def __init__(self, directory: Path) -> None:
         """Open no file before the first line."""
@@ -20,7 +20,7 @@ class Spool(Generic[R]):
         self._routes: list[R] = []
         self._numbers: dict[int, int] = {}
         self.is_open = True
-        """Lines are kept; once they were read again, what comes goes straight on."""
+        """Whether lines are kept: not once they have been read again."""
 
     @property
     def waits(self) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from typing_extensions import override
 
 from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun, one_line
-from singer_http.exact_json import StrangeJSON, decode
+from singer_http.exact_json import StrangeJSON, decode, encode
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
@@ -37,7 +38,7 @@ CHECKPOINT = 60.0
 
 
 class HTTPTarget(HTTPPlugin, Target):
-    """A target of an HTTP API that delivers each record once, and can say what became of it."""
+    """A target of an HTTP API that delivers each record once, and reports each outcome."""
 
     sinks: ClassVar[tuple[type[HTTPSink], ...]]
     """One for each stream, in the order in which they are delivered."""
@@ -61,7 +62,7 @@ class HTTPTarget(HTTPPlugin, Target):
         self._emitted: bytes | None = None
         self._checked_at = time.monotonic()
         self._came_since_state = True
-        """No STATE says that everything before it came."""
+        """Messages were read since the last STATE."""
 
     # --- a run --------------------------------------------------------------------------------
 
@@ -89,8 +90,8 @@ class HTTPTarget(HTTPPlugin, Target):
         if not url.startswith("sqlite") and not any(self.work_dir.glob("[!.]*")):
             self.logger.warning(
                 "The ledger is on PostgreSQL, but work_dir (%s) is empty: tokens and the times of "
-                "recent requests are kept there, so a token is requested again, and rate_limit does "
-                "not know what another machine has just sent. Keep work_dir, or lower rate_limit.",
+                "recent requests are kept there, so a token is requested again, and rate_limit "
+                "ignores what another machine has just sent. Keep work_dir, or lower rate_limit.",
                 self.work_dir,
             )
         plan = Plan(
@@ -158,6 +159,14 @@ class HTTPTarget(HTTPPlugin, Target):
                 sink.account_fields()
                 return
 
+    @contextlib.contextmanager
+    def _on_trial(self) -> Iterator[None]:
+        """Write tokens and rate windows to a temporary folder; no more than one retry."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.work_dir = Path(folder)
+            self._config |= {"max_retries": min(1, self.config["max_retries"]), "dry_run": True}
+            yield
+
     # --- messages -----------------------------------------------------------------------------
 
     @override
@@ -211,14 +220,14 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        # It says nothing about which rows are there: an SDK tap sends it before they come.
+        # It does not say which rows exist: an SDK tap sends it before the rows.
         self.logger.debug("ACTIVATE_VERSION has no meaning here and is ignored")
 
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         reader = self.message_reader
         stream = message_dict.get("stream")
-        head = b'{"type":"RECORD","stream":' + _encode(stream) + b',"record":'
+        head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
         for text in read_batch(message_dict):
             try:
                 record, reader.problem = decode(text), None
@@ -239,7 +248,7 @@ class HTTPTarget(HTTPPlugin, Target):
         self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Settle everything that came; then STATE may say so."""
+        """Settle everything that was read; then STATE may go out."""
         self._checked_at = time.monotonic()
         run = self.run
         run.router.flush()
@@ -255,7 +264,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @override
     def on_signal(self, signum: int) -> None:
-        # While requests are in flight the signal is only noted: it is looked at between batches.
+        # While requests are in flight the signal is only noted: it is checked between batches.
         if "run" not in self.__dict__ or self.message_reader.waiting:
             raise Interrupted(signum)
         self.run.session.signal = signum
@@ -343,7 +352,8 @@ class HTTPTarget(HTTPPlugin, Target):
         if check:
             from singer_http.target.check import check as carry_out  # noqa: PLC0415 - rarely needed
 
-            sys.exit(0 if carry_out(target) else 1)
+            with target._on_trial():
+                sys.exit(0 if carry_out(target) else 1)
         if resolve:
             from singer_http.target.resolve import resolve as settle  # noqa: PLC0415
 
@@ -377,12 +387,6 @@ class HTTPTarget(HTTPPlugin, Target):
             ),
         ]
         return command
-
-
-def _encode(value: Any) -> bytes:
-    from singer_http.exact_json import encode  # noqa: PLC0415
-
-    return encode(value)
 
 
 def _file_name(text: str) -> str:

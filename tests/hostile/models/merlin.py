@@ -8,7 +8,7 @@ from typing import Any
 from typing_extensions import override
 
 from tests.hostile.faults import CREATE, MESSAGE, READ, WRITE
-from tests.hostile.model_server import JSON, Answer, Call, Vendor, World
+from tests.hostile.models.server import JSON, Answer, Call, Vendor, World
 
 
 class Account:

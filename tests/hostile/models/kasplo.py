@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from tests.hostile.faults import READ, WRITE
-from tests.hostile.model_server import JSON, Answer, Call, Vendor, World
+from tests.hostile.models.server import JSON, Answer, Call, Vendor, World
 
 LISTS = {"l-one": "News", "l-two": "Offers"}
 TAGS = {"t-one": "warm", "t-two": "cold"}

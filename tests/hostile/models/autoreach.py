@@ -8,7 +8,7 @@ from typing import Any
 from typing_extensions import override
 
 from tests.hostile.faults import CREATE, READ, WRITE
-from tests.hostile.model_server import JSON, Answer, Call, Vendor, World
+from tests.hostile.models.server import JSON, Answer, Call, Vendor, World
 
 TOKEN_PATH = "oauth/token"
 
