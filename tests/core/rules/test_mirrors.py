@@ -172,6 +172,7 @@ def test_no_tag_that_the_extract_stands_for_is_missing(
 ) -> None:
     sandbox.reset()
     people = [{"id": text, "email": text, "tags": ["own"]} for text in EMAILS]
+    sandbox.options("rei", tags_lowercase=True)  # tags that differ in their case alone are one
     sandbox.put_state("rei", {"contacts": people})
     mirror = Mirror("target-reisoftware", sandbox, folders, "contact_tags")
 
