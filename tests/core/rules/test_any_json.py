@@ -94,7 +94,7 @@ def new(sandbox: Sandbox, folders: Path, name: str = "target-autoreach", **confi
     return Runs(name, sandbox, directory, **settings)
 
 
-@examples(12)
+@examples(8)
 @given(rows=ROWS)
 def test_a_value_is_the_same_by_line_and_by_batch(
     sandbox: Sandbox, folders: Path, rows: Rows
@@ -120,7 +120,7 @@ def test_a_value_is_the_same_by_line_and_by_batch(
         shutil.rmtree(used.plugin.directory)
 
 
-@examples(10)
+@examples(7)
 @given(rows=ROWS)
 def test_a_value_is_the_same_when_a_reject_is_sent_again(
     sandbox: Sandbox, folders: Path, rows: Rows
@@ -153,7 +153,7 @@ def test_a_value_is_the_same_when_a_reject_is_sent_again(
         shutil.rmtree(runs.plugin.directory)
 
 
-@examples(3)
+@examples(2)
 @given(rows=ROWS)
 def test_a_value_is_the_same_when_a_killed_run_is_recovered(
     sandbox: Sandbox, folders: Path, rows: Rows
@@ -203,7 +203,7 @@ def test_a_mirror_finds_every_key_again(sandbox: Sandbox, folders: Path, rows: R
     assert len(sent(sandbox)) == texts.valid
 
 
-@examples(10)
+@examples(7)
 @given(rows=ROWS)
 def test_a_spooled_value_is_sent_once_whichever_path_it_came_by(
     sandbox: Sandbox, folders: Path, rows: Rows
@@ -238,7 +238,7 @@ def respelled(number: str) -> Iterator[str]:
     yield f"{number}E-0" if "." in number or int(number) == 0 else f"{number}00E-2"
 
 
-@examples(12)
+@examples(8)
 @given(numbers=st.lists(NUMBERS, min_size=1, max_size=4, unique_by=key_text))
 def test_a_key_is_one_however_its_number_is_written(
     sandbox: Sandbox, folders: Path, numbers: list[str]

@@ -74,8 +74,9 @@ def told(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> An
     story.patch.undo()
 
 
-def each(cases: list[Case]) -> pytest.MarkDecorator:
-    shifted = [(case, shift) for case in cases for shift in (0, 3)]
+def each(cases: list[Case], *shifts: int) -> pytest.MarkDecorator:
+    """Each case; a shift pairs the steps with other exceptions."""
+    shifted = [(case, shift) for case in cases for shift in shifts]
     names = [f"{case.name}-{shift}" for case, shift in shifted]
     return pytest.mark.parametrize("told", shifted, ids=names, indirect=True)
 
@@ -83,7 +84,7 @@ def each(cases: list[Case]) -> pytest.MarkDecorator:
 REPEATABLE = [case for case in CASES if not case.sink.at_most_once]
 
 
-@each(CASES)
+@each(CASES, 0, 3)
 def test_what_fails_at_any_step_of_a_new_record_costs_only_that_record(told: Story) -> None:
     told.without_faults({})
     ran = told.with_faults({})
@@ -94,7 +95,7 @@ def test_what_fails_at_any_step_of_a_new_record_costs_only_that_record(told: Sto
     assert {"prepare", "skip", "after_request"} <= told.faults.reached
 
 
-@each(REPEATABLE)
+@each(REPEATABLE, 5)
 def test_what_fails_at_any_step_of_a_change_costs_only_that_record(told: Story) -> None:
     told.without_faults({}, {"version": 1})
     told._run(told.runs, {})
@@ -102,7 +103,7 @@ def test_what_fails_at_any_step_of_a_change_costs_only_that_record(told: Story) 
     told.with_faults({"version": 1})
 
 
-@each([case for case in REPEATABLE if case.deletes])
+@each([case for case in REPEATABLE if case.deletes], 7)
 def test_what_fails_at_any_step_of_a_delete_costs_only_that_record(told: Story) -> None:
     told.without_faults({}, {"delete": True})
     told._run(told.runs, {})
@@ -110,7 +111,7 @@ def test_what_fails_at_any_step_of_a_delete_costs_only_that_record(told: Story) 
     told.with_faults({"delete": True})
 
 
-@each([case for case in REPEATABLE if "mirror" in case.sink.modes])
+@each([case for case in REPEATABLE if "mirror" in case.sink.modes], 9)
 def test_what_fails_at_any_step_of_a_removal_is_removed_by_a_later_run(told: Story) -> None:
     mirror = {"mode": "mirror", "mirror_count": COUNT, "max_deletes": "100%"}
     left = {"keys": GOOD, "count": len(GOOD), **mirror}
