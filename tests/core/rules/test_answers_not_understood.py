@@ -49,3 +49,11 @@ def test_one_that_arrived_is_found_and_made_once(rei: Plugin, sandbox: Sandbox) 
     result = rei.run(CONTACT)
     assert (result.exit_code, result.rejects) == (0, [])
     assert emails(sandbox) == ["a@example.com"]
+
+
+def test_a_redirected_create_that_is_not_found_is_uncertain(rei: Plugin, sandbox: Sandbox) -> None:
+    sandbox.fault(vendor="rei", method="POST", path="contacts/$", status=303)
+    result = rei.run(CONTACT)
+    assert [r["rejection"]["kind"] for r in result.rejects] == ["uncertain"]
+    rei.run(CONTACT)
+    assert emails(sandbox) == []
