@@ -76,8 +76,9 @@ class Project:
             "SINGER_PLUGINS": str(ROOT),
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "NO_COLOR": "1",
-            # What each command imports is compiled once.
+            # What the commands import is compiled once, and nothing else.
             "PYTHONDONTWRITEBYTECODE": "",
+            "UV_COMPILE_BYTECODE": "false",
         }
 
     @property
