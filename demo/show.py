@@ -62,6 +62,13 @@ def reasons(path: Path) -> None:
         print(f"  {count:>6}  {stream}: {kind}")
 
 
+def pages(paths: list[Path]) -> None:
+    """Print where the page of each run is."""
+    heading("The page of each run, to open in a browser")
+    for path in paths:
+        print(f"  {path.as_uri()}")
+
+
 def _kept(path: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [line for line in lines if line["type"] == "RECORD"]

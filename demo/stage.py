@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from demo import show
@@ -31,6 +32,7 @@ class Stage:
         url: of the warehouse.
         work_dir: where the plugins keep their reports and rejects.
         duck: the DuckDB file.
+        kept: the folder for a copy of each run's report, which a later run would replace.
     """
 
     meltano: Meltano
@@ -38,6 +40,8 @@ class Stage:
     url: str
     work_dir: Path
     duck: Path
+    kept: Path
+    pages: list[Path] = field(default_factory=list)
 
     def step(self, job: str, vendor: str) -> None:
         """Run a job, and show meanwhile what the vendor holds."""
@@ -46,9 +50,19 @@ class Stage:
             seconds = self.meltano("run", job, tick=tick)
         print(f"    {seconds:.0f} s, all well")
 
+    def keep(self, name: str, title: str) -> Path:
+        """Copy the report and the page of a plugin's last run; where the report is."""
+        self.kept.mkdir(exist_ok=True)
+        number = len(self.pages) + 1
+        report, page = (self.kept / f"{number}-{title}.{kind}" for kind in ("json", "html"))
+        shutil.copy(self.work_dir / f"{name}.report.json", report)
+        shutil.copy(self.work_dir / f"{name}.report.html", page)
+        self.pages.append(page)
+        return report
+
     def report(self, name: str) -> None:
         """Show the report of a plugin's last run, and why it did not deliver what it did not."""
-        show.report(self.work_dir / f"{name}.report.json")
+        show.report(self.keep(name, name))
         show.reasons(self.work_dir / f"{name}.rejects.jsonl")
 
     def holds(self, vendor: str) -> str:

@@ -19,6 +19,7 @@ from singer_http import redaction
 from singer_http.errors import ConfigError, Interrupted, one_line
 from singer_http.http.rate_limit import Limiter
 from singer_http.plugin import validation
+from singer_http.plugin.about import as_text
 from singer_http.plugin.command import PluginCommand
 
 if TYPE_CHECKING:
@@ -186,6 +187,15 @@ class HTTPPlugin(PluginBase):
             if name != "ENV":
                 _read_file(name)
         return super().cb_config(ctx, param, value)
+
+    @classmethod
+    @override
+    def print_about(cls, output_format: str | None = None) -> None:
+        """What the plugin says of itself; as text with descriptions and defaults."""
+        if output_format in (None, "text"):
+            print(as_text(cls._get_about_info()))  # noqa: T201 - the answer to `--about`
+        else:
+            super().print_about(output_format)
 
     @classmethod
     @override

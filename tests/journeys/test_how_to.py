@@ -1,0 +1,318 @@
+"""The how-tos, literally: what they show is run in a new Meltano project, against the sandbox.
+
+Each page is followed from top to bottom: `sh` blocks are run, `sql` blocks too, in PostgreSQL, and
+`yaml` blocks that begin with `plugins:` are put into meltano.yml. A block that opens with
+`sh not run: <reason>` is not run; where the page needs what it does, the reason has a stand-in
+here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+import yaml
+
+from demo.meltano import MELTANO, PLUGIN_PREFIXES, ROOT
+from demo.postgres import database, postgres
+from singer_sandbox.client import Sandbox
+from singer_sandbox.settings import environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
+
+PAGES = ROOT / "docs" / "how-to"
+FIRST = "first-sync"
+KEPT = ("meltano.yml", ".env", ".singer-http", ".meltano/meltano.db", ".meltano/run")
+"""What a page may change in the project."""
+SCHEMAS = "warehouse, to_autoreach, to_actionapi"
+NOT_RUN = "not run: "
+HUB, OWN_VALUES = "asks Meltano Hub", "the values are your own"
+VARIABLE = re.compile(r"\b(?:TAP|TARGET)_[A-Z_]+\b")
+# As Meltano Hub has it, as far as the pages need it.
+TAP_POSTGRES = """
+name: tap-postgres
+namespace: tap_postgres
+variant: meltanolabs
+pip_url: meltanolabs-tap-postgres==0.10.0
+executable: tap-postgres
+capabilities: [about, catalog, discover, state, stream-maps]
+settings:
+- {name: sqlalchemy_url, sensitive: true}
+- {name: filter_schemas, kind: array}
+"""
+
+
+class Block(NamedTuple):
+    """A code block of a page."""
+
+    language: str
+    note: str
+    text: str
+
+
+class Project:
+    """A new Meltano project; its folder is made by the first page."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox, url: str, ledger_url: str) -> None:
+        self.sandbox, self.url = sandbox, url
+        self._folder, self._kept = folder, folder / "kept"
+        self._values = {
+            **environment(sandbox.url),
+            "TAP_POSTGRES_SQLALCHEMY_URL": url,
+            "TARGET_AUTOREACH_LEDGER_URL": ledger_url,
+        }
+        mine = {k: v for k, v in os.environ.items() if not k.startswith(PLUGIN_PREFIXES)}
+        self._environment = {
+            **mine,
+            "PATH": f"{MELTANO.parent}{os.pathsep}{mine['PATH']}",
+            "SINGER_PLUGINS": str(ROOT),
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "NO_COLOR": "1",
+            # What the commands import is compiled once, and nothing else.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "UV_COMPILE_BYTECODE": "false",
+        }
+
+    @property
+    def root(self) -> Path:
+        """Where the commands run."""
+        made = self._folder / "my-pipeline"
+        return made if made.exists() else self._folder
+
+    def follow(self, page: str) -> list[str]:
+        """Do what a page says; what each `sh` block said, in order."""
+        said = []
+        for block in blocks(page):
+            if block.language == "sql":
+                self.execute(block.text)
+            elif block.language == "yaml" and block.text.startswith("plugins:"):
+                self._configure(yaml.safe_load(block.text)["plugins"])
+            elif block.language == "sh" and not block.note:
+                done = self.sh(block.text)
+                assert done.returncode == 0, block.text + done.stdout
+                said.append(done.stdout)
+            elif block.note == NOT_RUN + HUB:
+                definition = self._folder / "tap-postgres.yml"
+                definition.write_text(TAP_POSTGRES)
+                assert self.sh(f"{block.text.strip()} --from-ref {definition}").returncode == 0
+            elif block.note == NOT_RUN + OWN_VALUES:
+                self._give_values(page, block)
+        return said
+
+    def sh(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a block; stdout has stderr too."""
+        return subprocess.run(
+            ["bash", "-e", "-c", text],
+            cwd=self.root,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+
+    def execute(self, statement: str) -> None:
+        """Change the warehouse."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(statement.encode())
+
+    def _configure(self, kinds: dict[str, list[dict[str, Any]]]) -> None:
+        path = self.root / "meltano.yml"
+        content = yaml.safe_load(path.read_text())
+        for kind, plugins in kinds.items():
+            for given in plugins:
+                (plugin,) = (p for p in content["plugins"][kind] if p["name"] == given["name"])
+                for name, value in given.items():
+                    if isinstance(value, dict):
+                        plugin.setdefault(name, {}).update(value)
+                    else:
+                        plugin[name] = value
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def _give_values(self, page: str, block: Block) -> None:
+        """What the page names, and the values that a sandbox has for it."""
+        named = dict.fromkeys(VARIABLE.findall((PAGES / f"{page}.md").read_text()))
+        assert set(VARIABLE.findall(block.text)) <= set(self._values)
+        with (self.root / ".env").open("a") as file:
+            for name in named:
+                if name in self._values:
+                    file.write(f"{name}='{self._values[name]}'\n")
+
+    def keep(self) -> None:
+        """Remember how the first page left everything."""
+        for name in KEPT:
+            copy(self.root / name, self._kept / name)
+        people = self.sandbox.state("autoreach")["people"]
+        self._people = list(people.values())
+
+    def restore(self) -> None:
+        """As the first page left it, so that each page stands alone."""
+        for name in KEPT:
+            remove(self.root / name)
+            copy(self._kept / name, self.root / name)
+        self.sandbox.reset()
+        self.sandbox.seed()
+        self.sandbox.put_state("autoreach", {"people": self._people})
+        self.execute(f"drop schema if exists {SCHEMAS} cascade")
+        for block in blocks(FIRST):
+            if block.language == "sql":
+                self.execute(block.text)
+
+    def report(self, plugin: str = "target-autoreach") -> dict[str, Any]:
+        """The report of the last run."""
+        path = self.root / ".singer-http" / f"{plugin}.report.json"
+        return dict(json.loads(path.read_text()))
+
+    def rejected(self, plugin: str = "target-autoreach") -> list[str]:
+        """The first column of what is outstanding."""
+        path = self.root / ".singer-http" / f"{plugin}.rejects.jsonl"
+        lines = (
+            [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        )
+        return [next(iter(line["record"].values())) for line in lines if "rejection" in line]
+
+    def people(self) -> dict[str, dict[str, Any]]:
+        """External id → person at the vendor."""
+        found = self.sandbox.state("autoreach")["people"].values()
+        return {person["external_id"]: person for person in found}
+
+
+def blocks(page: str) -> list[Block]:
+    text = (PAGES / f"{page}.md").read_text("utf-8")
+    found = re.findall(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [Block(*parts) for parts in found]
+
+
+def copy(source: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, to, symlinks=True)
+    else:
+        shutil.copy(source, to)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def first_sync(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, list[str]]]:
+    """The project that the first page makes, and what its commands said."""
+    subprocess.run(["make", "--silent", "meltano"], cwd=ROOT, check=True)
+    with (
+        postgres() as server,
+        database(server, "how_to") as url,
+        database(server, "how_to_ledger") as ledger_url,
+        Sandbox(seed=True) as sandbox,
+    ):
+        project = Project(tmp_path_factory.mktemp("how-to"), sandbox, url, ledger_url)
+        said = project.follow(FIRST)
+        project.keep()
+        yield project, said
+
+
+@pytest.fixture
+def project(first_sync: tuple[Project, list[str]]) -> Project:
+    """That project, as the first page left it."""
+    first_sync[0].restore()
+    return first_sync[0]
+
+
+def test_first_sync(first_sync: tuple[Project, list[str]], project: Project) -> None:
+    _, check, dry_run, *_ = first_sync[1]
+    assert "credentials: accepted" in check
+    assert "people: would be upserted" in dry_run
+    assert set(project.people()) == {"own_1", "own_3", "own_4"}
+    assert project.people()["own_1"]["custom_fields"] == {"parcel_id": "P-000001"}
+    assert sorted(project.rejected()) == ["own_2", "own_5"]
+    assert project.report()["streams"]["people"]["unchanged"] == 3
+
+
+def test_custom_fields(project: Project) -> None:
+    said = project.follow("custom-fields")
+    assert "custom fields, people: 8 (Parcel ID, " in said[0]
+    assert project.people()["own_1"]["custom_fields"]["property_city"] == "Austin"
+
+
+def test_incremental(project: Project) -> None:
+    project.execute(
+        "update warehouse.owners set updated_at = now() + '1 s' where owner_id = 'own_4'"
+    )
+    both, full = project.follow("incremental")
+    assert re.findall(r"\bpeople +(\d+) ", both) == ["5", "1"]
+    assert re.findall(r"\bpeople +(\d+) ", full) == ["5"]
+
+
+def test_mirror(project: Project) -> None:
+    project.execute("delete from warehouse.owners where owner_id = 'own_4'")
+    dry_run, _ = project.follow("mirror")
+    assert "would be deleted" in dry_run
+    assert set(project.people()) == {"own_1", "own_3"}
+    assert project.report()["streams"]["people"]["removed"] == 1
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="the page uses jq")
+def test_rejects(project: Project) -> None:
+    listed, *_ = project.follow("rejects")
+    assert "email is not an email address" in listed
+    assert project.people()["own_2"]["email"] == "bob@example.com"
+    assert project.rejected() == []
+
+
+def test_messages(project: Project) -> None:
+    # The SMS to Cy arrives, and its answer does not.
+    project.sandbox.fault(vendor="merlin", body="Hello Cy", status=502, when="after")
+    project.follow("messages")
+    texts = [sms["text"] for sms in project.sandbox.state("merlin")["sms"]]
+    assert len(texts) == len(set(texts)) == 3
+    sms = project.report("target-actionapi")["streams"]["sms"]
+    assert (sms["created"], sms["rejected"]) == (2, 1)
+    assert project.rejected("target-actionapi") == []
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="the page uses jq")
+def test_scheduling(project: Project) -> None:
+    *_, check = project.follow("scheduling")
+    assert "ledger: PostgreSQL" in check
+
+    path = project.root / ".singer-http" / "target-autoreach.report.json"
+    good = json.loads(path.read_text())
+    nightly, watch = (b.text for b in blocks("scheduling") if "jq" in b.text and b.language == "sh")
+    began, command = nightly.partition("jq -e")[0], "jq -e" + nightly.partition("jq -e")[2]
+    assert "meltano run" in began
+    for old in (False, True):
+        since = "9999" if old else good["started_at"]
+        assert project.sh(f"began={since}\n{command}").returncode == old
+    for wrong in ({"finished_at": "2026-01-31T12:00:00Z"}, {"input_complete": False}):
+        path.write_text(json.dumps({**good, **wrong}))
+        assert project.sh(watch).returncode == 1, wrong
+
+
+def test_secrets_in_production(project: Project) -> None:
+    _, printed, checked = project.follow("secrets-in-production")
+    assert "client_secret" in printed
+    assert "sandbox-secret" not in printed
+    assert "credentials: accepted" in checked
+
+
+def test_every_page_has_a_test() -> None:
+    tests = {name for name in globals() if name.startswith("test_")}
+    assert {f"test_{path.stem.replace('-', '_')}" for path in PAGES.glob("*.md")} <= tests
+
+
+def test_a_block_that_is_not_run_says_why() -> None:
+    for path in PAGES.glob("*.md"):
+        for block in blocks(path.stem):
+            assert not block.note or re.fullmatch(r"not run: .{10,}", block.note), block
