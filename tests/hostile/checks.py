@@ -76,6 +76,11 @@ def check_report(run: Run, result: Result, *, together: bool) -> None:
             raise Broken("received", f"{run.pipeline} {stream}: {came} came, {counts}")
 
 
+def has_another_key(pipeline: Pipeline, of: str) -> bool:
+    """The person's key was another one before."""
+    return len({event.key for event in pipeline.source.events if event.marker == of}) > 1
+
+
 def check_deletes(run: Run, setup: Setup, *, together: bool) -> None:
     """A mirror removes nothing that the extract stands for, and not too much."""
     pipeline, deletes = run.pipeline, setup.world.deletes
@@ -94,10 +99,13 @@ def check_deletes(run: Run, setup: Setup, *, together: bool) -> None:
         if pipeline.streams == ["people"] and "list_id" not in item:
             # Known by the key: a person with another key is another one at the vendor.
             stands = str(item.get("id") or item.get("external_id")) in keys
-        if stands and pipeline.also == "members" and "list_id" in item:
-            # With another key and another email nothing tells that it is the same member.
-            emails = {person.email for person in pipeline.source.live()}
-            stands = str(item.get("email")).lower() in {str(email).lower() for email in emails}
+        elif isinstance(item, dict) and has_another_key(pipeline, marker(item)):
+            # With another key, nothing but the email or the phone tells that it is the same one.
+            people = pipeline.source.live()
+            named = {str(name).lower() for p in people for name in (p.email, p.phone) if name}
+            stands = any(str(value).lower() in named for value in item.values())
+            if pipeline.plugin == "target-actionapi" and "Fname" not in item:
+                stands = False  # Merlin finds nobody without a name
         if stands and marker(item) in live:
             raise Broken("mirror", f"{pipeline} deleted what the extract has: {shown([item])}")
     contacts = [item for item in own if not isinstance(item, tuple)]

@@ -46,7 +46,7 @@ def _expected(pipeline: Pipeline, person: Person) -> Expected:
             event.marker == person.marker and event.row.get("email") != person.email
             for event in pipeline.source.events
         )
-        present = None if existed and person.was_deleted else existed
+        present = None if existed and (person.was_deleted or moved) else existed
         return Expected(
             person, present, existed and not moved and not person.was_deleted,
             firsts, excused,
