@@ -46,9 +46,7 @@ def main() -> int:
             url = stack.enter_context(database(server, DATABASE))
             sandbox = stack.enter_context(Sandbox(seed=True))
             stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # no Ctrl-C while ending
-            print(
-                f"  The sandbox, in the place of the vendors: {sandbox.url} (open it in a browser)"
-            )
+            print(f"  The sandbox, in place of the vendors: {sandbox.url} (open it in a browser)")
             run(url, sandbox)
     except MeltanoError as error:
         print(f"\n{error}\nThe whole log: {FOLDER / 'meltano.log'}", file=sys.stderr)
