@@ -95,7 +95,7 @@ def run(url: str, sandbox: Sandbox) -> None:
     show.heading(f"A day later: {warehouse.change(url)} owners have changed; the same again")
     stage.step("warehouse-to-autoreach", "autoreach")
     shutil.copy(report, second)
-    show.heading("And back: what can be read from AutoReach, into DuckDB")
+    show.heading("And back: what AutoReach lets anybody read, into DuckDB")
     stage.step("autoreach-to-duckdb", "autoreach")
 
     show.heading("The first run: everything is sent")
