@@ -46,15 +46,15 @@ def main() -> int:
             url = stack.enter_context(database(server, DATABASE))
             sandbox = stack.enter_context(Sandbox(seed=True))
             stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)  # no Ctrl-C while ending
-            print(f"  The vendors, as far as anybody here knows: {sandbox.url} (open it and watch)")
+            print(f"  The sandbox, in place of the vendors: {sandbox.url} (open it in a browser)")
             run(url, sandbox)
     except MeltanoError as error:
         print(f"\n{error}\nThe whole log: {FOLDER / 'meltano.log'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped; no process is left.", file=sys.stderr)
+        print("\nStopped; all processes have ended.", file=sys.stderr)
         return 130
-    print(f"\nWhat the runs left is in {FOLDER}; all processes are stopped.")
+    print(f"\nThe files of the runs are in {FOLDER}; all processes have ended.")
     return 0
 
 
@@ -102,7 +102,7 @@ def run(url: str, sandbox: Sandbox) -> None:
     show.report(second)
     show.heading("What was not delivered, and why")
     show.rejects(work_dir / "target-autoreach.rejects.jsonl")
-    show.heading("What landed")
+    show.heading("What arrived")
     show.in_postgres(
         url,
         "select count(distinct owner_id) from to_autoreach.members where _sdc_deleted_at is null",
@@ -114,9 +114,9 @@ def run(url: str, sandbox: Sandbox) -> None:
         " on lists.id = members.list_id group by 1 order by 1",
     )
     only_there = before - warehouse.KNOWN
-    print(f"  (the first number, less the rejects, and {only_there} whom only AutoReach had)")
+    print(f"  (the first number without the rejects, and {only_there} that only AutoReach had)")
     people = sandbox.sizes("autoreach")["sizes"]["people"]
-    print(f"  And {people:,} people, says the sandbox: AutoReach lets nobody read them.")
+    print(f"  And {people:,} people, says the sandbox: AutoReach has no way to read them.")
 
     legs.reisoftware(stage)
     legs.emailmarketing(stage)
