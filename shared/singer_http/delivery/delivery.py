@@ -92,10 +92,8 @@ class Delivery:
         if mirror is not None and not item.origin.retried:
             mirror.saw(item)
             claims = self._parts.ownership.hashed(item)
-            mirror.saw_rejected(item, claims, rejection.remote_id)
-            known = claims or item.remote_id or rejection.remote_id
-            if not known and not self._parts.store.ledger.row(self.scope, item.stored):
-                mirror.saw_unidentified(self.stream)
+            new = self._parts.store.ledger.row(self.scope, item.stored) is None
+            mirror.saw_rejected(item, claims, rejection.remote_id, new=new)
         self.reject(item, rejection)
 
     def reject(self, item: Item, rejection: Rejection) -> None:

@@ -376,8 +376,10 @@ class Dispatch:
             if item.alone:
                 self._outbox.tried_alone(refused=outcome.kind is OutcomeKind.REJECTED)
             if outcome.rejection is not None and self._parts.mirror is not None:
+                known = item.row is not None or item.removal or item.origin.retried
+                new = not (known or item.sink.group_by_parent)
                 self._parts.mirror.saw_rejected(
-                    item, self._ownership.hashed(item), outcome.rejection.remote_id
+                    item, self._ownership.hashed(item), outcome.rejection.remote_id, new=new
                 )
             self.settle(item, outcome)
         self.leave_batches(items)

@@ -74,22 +74,24 @@ class Mirror:
         if not new.rowcount:
             self._repeated.add(stream)
 
-    def saw_rejected(self, item: Item, claims: Iterable[str], remote_id: str | None) -> None:
+    def saw_rejected(
+        self, item: Item, claims: Iterable[str], remote_id: str | None, *, new: bool
+    ) -> None:
         """A rejected row names a record of the vendor: that is present.
 
         Args:
             item: the row.
             claims: its identities, hashed.
             remote_id: of the record that its rejection names.
+            new: the ledger does not know its key. If nothing identifies such a row, nobody can tell
+                which record it refers to, and nothing is removed.
         """
         names = [*claims, *(f"id {id_}" for id_ in (item.remote_id, remote_id) if id_)]
         self._store.executemany(
             "INSERT OR IGNORE INTO named VALUES (?, ?)", [(item.sink.stream, n) for n in names]
         )
-
-    def saw_unidentified(self, stream: str) -> None:
-        """A rejected row has a new key: it is unknown which record it refers to."""
-        self._unidentified.add(stream)
+        if new and not names:
+            self._unidentified.add(item.sink.stream)
 
     # --- what is gone -------------------------------------------------------------------------
 
