@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from typing import Any
 
 import pytest
 
 from singer_sandbox import Sandbox
 from tests.findings.inputs import (
+    PEOPLE,
     SMS,
     kill_in_flight,
     kinds,
@@ -15,6 +19,7 @@ from tests.findings.inputs import (
     rows,
     sms,
     texts,
+    wait_until,
 )
 from tests.findings.test_scopes import TWO_TEXTS, VISIT, VISITS
 from tests.front_door import JSON, Plugin, record, schema
@@ -29,7 +34,7 @@ STRANGE_SMS = (
 
 
 @pytest.mark.parametrize(
-    "bad", [STRANGE_SMS, sms("1", number="letters"), sms("1", text=""), sms("1", text=None)]
+    "bad", [STRANGE_SMS, sms("1", number="letters"), sms("1", text=""), sms("1", text=" ")]
 )
 def test_an_invalid_record_does_not_take_the_place_of_an_uncertain_message(
     merlin: Plugin, sandbox: Sandbox, bad: Any
@@ -145,3 +150,25 @@ def test_what_was_in_flight_is_held_until_its_mapping_is_back(
     result = autoreach.run([NAMES], stream_maps=TWO_PEOPLE)
     assert (result.exit_code, result.rejects) == (0, []), result.error
     assert {row["first_name"] for row in people(sandbox).values()} == {"Old"}
+
+
+# --- signals -------------------------------------------------------------------------------------
+
+
+def test_a_signal_ends_the_wait_for_a_batch_file(autoreach: Plugin) -> None:
+    """Kind P19: a file that does not open, as on a disk that hangs."""
+    pipe = autoreach.directory / "rows.jsonl"
+    os.mkfifo(pipe)
+    encoding = {"format": "jsonl"}
+    batch = {"type": "BATCH", "stream": "people", "encoding": encoding, "manifest": [str(pipe)]}
+    process = autoreach.start([PEOPLE, batch])
+    wait_until(lambda: any(autoreach.work_dir.glob("*.db")))
+    time.sleep(1)  # until it waits for the file
+    try:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+    finally:
+        process.kill()
+    result = autoreach.finish(process)
+    assert result.exit_code == 143, result.stderr
+    assert result.report["outcome"] == "stopped"

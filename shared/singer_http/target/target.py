@@ -219,7 +219,15 @@ class HTTPTarget(HTTPPlugin, Target):
         reader = self.message_reader
         stream = message_dict.get("stream")
         head = b'{"type":"RECORD","stream":' + _encode(stream) + b',"record":'
-        for text in read_batch(message_dict):
+        lines = read_batch(message_dict)
+        while True:
+            # A file may be on a disk that hangs, or be a pipe: a signal ends that wait too.
+            reader.waiting = True
+            self.run.session.check_signal()
+            text = next(lines, None)
+            reader.waiting = False
+            if text is None:
+                break
             try:
                 record, reader.problem = decode(text), None
             except StrangeJSON as strange:
