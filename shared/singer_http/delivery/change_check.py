@@ -194,9 +194,10 @@ class ChangeCheck:
         return reject(invalid(OTHER_CONTENT))
 
     def _beside_uncertain(self, item: Item, state: RejectState) -> Decision:
-        if item.digest == state.digest:
+        at_most_once = item.sink.at_most_once
+        if item.digest == state.digest or (at_most_once and state.digest == UNKNOWN):
             return settle(Outcome(OutcomeKind.SKIPPED))
-        if item.sink.at_most_once:
+        if at_most_once:
             item.other_content = True
             return reject(invalid(OTHER_CONTENT))
         return Decision(Verdict.WAIT, Outcome(OutcomeKind.SKIPPED))

@@ -98,7 +98,9 @@ class Delivery:
 
     def reject(self, item: Item, rejection: Rejection) -> None:
         """Reject a record before sending; it counts with its batch."""
-        known = self._parts.store.rejects.states(self.scope, [item.stored])
+        known = self._parts.store.rejects.states(self.scope, [item.stored]).get(item.stored)
+        uncertain = known is not None and known.kind == RejectionKind.UNCERTAIN
+        item.beside_uncertain = uncertain and not item.origin.resend
         self.dispatch.settle(item, Outcome(OutcomeKind.REJECTED, rejection=rejection))
         if not (item.origin.retried or known):
             self._invalid += 1

@@ -24,7 +24,10 @@ class Digests:
             schema: the SCHEMA message's, after `stream_maps`.
         """
         context = sink.context
-        sent = [sink.stream, sink.revision, context.api_url, sink.meaning()]
+        # A message that was sent is the same one, whatever a later version makes of its record.
+        sent = [sink.stream]
+        if not sink.at_most_once:
+            sent += [sink.revision, sink.meaning()]
         # Copied for each record: faster than a new one.
         self._sent = _begin(canonical(sent))
         self._source = None

@@ -106,6 +106,8 @@ class Item(Operation):
     """A mirror's removal, not a record of the source."""
     other_content: bool = False
     """Rejected beside the record of its key that was sent, or may have been."""
+    beside_uncertain: bool = False
+    """Rejected before sending, while an uncertain record of its key is outstanding."""
     contested: bool = False
     """Another key may be the same record at the vendor: looked at again at the start."""
     gone: set[str] | None = None

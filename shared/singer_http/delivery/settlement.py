@@ -60,7 +60,9 @@ class Settlement:
         Returns:
             An earlier copy of the record that has to go out after all.
         """
-        if (reject := item.origin.reject) is not None and reject.key != item.stored:
+        reject = item.origin.reject
+        if reject is not None and (reject.key != item.stored or reject.slot not in {MAIN, NEWER}):
+            # What is rejected again is put into the place that it has now.
             self._rejects.drop(self._scope, reject.key, item.seq, slot=reject.slot)
         if outcome.rejection is not None:
             return self._reject(item, outcome, outcome.rejection)
@@ -193,7 +195,14 @@ class Settlement:
             )
 
     def _slot(self, item: Item) -> str:
-        """A record with other content than the one that was sent has a reject of its own."""
+        """What is rejected for its other content stands beside the record that was sent.
+
+        So does what is invalid: it must not be forgotten that an earlier one may have arrived.
+        """
+        if item.beside_uncertain and not item.other_content:
+            if not item.sink.at_most_once:
+                return NEWER
+            return hashlib.blake2b(item.line, digest_size=16).hexdigest()
         return item.digest.hex() if item.other_content else MAIN
 
     def _put(self, item: Item, rejection: Rejection, slot: str, remote_id: str | None) -> None:

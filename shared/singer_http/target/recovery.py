@@ -61,13 +61,6 @@ class Recovery:
         seen: set[str] = set()
         for entry in entries:
             route = self._router.route(delivery.stream, entry.route)
-            if route is None:
-                self._session.logger.warning(
-                    "%s: what a run that died left is kept, not sent: no stream_maps entry %r",
-                    delivery.stream,
-                    entry.route,
-                )
-                continue
             if not seen.isdisjoint(entry.keys):
                 delivery.flush()  # one after the other: the newer one has to win
                 seen.clear()
@@ -79,6 +72,9 @@ class Recovery:
                 ledger.settle(entry.id)
                 continue
             held = Entry(entry.id, len(entry.keys))
+            if route is None:
+                self._keep(delivery, entry, held)
+                continue
             for key, line in zip(entry.keys, entry.records, strict=True):
                 self._take_up(delivery, route, entry, held, key, line)
         if any(entry.effect is not Effect.IDEMPOTENT for entry in entries):
@@ -107,6 +103,28 @@ class Recovery:
             held.open -= 1
             if not held.open:
                 self._session.store.ledger.settle(held.id)
+
+    def _keep(self, delivery: Delivery, entry: Unfinished, held: Entry) -> None:
+        """Nothing says any more how these records are sent: they become rejects.
+
+        What may have arrived and must not come twice is uncertain. The rest is held, until its
+        mapping is back or something newer of its key comes.
+        """
+        reason = f"there is no stream_maps entry {entry.route!r} any more"
+        rejection = Rejection(RejectionKind.HELD, f"{reason}: not sent", attempts=1)
+        if entry.effect is not Effect.IDEMPOTENT:
+            rejection = Rejection(RejectionKind.UNCERTAIN, f"{DIED}; {reason}", attempts=1)
+        intake = next(self._router.routes_of(delivery.stream)).intake
+        for key, line in zip(entry.keys, entry.records, strict=True):
+            item = intake.item({}, line, self._session.next_seq(), key="?")
+            item.stored, item.origin, item.entry = key, Origin(resend=entry.resent), held
+            item.route = entry.route
+            if entry.sent is not None:
+                _, identities, item.digest = unpacked(entry.sent)
+                item.identities = tuple(identities)
+            delivery.report.retried.received += 1
+            outcome = Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=False)
+            delivery.dispatch.settle(item, outcome)
 
     def _doubt(
         self,

@@ -90,8 +90,7 @@ class HTTPTarget(HTTPPlugin, Target):
         if not url.startswith("sqlite") and not any(self.work_dir.glob("[!.]*")):
             self.logger.warning(
                 "The ledger is on PostgreSQL, but work_dir (%s) is empty: tokens and the times of "
-                "recent requests are kept there, so a token is requested again, and rate_limit "
-                "ignores what another machine has just sent. Keep work_dir, or lower rate_limit.",
+                "recent requests are kept there. Keep work_dir, or lower rate_limit.",
                 self.work_dir,
             )
         plan = Plan(
@@ -111,7 +110,8 @@ class HTTPTarget(HTTPPlugin, Target):
     @property
     def ledger_account(self) -> str:
         """Whose rows these are in the ledger: the account, and the server that it is on."""
-        return f"{self.account} {self.api_url.partition('://')[2]}"
+        host, slash, path = self.api_url.partition("://")[2].partition("/")
+        return f"{self.account} {host.lower()}{slash}{path}"
 
     @property
     def database_url(self) -> str:
@@ -228,7 +228,14 @@ class HTTPTarget(HTTPPlugin, Target):
         reader = self.message_reader
         stream = message_dict.get("stream")
         head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
-        for text in read_batch(message_dict):
+        lines = read_batch(message_dict)
+        while True:
+            reader.waiting = True  # for a disk that hangs, or a pipe: a signal ends it
+            self.run.session.check_signal()
+            text = next(lines, None)
+            reader.waiting = False
+            if text is None:
+                break
             try:
                 record, reader.problem = decode(text), None
             except StrangeJSON as strange:
