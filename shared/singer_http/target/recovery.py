@@ -80,12 +80,12 @@ class Recovery:
                 continue
             held = Entry(entry.id, len(entry.keys))
             for key, line in zip(entry.keys, entry.records, strict=True):
-                self._take_up(delivery, route, entry, held, key, line)
+                self._recover_record(delivery, route, entry, held, key, line)
         if any(entry.effect is not Effect.IDEMPOTENT for entry in entries):
             delivery.flush()
             self._session.store.commit()
 
-    def _take_up(
+    def _recover_record(
         self,
         delivery: Delivery,
         route: Route,
@@ -95,7 +95,7 @@ class Recovery:
         line: bytes,
     ) -> None:
         if entry.effect is Effect.AT_MOST_ONCE:
-            self._doubt(delivery, route, entry, held, key, line)
+            self._mark_uncertain(delivery, route, entry, held, key, line)
             return
         origin = Origin(entry=held)
         if entry.effect is Effect.CREATE and entry.sent is not None:
@@ -108,7 +108,7 @@ class Recovery:
             if not held.open:
                 self._session.store.ledger.settle(held.id)
 
-    def _doubt(
+    def _mark_uncertain(
         self,
         delivery: Delivery,
         route: Route,
