@@ -250,7 +250,7 @@ class Dispatch:
             return self._decide
         if item.sink.can_find(item):
             return look_up
-        return matching.cannot_be_told(item) or self._decide
+        return matching.lost_without_lookup(item) or self._decide
 
     def _look_up(self, item: Item) -> None:
         self._looking_up += 1

@@ -123,7 +123,7 @@ class Matching:
         item.remote_id = None
         item.due = lost.since + min(FIRST_PAUSE, self._wait)
         item.sink.forget_lookup(item)
-        return None if item.sink.can_find(item) else self.cannot_be_told(item)
+        return None if item.sink.can_find(item) else self.lost_without_lookup(item)
 
     def unfinished(self, item: Item, age: float) -> None:
         """A run that died was about to create it, `age` seconds ago."""
@@ -159,7 +159,7 @@ class Matching:
             return outcome
         return None
 
-    def cannot_be_told(self, item: Item) -> Outcome | None:
+    def lost_without_lookup(self, item: Item) -> Outcome | None:
         """A lost create that nothing can look up; `None` if it is none."""
         if item.lost is None:
             return None
@@ -217,7 +217,7 @@ class Matching:
             return Outcome(
                 OutcomeKind.REJECTED,
                 rejection=invalid(
-                    "the vendor never sent its id, and the delete has no value to look it up by: "
+                    "the vendor never told its id, and the delete has no value to look it up by: "
                     "give the delete the id, the email or the phone"
                 ),
             )

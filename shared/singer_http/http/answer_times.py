@@ -5,7 +5,7 @@ costs a few reads at known places, however many requests a window allows. One ri
 any length, and processes with different limits.
 
 Clocks. Within one boot of one machine, times come from a clock that all its processes share and
-that nobody can set, so a step of the wall clock changes nothing. After a reboot, and between
+that cannot be set, so a step of the wall clock changes nothing. After a reboot, and between
 machines that share `work_dir`, only the wall clock connects them. One thing cannot be promised
 then: if the wall clock was set forward meanwhile, or the machines' clocks differ, by D seconds,
 answers look D seconds older than they are, and a window can hold more than its limit. A clock that
@@ -49,7 +49,7 @@ class Clock:
     boot: bytes
     """16 bytes: within which `steady` can be compared."""
     steady: Callable[[], float]
-    """Seconds; nobody can set it."""
+    """Seconds of a clock that cannot be set."""
     wall: Callable[[], float]
     """Seconds since 1970; it can be set."""
 

@@ -76,12 +76,12 @@ class Recovery:
                 self._keep(delivery, entry, held)
                 continue
             for key, line in zip(entry.keys, entry.records, strict=True):
-                self._take_up(delivery, route, entry, held, key, line)
+                self._recover_record(delivery, route, entry, held, key, line)
         if any(entry.effect is not Effect.IDEMPOTENT for entry in entries):
             delivery.flush()
             self._session.store.commit()
 
-    def _take_up(
+    def _recover_record(
         self,
         delivery: Delivery,
         route: Route,
@@ -91,7 +91,7 @@ class Recovery:
         line: bytes,
     ) -> None:
         if entry.effect is Effect.AT_MOST_ONCE:
-            self._doubt(delivery, route, entry, held, key, line)
+            self._mark_uncertain(delivery, route, entry, held, key, line)
             return
         origin = Origin(entry=held)
         if entry.effect is Effect.CREATE and entry.sent is not None:
@@ -126,7 +126,7 @@ class Recovery:
             outcome = Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=False)
             delivery.dispatch.settle(item, outcome)
 
-    def _doubt(
+    def _mark_uncertain(
         self,
         delivery: Delivery,
         route: Route,

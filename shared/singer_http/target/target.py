@@ -61,8 +61,7 @@ class HTTPTarget(HTTPPlugin, Target):
         self._state: bytes | None = None
         self._emitted: bytes | None = None
         self._checked_at = time.monotonic()
-        self._came_since_state = True
-        """Messages were read since the last STATE."""
+        self._came_since_state = True  # messages, after the last STATE
 
     # --- a run --------------------------------------------------------------------------------
 
@@ -198,8 +197,7 @@ class HTTPTarget(HTTPPlugin, Target):
         else:
             for route in routes:
                 route.reject(record, line, reader.problem)
-        if session.signal is not None:
-            session.check_signal()
+        session.check_signal()
 
     def _no_schema(self, stream: Any) -> StopRun:
         if not isinstance(stream, str):
