@@ -250,9 +250,8 @@ def test_incremental(project: Project) -> None:
     project.execute(
         "update warehouse.owners set updated_at = now() + '1 s' where owner_id = 'own_4'"
     )
-    both, full = project.follow("incremental")
-    assert re.findall(r"\bpeople +(\d+) ", both) == ["5", "1"]
-    assert re.findall(r"\bpeople +(\d+) ", full) == ["5"]
+    (said,) = project.follow("incremental")
+    assert re.findall(r"\bpeople +(\d+) ", said) == ["5", "1"]
 
 
 def test_mirror(project: Project) -> None:
