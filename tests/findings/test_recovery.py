@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -28,7 +26,6 @@ from tests.findings.inputs import (
     sms,
     start_patched,
     texts,
-    wait_until,
 )
 from tests.findings.test_scopes import TWO_TEXTS, VISIT, VISITS
 from tests.front_door import JSON, Plugin, record, schema, state
@@ -277,25 +274,3 @@ def test_what_was_in_flight_is_held_until_its_mapping_is_back(
     result = autoreach.run([NAMES], stream_maps=TWO_PEOPLE)
     assert (result.exit_code, result.rejects) == (0, []), result.error
     assert {row["first_name"] for row in people(sandbox).values()} == {"Old"}
-
-
-# --- signals -------------------------------------------------------------------------------------
-
-
-def test_a_signal_ends_the_wait_for_a_batch_file(autoreach: Plugin) -> None:
-    """Kind P19: a file that does not open, as on a disk that hangs."""
-    pipe = autoreach.directory / "rows.jsonl"
-    os.mkfifo(pipe)
-    encoding = {"format": "jsonl"}
-    batch = {"type": "BATCH", "stream": "people", "encoding": encoding, "manifest": [str(pipe)]}
-    process = autoreach.start([PEOPLE, batch])
-    wait_until(lambda: any(autoreach.work_dir.glob("*.db")))
-    time.sleep(1)  # until it waits for the file
-    try:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
-    finally:
-        process.kill()
-    result = autoreach.finish(process)
-    assert result.exit_code == 143, result.stderr
-    assert result.report["outcome"] == "stopped"

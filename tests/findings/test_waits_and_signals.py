@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import signal
 import subprocess
 import time
@@ -290,3 +291,22 @@ def test_a_clock_that_steps_between_two_runs_lets_no_more_through(
     assert autoreach.finish(start_patched(autoreach, code, more, **limit)).exit_code == 0
     times = sorted(patches(sandbox))
     assert max(len([t for t in times if at <= t < at + 15]) for at in times) <= 4
+
+
+def test_a_signal_ends_the_wait_for_a_batch_file(autoreach: Plugin) -> None:
+    """Kind P19: a file that does not open, as on a disk that hangs."""
+    pipe = autoreach.directory / "rows.jsonl"
+    os.mkfifo(pipe)
+    encoding = {"format": "jsonl"}
+    batch = {"type": "BATCH", "stream": "people", "encoding": encoding, "manifest": [str(pipe)]}
+    process = autoreach.start([PEOPLE, batch])
+    wait_until(lambda: any(autoreach.work_dir.glob("*.db")))
+    time.sleep(1)  # until it waits for the file
+    try:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+    finally:
+        process.kill()
+    result = autoreach.finish(process)
+    assert result.exit_code == 143, result.stderr
+    assert result.report["outcome"] == "stopped"
