@@ -242,6 +242,7 @@ class Scenario:
         if manner == "setting":
             if len(set(truth.values())) > 1:
                 return {}
+            pipeline.said_sent = pipeline.said_sent or any(truth.values())
             return {"uncertain": "drop" if next(iter(truth.values())) else "resend"}
         for (stream, key), sent in truth.items():
             code, text = pipeline.command(
