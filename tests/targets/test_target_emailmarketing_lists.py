@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.front_door import JSON, Plugin, schema
+from tests.front_door import JSON, Plugin, record, schema
 from tests.subscribers import (
     NEWS,
     OFFERS,
@@ -220,3 +220,19 @@ def test_a_required_field_has_to_be_there(kasplo: Plugin, sandbox: Sandbox) -> N
     assert kind == "invalid"
     assert "city" in reason
     assert "require" in reason
+
+
+@pytest.mark.parametrize("others", [0, 4, 5, 6, 30])
+def test_two_keys_with_one_email_in_a_list_are_a_conflict_wherever_they_stand(
+    kasplo: Plugin, sandbox: Sandbox, others: int
+) -> None:
+    rows = [
+        record("contacts", key=str(number), email=f"c{number}@example.com", first_name="One")
+        for number in range(others + 1)
+    ]
+    second = record("contacts", key="second", email="C0@Example.com", first_name="Two")
+    columns = schema("contacts", ["key", "email", "first_name"], ["key"])
+    result = kasplo.run([columns, *rows, second])
+    assert [line["record"]["key"] for line in result.rejects] == ["second"]
+    found = sandbox.state("kasplo")["contacts"].values()
+    assert [c["first_name"] for c in found if c["email"].lower() == "c0@example.com"] == ["One"]

@@ -1,4 +1,4 @@
-"""What goes out of one target stream: located, decided, sent, settled.
+"""Sends the operations of one target stream: located, decided, sent, settled.
 
 An operation holds its conflict keys while it is in flight; one that shares a key waits. So a key is
 never in flight twice at once, and the last record wins.
@@ -10,6 +10,7 @@ import functools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from singer_http.delivery.attempt import item_guard
@@ -25,9 +26,9 @@ from singer_http.sink.base import HTTPSink
 
 T = TypeVar("T")
 FIRST = 5
-"""Rows of a stream that are in flight at first: a wrong mapping costs a handful, not a batch."""
+"""Rows of a stream in flight at first: a wrong mapping is not refused for a whole batch."""
 RAMP_FACTOR = 4
-"""How much more may be in flight after each request that went well."""
+"""Factor by which the limit grows after each request without a rejection."""
 WORKER_HEAD_START = 0.0005
 """Seconds in which the main thread waits for the workers to send: two threads that compete for the
 interpreter lock are slower than one."""
@@ -56,9 +57,8 @@ class Dispatch:
         )
         self._by_parent = sink.group_by_parent
         number = workers.number
-        self.max_in_flight = (
-            number if sink.at_most_once else max(2 * number * self.batch, 2 * COMMIT_AT)
-        )
+        most = max(2 * number * self.batch, 2 * COMMIT_AT)
+        self.max_in_flight = number if sink.at_most_once else most
         self.check_rows = max(number * self.batch, 500)
         self._in_flight_limit = min(FIRST, self.max_in_flight)
         self._in_flight = 0
@@ -72,11 +72,12 @@ class Dispatch:
         if sink.may_create or sink.at_most_once:
             parts.store.require_durable()
 
-    # --- what comes in ------------------------------------------------------------------------
+    # --- added --------------------------------------------------------------------------------
 
     def add(self, items: Sequence[Item]) -> None:
-        """Operations that have to go out."""
-        self._ownership.set_conflict_keys(items)
+        """Add operations that must be sent."""
+        waiting = (key for item in self.waiting for key in item.conflict_keys)
+        self._ownership.set_conflict_keys(items, chain(self._locked_keys, waiting))
         self.waiting.extend(items)
 
     def remove(self, item: Item) -> None:
@@ -95,7 +96,7 @@ class Dispatch:
             self.advance(wait=True, flush=True)
 
     def settle(self, item: Item, outcome: Outcome) -> None:
-        """Write down a final outcome; an earlier copy may have to go out after all."""
+        """Write down a final outcome; an earlier copy may have to be sent instead."""
         earlier = self._settlement.settle(item, outcome)
         self._outbox.leave_entry(item)
         if earlier is not None:
@@ -204,9 +205,8 @@ class Dispatch:
     def _has_room(self) -> bool:
         """Whether one more may start; lost creates that only wait do not count."""
         postponed = len(self._postponed)
-        return (
-            self._in_flight - postponed < self._in_flight_limit and postponed < self.max_in_flight
-        )
+        room = self._in_flight - postponed < self._in_flight_limit
+        return room and postponed < self.max_in_flight
 
     def _resume_postponed(self) -> None:
         """Look up lost creates, once nothing else is in flight.
@@ -302,7 +302,7 @@ class Dispatch:
             self._outbox.ready.append(item)
 
     def _judge(self, item: Item) -> Outcome | None:
-        """Why an operation does not go out, now that the record's id is known."""
+        """Why an operation is not sent, now that the record's id is known; `None` to send it."""
         if outcome := self._matching.decide(item):
             return outcome
         if rejection := item.sink.precondition(item):
@@ -317,7 +317,7 @@ class Dispatch:
 
     def _answered(self, items: Sequence[Item], task: Task) -> None:
         if task.error is not None:
-            self._broken_off(items, task.error)
+            self._interrupted_request(items, task.error)
             raise task.error
         well = True
         settled, outcomes = [], []
@@ -344,7 +344,7 @@ class Dispatch:
         if well:
             self._in_flight_limit = min(self.max_in_flight, self._in_flight_limit * RAMP_FACTOR)
 
-    def _broken_off(self, items: Sequence[Item], error: BaseException) -> None:
+    def _interrupted_request(self, items: Sequence[Item], error: BaseException) -> None:
         """The run stops at a request. Unless nothing was done, its records stay pending."""
         if getattr(error, "nothing_was_done", False):
             for item in items:
@@ -394,7 +394,7 @@ class Dispatch:
             earlier, functools.partial(self._parts.check.decide, earlier, row, None)
         )
         if decision.verdict is Verdict.SEND:
-            self._ownership.set_conflict_keys([earlier])
+            self._ownership.set_conflict_keys([earlier], ())
             self.waiting.appendleft(earlier)
         else:
             self.apply(earlier, decision)

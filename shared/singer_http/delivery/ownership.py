@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from singer_http.delivery.item import Item
 from singer_http.delivery.mirror import Mirror
-from singer_http.operations import Rejection, RejectionKind, Row, invalid
+from singer_http.operations import DELETED, Rejection, RejectionKind, Row, invalid
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import Rejects
 
@@ -44,8 +45,14 @@ class Ownership:
         """The operation's identities as claims."""
         return [self._ledger.hashed(identity) for identity in item.identities]
 
-    def set_conflict_keys(self, items: Collection[Item]) -> None:
-        """What each operation holds while in flight, and which may collide with another key."""
+    def set_conflict_keys(self, items: Collection[Item], unsettled: Iterable[str]) -> None:
+        """What each operation holds while in flight, and which may collide with another key.
+
+        Args:
+            items: operations that were checked.
+            unsettled: conflict keys of those that were checked before and are not settled: the
+                ledger does not have their outcomes yet.
+        """
         firsts: dict[str, list[Item]] = {}
         ids: dict[str, list[Item]] = {}
         held: dict[str, set[str]] = {}
@@ -65,6 +72,10 @@ class Ownership:
             self.names.remember(item)
         self._contest(firsts, self._ledger.claimants(self._scope, list(firsts)) if firsts else {})
         self._contest(ids, self._ledger.owners_of_ids(self._scope, list(ids)) if ids else {})
+        holders = Counter(unsettled)
+        holders.update(key for item in items for key in item.conflict_keys)
+        for item in items:
+            item.contested = item.contested or any(holders[key] > 1 for key in item.conflict_keys)
 
     @staticmethod
     def _contest(items: dict[str, list[Item]], owners: dict[str, set[str]]) -> None:
@@ -91,7 +102,7 @@ class Ownership:
     def _owned(self, item: Item, owners: set[str], why: str) -> Rejection | None:
         rows = self._ledger.rows(self._scope, sorted(owners - {item.stored})) if owners else {}
         for row in rows.values():
-            if _stands(row):
+            if _is_delivered(row):
                 name = self.names.of(row.key)
                 return invalid(f"the record with the key {name} {why}", remote_id=row.remote_id)
         for key, state in self._rejects.states(self._scope, sorted(owners - {item.stored})).items():
@@ -115,7 +126,7 @@ class Ownership:
         if sink.names_parent:
             return False
         named = mirror is not None and mirror.names(self.held_claims(item), item)
-        return named or self.others_stand_for(item)
+        return named or self.others_refer_to(item)
 
     def others_claims(self, item: Item, claims: Iterable[str]) -> set[str]:
         """Which of these claims another key of this sync has too."""
@@ -133,16 +144,16 @@ class Ownership:
         """Whether a key still has an identity that it was delivered with."""
         return not self.held_claims(item).isdisjoint(self.hashed(item))
 
-    def others_stand_for(self, item: Item) -> bool:
+    def others_refer_to(self, item: Item) -> bool:
         """Whether another key, or a rejected row, refers to the record of a removal."""
         if item.remote_id is None:
             return False
         owners = self._ledger.owners_of_ids(self._scope, [item.remote_id])
         others = owners.get(item.remote_id, set()) - {item.stored}
-        if any(map(_stands, self._ledger.rows(self._scope, sorted(others)).values())):
+        if any(map(_is_delivered, self._ledger.rows(self._scope, sorted(others)).values())):
             return True
         return bool(self._rejects.names(self._scope, [item.remote_id]))
 
 
-def _stands(row: Row) -> bool:
-    return row.digest != b"deleted"
+def _is_delivered(row: Row) -> bool:
+    return row.digest != DELETED
