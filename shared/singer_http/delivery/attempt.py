@@ -36,7 +36,7 @@ class Withheld(Exception):
 def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     """Send operations that go together, in a worker; their outcomes in the same order.
 
-    A refused batch is halved until the refused records stand alone.
+    A refused batch is halved until each refused record is in a request of its own.
 
     Raises:
         StopRun: the run cannot go on.

@@ -1,7 +1,7 @@
 """What ledger and rejects say of a record before anything is sent. Decides; writes nothing.
 
-Pending means unknown: what a run that died left is recovered before a stream's first record comes
-here. Uncertain means unknown too: nothing is unchanged against it, and nothing newer goes out.
+Pending means unknown: what a run that died left is recovered before a stream's first record is
+checked. Uncertain means unknown too: nothing is unchanged against it, and nothing newer is sent.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Known(NamedTuple):
 class Verdict(enum.Enum):
     """What has to happen with a record."""
 
-    SEND = "goes out"
+    SEND = "is sent"
     SETTLE = "needs no request"
     WAIT = "skipped, and kept beside the uncertain record of its key"
 
@@ -152,7 +152,7 @@ class ChangeCheck:
         return rest, unchanged
 
     def decide(self, item: Item, row: Row | None, state: RejectState | None) -> Decision:
-        """Whether an operation has to go out.
+        """Whether an operation must be sent.
 
         Args:
             item: gets what the ledger knows: its row, its id at the vendor.
@@ -206,10 +206,10 @@ class ChangeCheck:
 def merge_copies(
     items: Iterable[Item],
 ) -> tuple[list[Item], list[Item], list[tuple[Item, Rejection]]]:
-    """Of several copies of a key the last one goes out; of what is sent at most once, the first.
+    """Of several copies of a key the last one is sent; of what is sent at most once, the first.
 
     Returns:
-        What goes on, in order; the copies that another one replaced; those that are rejected.
+        What remains, in order; the copies that another one replaced; those that are rejected.
     """
     going: dict[str, Item] = {}
     merged: list[Item] = []

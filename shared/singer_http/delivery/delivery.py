@@ -1,4 +1,4 @@
-"""One target stream of one run: its records from arrival until they go out or are settled.
+"""One target stream of one run: its records from arrival until they are sent or settled.
 
 check → start → look up → decide → send → settle. All of it on the main thread; workers call the
 sink. The first half is here, the second in `dispatch`.
@@ -175,7 +175,7 @@ class Delivery:
         send, settled = [], []
         for item in going:
             item.check_batch = batch
-            if (earlier := waiting.get(item.key)) and self._stays(item, earlier):
+            if (earlier := waiting.get(item.key)) and self._keeps_earlier(item, earlier):
                 settled.append(item)
                 continue
             state = known.rejects.get(item.stored)
@@ -192,7 +192,7 @@ class Delivery:
         self.dispatch.leave_batches(settled)
         self.dispatch.add(send)
 
-    def _stays(self, item: Item, earlier: Item) -> bool:
+    def _keeps_earlier(self, item: Item, earlier: Item) -> bool:
         """An earlier copy was checked and has not started: one of the two takes its place.
 
         Returns:

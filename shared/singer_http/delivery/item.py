@@ -89,7 +89,7 @@ class Item(Operation):
     label: str = ""
     """The key as a person knows it, where a plugin made more of it."""
     stored: str = ""
-    """The key as it stands in the database."""
+    """The key as it is stored in the database."""
     keyless: bool = False
     """It has no key: `stored` is made from its text."""
     digest: bytes = b""
@@ -97,11 +97,11 @@ class Item(Operation):
     source: bytes = b""
     """Digest of the record that it was made from, if that decides all of it."""
     previous: Item | None = None
-    """An earlier copy of the key that this one replaced; goes out if this one is rejected."""
+    """An earlier copy of the key that this one replaced; sent if this one is rejected."""
     conflict_keys: tuple[str, ...] = ()
     """Held while in flight: no two operations that share one are in flight at once."""
     alone: bool = False
-    """Refused before: goes in a request of its own, so that it costs its neighbours nothing."""
+    """Refused before: sent in a request of its own, so that no other record is refused with it."""
     removal: bool = False
     """A mirror's removal, not a record of the source."""
     other_content: bool = False

@@ -2,7 +2,7 @@
 
 Nothing in a Singer stream proves that an extract is complete: not its end, not STATE, not
 ACTIVATE_VERSION. So the source has to say how many rows there are, in a column, and exactly that
-many have to come, each with a key of its own.
+many have to arrive, each with a key of its own.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Mirror:
             stated.add(_number(record.get(self.column)))
 
     def saw(self, item: Item) -> None:
-        """A record is present, whatever becomes of it."""
+        """A record is present, even if it is rejected."""
         if item.keyless:
             self._keyless.add(item.sink.stream)
         else:

@@ -51,7 +51,7 @@ class Outbox:
         self._by_parent = by_parent
         self._answered = answered
         self._still_refused = self._healed = 0
-        """Of the records that were refused before: while most still are, each goes alone."""
+        """Of the records that were refused before: while most still are, each is sent alone."""
         self._in_flight: set[str | None] = set()
         """Parents for which a call is in flight."""
 
@@ -59,7 +59,7 @@ class Outbox:
         """Whether it is time to send.
 
         Args:
-            flush: nothing more will come that a batch could wait for.
+            flush: no further operation is expected that a batch could wait for.
         """
         if self.batch > 1:
             return flush or len(self.ready) >= self.batch
@@ -85,7 +85,7 @@ class Outbox:
                 item.entry = entry
             self._workers.submit(
                 functools.partial(attempt, chunk[0].sink, chunk),
-                functools.partial(self._came_back, chunk),
+                functools.partial(self._completed, chunk),
                 entry=entry,
             )
 
@@ -104,13 +104,13 @@ class Outbox:
             resent=first.origin.resend,
         )
 
-    def _came_back(self, items: Sequence[Item], task: Task) -> None:
+    def _completed(self, items: Sequence[Item], task: Task) -> None:
         if self._by_parent:
             self._in_flight.discard(items[0].remote_id)
         self._answered(items, task)
 
     def leave_entry(self, item: Item) -> None:
-        """An operation is settled, or goes again under another entry; so are those it replaced."""
+        """An operation is settled, or sent again under another entry; so are those it replaced."""
         replaced: Item | None = item
         while replaced is not None:
             entry, replaced.entry = replaced.entry, None
@@ -121,7 +121,7 @@ class Outbox:
             replaced = replaced.previous
 
     def tried_alone(self, *, refused: bool) -> None:
-        """Note what became of a record that was refused before."""
+        """Note the outcome of a record that was refused before."""
         self._still_refused += refused
         self._healed += not refused
 
@@ -132,7 +132,7 @@ def batches(ready: Iterable[Item], size: int, *, isolate: bool) -> Iterable[list
     Args:
         ready: in any order; no two share a conflict key.
         size: rows in one request.
-        isolate: those that were refused before go alone.
+        isolate: those that were refused before are sent alone.
     """
     groups: dict[Any, list[Item]] = {}
     for item in ready:

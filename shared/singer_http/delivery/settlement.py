@@ -20,7 +20,7 @@ from singer_http.plugin.validation import parse_share
 from singer_http.report.counts import Counts, StreamReport
 from singer_http.sink.base import MIRROR
 from singer_http.store.ledger import Ledger
-from singer_http.store.rejects import MAIN, NEWER, Rejects, as_it_came
+from singer_http.store.rejects import MAIN, NEWER, Rejects, without_rejection
 from singer_http.store.rows import Delivered
 
 FORMER = "\nformer "
@@ -31,7 +31,7 @@ LOOKED_AT = 20
 
 
 class Settlement:
-    """Writes down what became of the operations of one stream."""
+    """Writes down the outcomes of the operations of one stream."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Settlement:
         """Write down a final outcome.
 
         Returns:
-            An earlier copy of the record that has to go out after all.
+            An earlier copy of the record that must be sent instead.
         """
         reject = item.origin.reject
         if reject is not None and (reject.key != item.stored or reject.slot not in {MAIN, NEWER}):
@@ -195,9 +195,9 @@ class Settlement:
             )
 
     def _slot(self, item: Item) -> str:
-        """What is rejected for its other content stands beside the record that was sent.
+        """A reject with other content is kept beside the record of its key that was sent.
 
-        So does what is invalid: it must not be forgotten that an earlier one may have arrived.
+        So is an invalid record beside an uncertain one: the uncertain one must stay known.
         """
         if item.beside_uncertain and not item.other_content:
             if not item.sink.at_most_once:
@@ -220,12 +220,12 @@ class Settlement:
             remote_id=remote_id,
             digest=item.digest or UNKNOWN,
             resent=item.origin.resend,
-            record=as_it_came(item.line),
+            record=without_rejection(item.line),
         )
 
 
 class RejectLimit:
-    """`max_rejects`: a wrong mapping stops the run before it costs much."""
+    """`max_rejects`: a wrong mapping stops the run early."""
 
     def __init__(self, spec: str) -> None:
         """Read the setting `max_rejects`."""

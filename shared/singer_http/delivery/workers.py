@@ -1,4 +1,4 @@
-"""Workers that carry out requests, and the queue on which their results come back."""
+"""Workers that carry out requests, and the queue of their results."""
 
 from __future__ import annotations
 

@@ -89,10 +89,10 @@ class Ledger:
         return "#" + digest.hexdigest()
 
     def stored_key(self, key: str, *, personal: bool) -> str:
-        """The form in which a key stands in the database: hashed if it may be an email or number.
+        """The form of a key in the database: hashed if it may be an email or number.
 
-        A plain key can be looked up by a person, and rows that come in the key's order lie side by
-        side: a run costs the same for each row however large the ledger is.
+        A plain key is readable, and rows in the order of the key are neighbours in the table: the
+        time for a row does not grow with the ledger.
         """
         if (
             personal

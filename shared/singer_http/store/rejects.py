@@ -25,6 +25,8 @@ from singer_http.store.tables import rejects, scopes
 
 MAIN = ""
 NEWER = "newer"
+LAST = 1 << 62
+"""Behind every record of a run."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -170,13 +172,13 @@ class Rejects:
         self._hold(_DELETE, _place(scope, key, self._run, seq, slot))
         self._hold(self._insert, values)
 
-    def drop(self, scope: int, key: str, seq: int, *, slot: str | None = None) -> None:
+    def drop(self, scope: int, key: str, seq: int = LAST, *, slot: str | None = None) -> None:
         """A record with this `seq` settled a key: drop rejects that are as old or older.
 
         Args:
             scope: whose.
             key: as it is stored.
-            seq: order of arrival in this run.
+            seq: order of arrival in this run; without one, drop them all.
             slot: only this one; None for all.
         """
         if scope not in self._outstanding:
@@ -297,7 +299,7 @@ def with_rejection(line: bytes, rejection: dict[str, Any]) -> bytes:
     return body[:-1].rstrip() + b',"rejection":' + orjson.dumps(rejection) + b"}"
 
 
-def as_it_came(line: bytes) -> bytes:
+def without_rejection(line: bytes) -> bytes:
     """A RECORD line without a `rejection` that an export of rejects gave it, on one line."""
     line = line.strip()
     if b'"rejection"' not in line:

@@ -1,4 +1,4 @@
-"""Values that come out of the database."""
+"""Rows of the database as values."""
 
 from __future__ import annotations
 

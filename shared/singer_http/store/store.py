@@ -58,7 +58,7 @@ class Store:
         return result
 
     def close(self) -> None:
-        """Commit and close; the lock goes last."""
+        """Commit and close; the lock is released last."""
         try:
             if self.ledger.holds_back or self.rejects.holds_back:
                 self.commit()

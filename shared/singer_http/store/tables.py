@@ -95,7 +95,7 @@ pending = sa.Table(
     sa.Column("keys", sa.String, nullable=False, comment="JSON list, as in delivered"),
     sa.Column("records", sa.LargeBinary, nullable=False, comment="RECORD lines, as read"),
     sa.Column("sent", sa.LargeBinary, comment="JSON: body, identities, digest of a create"),
-    sa.Column("resent", sa.Boolean, nullable=False, comment="on a person's word"),
+    sa.Column("resent", sa.Boolean, nullable=False, comment="resent by the setting `uncertain`"),
 )
 
 rejects = sa.Table(
@@ -116,7 +116,7 @@ rejects = sa.Table(
     sa.Column("route", sa.String, nullable=False, comment="the mapping that made it"),
     sa.Column("remote_id", sa.String, comment="the vendor's record that it names"),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="of what was or would be sent"),
-    sa.Column("resent", sa.Boolean, nullable=False, comment="on a person's word, already"),
+    sa.Column("resent", sa.Boolean, nullable=False, comment="resent by the setting `uncertain`"),
     sa.Column("record", sa.LargeBinary, nullable=False, comment="the RECORD line, as read"),
     sa.UniqueConstraint("scope", "key", "slot"),
 )
@@ -132,7 +132,7 @@ ROW: tuple[sa.Column[Any], ...] = (
 def set_up_sqlite(connection: Any, _record: Any) -> None:
     """Prepare a new SQLite connection: others may read and write beside it.
 
-    What is deleted is overwritten: records stand here only while they are pending or rejected.
+    What is deleted is overwritten: records are here only while they are pending or rejected.
     """
     cursor = connection.cursor()
     for pragma in (

@@ -1,7 +1,7 @@
 """What earlier runs left: requests whose answers are unknown, and rejects.
 
 Pending means unknown. What a run that died was about to send is recovered before the first record
-of its stream is read, so nothing newer of a key goes out or is acknowledged before it.
+of its stream is read, so nothing newer of a key is sent or acknowledged before it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ RESENT = (
     "%s: %d uncertain records were resent on your word and may have arrived again: settle them one "
     "by one with --resolve STREAM KEY sent|unsent|drop"
 )
-LAST = 1 << 62
-"""A number behind every record of a run."""
 
 
 class Recovery:
@@ -91,7 +89,9 @@ class Recovery:
         line: bytes,
     ) -> None:
         if entry.effect is Effect.AT_MOST_ONCE:
-            self._mark_uncertain(delivery, route, entry, held, key, line)
+            item = prepared(self._session, route, line)
+            item.stored, item.origin, item.entry = key, Origin(resend=entry.resent), held
+            self._reject(delivery, item, Rejection(RejectionKind.UNCERTAIN, DIED, attempts=1))
             return
         origin = Origin(entry=held)
         if entry.effect is Effect.CREATE and entry.sent is not None:
@@ -105,10 +105,10 @@ class Recovery:
                 self._session.store.ledger.settle(held.id)
 
     def _keep(self, delivery: Delivery, entry: Unfinished, held: Entry) -> None:
-        """Nothing says any more how these records are sent: they become rejects.
+        """The mapping of these records no longer exists: they become rejects.
 
-        What may have arrived and must not come twice is uncertain. The rest is held, until its
-        mapping is back or something newer of its key comes.
+        What may have arrived and must not be sent twice is uncertain. The rest is held until its
+        mapping exists again or a newer record of its key arrives.
         """
         reason = f"there is no stream_maps entry {entry.route!r} any more"
         rejection = Rejection(RejectionKind.HELD, f"{reason}: not sent", attempts=1)
@@ -117,36 +117,21 @@ class Recovery:
         intake = next(self._router.routes_of(delivery.stream)).intake
         for key, line in zip(entry.keys, entry.records, strict=True):
             item = intake.item({}, line, self._session.next_seq(), key="?")
-            item.stored, item.origin, item.entry = key, Origin(resend=entry.resent), held
             item.route = entry.route
             if entry.sent is not None:
                 _, identities, item.digest = unpacked(entry.sent)
                 item.identities = tuple(identities)
-            delivery.report.retried.received += 1
-            outcome = Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=False)
-            delivery.dispatch.settle(item, outcome)
+            item.stored, item.origin, item.entry = key, Origin(resend=entry.resent), held
+            self._reject(delivery, item, rejection)
 
-    def _mark_uncertain(
-        self,
-        delivery: Delivery,
-        route: Route,
-        entry: Unfinished,
-        held: Entry,
-        key: str,
-        line: bytes,
-    ) -> None:
-        """What is sent at most once may have arrived."""
-        item = prepared(self._session, route, line)
-        item.stored, item.origin, item.entry = key, Origin(resend=entry.resent), held
+    @staticmethod
+    def _reject(delivery: Delivery, item: Item, rejection: Rejection) -> None:
+        """Reject a pending record, which may have arrived."""
         delivery.report.retried.received += 1
-        outcome = Outcome(
-            OutcomeKind.REJECTED,
-            rejection=Rejection(RejectionKind.UNCERTAIN, DIED, attempts=1),
-            nothing_was_done=False,
-        )
+        outcome = Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=False)
         delivery.dispatch.settle(item, outcome)
 
-    # --- a person's word ----------------------------------------------------------------------
+    # --- the setting `uncertain` ----------------------------------------------------------------
 
     def _settle_uncertain(self, delivery: Delivery) -> None:
         """The setting `uncertain`: it holds once, for those that are uncertain now."""
@@ -184,7 +169,7 @@ class Recovery:
         store.ledger.acknowledge(
             delivery.scope, Delivered(reject.key, digest, source, item.remote_id, claims)
         )
-        store.rejects.drop(delivery.scope, reject.key, LAST, slot=MAIN)
+        store.rejects.drop(delivery.scope, reject.key, slot=MAIN)
         store.rejects.promote(delivery.scope, reject.key)
         store.commit()
 
@@ -221,7 +206,7 @@ class Recovery:
                 self._no_route(delivery, reject)
             elif not route.deliver_line(reject.record, Origin(reject=reject)):
                 # `stream_maps` leaves it out now, so it is not outstanding any more.
-                rejects.drop(delivery.scope, reject.key, LAST, slot=reject.slot)
+                rejects.drop(delivery.scope, reject.key, slot=reject.slot)
         delivery.flush()
 
     def _waits(self, delivery: Delivery, reject: Reject) -> bool:

@@ -15,7 +15,6 @@ from singer_http.store.rejects import MAIN, NEWER, shown_key
 from singer_http.store.rows import Delivered, Reject
 from singer_http.target.session import Session
 
-LAST = 1 << 62
 RESOLVED = "resolved as unsent: it goes out with the next run"
 
 
@@ -57,7 +56,7 @@ def _resolve(
         rejects.mark(scope.id, stored, kind=str(RejectionKind.HELD), reason=RESOLVED, resent=False)
         newer = any(reject.slot == NEWER for reject in found)
         if newer:
-            rejects.drop(scope.id, stored, LAST, slot=MAIN)
+            rejects.drop(scope.id, stored, slot=MAIN)
             rejects.promote(scope.id, stored)
         done = "it goes out with the next run"
     else:
@@ -68,11 +67,11 @@ def _resolve(
             row = ledger.row(scope.id, stored)
             remote_id = row.remote_id if row else main.remote_id
             ledger.acknowledge(scope.id, Delivered(stored, digest, b"", remote_id, None))
-        rejects.drop(scope.id, stored, LAST, slot=MAIN)
+        rejects.drop(scope.id, stored, slot=MAIN)
         if how == "sent":
             rejects.promote(scope.id, stored)
         else:
-            rejects.drop(scope.id, stored, LAST)
+            rejects.drop(scope.id, stored)
         done = "it counts as delivered" if how == "sent" else "it is given up"
     session.store.commit()
     session.export_rejects(even_unchanged=True)

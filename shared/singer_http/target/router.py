@@ -145,7 +145,7 @@ class Router:
 
     @property
     def spooled(self) -> bool:
-        """Records wait for another stream: no STATE may go out."""
+        """Records wait for another stream: no STATE may be written."""
         return any(spool.waits for spool in self.spools.values())
 
     def routes_of(self, stream: str) -> Iterator[Route]:

@@ -143,7 +143,7 @@ class TargetRun:
         if spool is not None:
             spool.is_open = False
         self._recovery.begin(delivery)
-        # Where keys depend on each other, the older record goes first.
+        # Where keys depend on each other, the older record is sent first.
         if delivery.sink_class.group_by_parent:
             self._recovery.retry_rejects(delivery)
         if spool is not None:

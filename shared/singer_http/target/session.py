@@ -215,7 +215,7 @@ class Session:
             self.store.ledger.settle(task.entry.id)
 
     def close(self) -> None:
-        """Close the database; the lock goes last."""
+        """Close the database; the lock is released last."""
         self.workers.close()
         if self.mirror:
             self.mirror.close()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from singer_http.target.run import TargetRun
 
 CHECKPOINT = 60.0
-"""Seconds between two moments at which everything is settled so that STATE can go out."""
+"""Seconds between two moments at which everything is settled so that STATE can be written."""
 
 
 class HTTPTarget(HTTPPlugin, Target):
@@ -61,7 +61,7 @@ class HTTPTarget(HTTPPlugin, Target):
         self._state: bytes | None = None
         self._emitted: bytes | None = None
         self._checked_at = time.monotonic()
-        self._came_since_state = True  # messages, after the last STATE
+        self._read_since_state = True  # messages, after the last STATE
 
     # --- a run --------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class HTTPTarget(HTTPPlugin, Target):
                 return
 
     @contextlib.contextmanager
-    def _on_trial(self) -> Iterator[None]:
+    def _without_traces(self) -> Iterator[None]:
         """Write tokens and rate windows to a temporary folder; no more than one retry."""
         with tempfile.TemporaryDirectory() as folder:
             self.work_dir = Path(folder)
@@ -187,7 +187,7 @@ class HTTPTarget(HTTPPlugin, Target):
             routes = run.router.by_source[stream]
         except (KeyError, TypeError):
             raise self._no_schema(stream) from None
-        self._came_since_state = True
+        self._read_since_state = True
         session = run.session
         if session.mirror is not None:
             session.mirror.count(stream, record if isinstance(record, dict) else {})
@@ -212,7 +212,7 @@ class HTTPTarget(HTTPPlugin, Target):
         value = state_value(self.message_reader.line)
         if value is None:
             raise StopRun(f"Line {self.message_reader.number}: the STATE has no 'value'.")
-        self._state, self._came_since_state = value, False
+        self._state, self._read_since_state = value, False
         if time.monotonic() - self._checked_at >= CHECKPOINT:
             self.checkpoint()
 
@@ -253,7 +253,7 @@ class HTTPTarget(HTTPPlugin, Target):
         self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Settle everything that was read; then STATE may go out."""
+        """Settle everything that was read; then STATE may be written."""
         self._checked_at = time.monotonic()
         run = self.run
         run.router.flush()
@@ -314,7 +314,7 @@ class HTTPTarget(HTTPPlugin, Target):
             stopped = isinstance(error, StopRun | Interrupted)
             text = "ended by a signal" if isinstance(error, Interrupted) else one_line(str(error))
             self.report.finish("stopped" if stopped else "failed", text)
-        run.write_report(input_complete=not self._came_since_state and self._state is not None)
+        run.write_report(input_complete=not self._read_since_state and self._state is not None)
         problem = run.close()
         return error or problem
 
@@ -357,7 +357,7 @@ class HTTPTarget(HTTPPlugin, Target):
         if check:
             from singer_http.target.check import check as carry_out  # noqa: PLC0415 - rarely needed
 
-            with target._on_trial():
+            with target._without_traces():
                 sys.exit(0 if carry_out(target) else 1)
         if resolve:
             from singer_http.target.resolve import resolve as settle  # noqa: PLC0415

@@ -137,10 +137,10 @@ def test_a_value_is_the_same_when_a_reject_is_sent_again(
         sandbox.fault(vendor="autoreach", method="PATCH", status=422, times=None)
         ran = runs.run([PEOPLE, *texts.lines()])
         assert clean(ran) == {"received": len(texts.records), "rejected": len(texts.records)}
-        as_it_came = sorted(text.encode() for text in texts.records)
-        assert sorted(map(fragment, ran.reject_lines)) == as_it_came
+        without_rejection = sorted(text.encode() for text in texts.records)
+        assert sorted(map(fragment, ran.reject_lines)) == without_rejection
         again = runs.run([PEOPLE])
-        assert sorted(map(fragment, again.reject_lines)) == as_it_came
+        assert sorted(map(fragment, again.reject_lines)) == without_rejection
         sandbox.clear_faults()
         sandbox.log(clear=True)
         export = runs.plugin.path("rejects.jsonl").read_bytes().splitlines()
