@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import functools
 import hashlib
@@ -206,7 +205,7 @@ class Database:
         if self._copy:
             remove_copy(self._copy)
         for descriptor in self._locks:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.close(descriptor)
         self._locks.clear()
 
