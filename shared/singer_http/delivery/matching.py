@@ -69,7 +69,7 @@ class Matching:
             return None
         if not item.sink.may_create or self._ownership.keeps_an_identity(item):
             return None
-        reason = "it was made before, and the vendor never told its id: give the record its id"
+        reason = "it was made before, and the vendor did not return its id: give the record its id"
         return Outcome(OutcomeKind.REJECTED, rejection=invalid(reason))
 
     def not_found(self, item: Item, error: BaseException) -> Outcome:
@@ -217,8 +217,8 @@ class Matching:
             return Outcome(
                 OutcomeKind.REJECTED,
                 rejection=invalid(
-                    "the vendor never told its id, and the delete has no value to look it up by: "
-                    "give the delete the id, the email or the phone"
+                    "the vendor did not return its id, and the delete has no value to look it up "
+                    "by: give the delete the id, the email or the phone"
                 ),
             )
         return Outcome(OutcomeKind.DELETED)

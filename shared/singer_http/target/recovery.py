@@ -26,8 +26,8 @@ from singer_http.target.session import Session
 
 DIED = "the run ended before the answer came: it may have arrived"
 RESENT = (
-    "%s: %d uncertain records were resent on your word and may have arrived again: settle them one "
-    "by one with --resolve STREAM KEY sent|unsent|drop"
+    "%s: %d uncertain records were resent by the setting uncertain and may have arrived again: "
+    "settle them one by one with --resolve STREAM KEY sent|unsent|drop"
 )
 
 

@@ -15,7 +15,7 @@ from singer_http.store.rejects import MAIN, NEWER, shown_key
 from singer_http.store.rows import Delivered, Reject
 from singer_http.target.session import Session
 
-RESOLVED = "resolved as unsent: it goes out with the next run"
+RESOLVED = "resolved as unsent: it is sent with the next run"
 
 
 def resolve(
@@ -58,7 +58,7 @@ def _resolve(
         if newer:
             rejects.drop(scope.id, stored, slot=MAIN)
             rejects.promote(scope.id, stored)
-        done = "it goes out with the next run"
+        done = "it is sent with the next run"
     else:
         if how == "sent" or sink.at_most_once:
             digest = main.digest or UNKNOWN
