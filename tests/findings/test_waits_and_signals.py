@@ -25,9 +25,9 @@ from tests.findings.inputs import (
     sms,
     start_patched,
     texts,
-    wait_until,
 )
 from tests.front_door import JSON, SCRIPTS, Plugin, Result, record, schema, state
+from tests.processes import wait_until
 from tests.tapping import Tap
 
 
