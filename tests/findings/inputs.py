@@ -114,7 +114,8 @@ def start_patched(
 ) -> subprocess.Popen[bytes]:
     """Start a target after some code; `messages` become its input, none leaves the input open."""
     path = plugin.directory / "patched.json"
-    path.write_text(json.dumps({**plugin.config, **config}))
+    given = {**plugin.config, **config}
+    path.write_text(json.dumps({k: v for k, v in given.items() if v is not None}))
     (entry,) = metadata.entry_points(group="console_scripts", name=plugin.name)
     owner = entry.attr.partition(".")[0]
     run = f"from {entry.module} import {owner} as target; target.cli()"
