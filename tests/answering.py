@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
+import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from typing_extensions import override
+
+from singer_http.http.client import Client
+from tests.processes import wait_until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -46,6 +50,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.replies: queue.Queue[Reply] = queue.Queue()
         self.seen: list[SimpleNamespace] = []
+        self.closed = 0
+        """Connections that were closed."""
 
     @property
     def url(self) -> str:
@@ -54,6 +60,20 @@ class Server(ThreadingHTTPServer):
     def will(self, *replies: Reply) -> None:
         for reply in replies:
             self.replies.put(reply)
+
+    @override
+    def close_request(self, request: Any) -> None:
+        super().close_request(request)
+        self.closed += 1
+
+    def stop_at_first_request(self, client: Client) -> None:
+        """Stop a client, from another thread, once it has sent a request."""
+
+        def stop() -> None:
+            wait_until(lambda: self.seen)
+            client.stop()
+
+        threading.Thread(target=stop, daemon=True).start()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -93,8 +113,10 @@ class Handler(BaseHTTPRequestHandler):
         if reply.close_after or reply.drip or reply.length is not None:
             self.close_connection = True
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
-
     @override
     def log_message(self, *args: Any) -> None:
         """Keep quiet."""
+
+
+for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+    setattr(Handler, f"do_{method}", Handler.handle_any)

@@ -79,21 +79,23 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """Where the ledger is: None for the default. PostgreSQL has an empty database for each test."""
-    if request.param == "sqlite":
-        yield None
-        return
-    server: str = request.getfixturevalue("postgresql")
+@pytest.fixture
+def database(postgresql: str) -> Iterator[str]:
+    """The URL of an empty database, which is dropped after the test."""
     name = f"ledger_{uuid.uuid4().hex}"
     # Copying the files takes a third of the time of writing them to the log.
     create = sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name))
-    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-    with psycopg.connect(server, autocommit=True) as connection:
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(create)
-        yield server.replace("/postgres?", f"/{name}?")
+        yield postgresql.replace("/postgres?", f"/{name}?")
         connection.execute(drop)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the ledger is, None for the default: a setting of a test for each kind of ledger."""
+    return None if request.param == "sqlite" else request.getfixturevalue("database")
 
 
 @pytest.fixture

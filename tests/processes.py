@@ -14,9 +14,9 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar
 
 from tests.fork_server import NUMBER, Request, plugins
 
@@ -161,15 +161,23 @@ class Forked:
         return number
 
 
-def wait_read(pipe: IO[bytes], timeout: float = 60) -> None:
-    """Wait until all that was written to a pipe has been read; AssertionError if it is not."""
-    unread, ends = array.array("i", [1]), time.monotonic() + timeout
-    while True:
-        fcntl.ioctl(pipe, termios.FIONREAD, unread)
-        if not unread[0]:
-            return
-        assert time.monotonic() < ends, f"{unread[0]} bytes are not read"
+def wait_until(found: Callable[[], Any], seconds: float = 60) -> None:
+    """Wait until it is so; AssertionError if it is not in time."""
+    ends = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < ends, "waited in vain"
         time.sleep(0.01)
+
+
+def wait_read(pipe: IO[bytes]) -> None:
+    """Wait until all that was written to a pipe has been read; AssertionError if it is not."""
+    unread = array.array("i", [1])
+
+    def all_read() -> bool:
+        fcntl.ioctl(pipe, termios.FIONREAD, unread)
+        return unread[0] == 0
+
+    wait_until(all_read)
 
 
 Process = Forked | subprocess.Popen[bytes]

@@ -6,14 +6,14 @@ import datetime
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema
+from tests.processes import wait_until
 
 NUMBER = "+16193596440"
 ANY: JSON = {}
@@ -114,7 +114,8 @@ def start_patched(
 ) -> subprocess.Popen[bytes]:
     """Start a target after some code; `messages` become its input, none leaves the input open."""
     path = plugin.directory / "patched.json"
-    path.write_text(json.dumps({**plugin.config, **config}))
+    given = {**plugin.config, **config}
+    path.write_text(json.dumps({k: v for k, v in given.items() if v is not None}))
     (entry,) = metadata.entry_points(group="console_scripts", name=plugin.name)
     owner = entry.attr.partition(".")[0]
     run = f"from {entry.module} import {owner} as target; target.cli()"
@@ -137,13 +138,6 @@ CHECKPOINTS = "import singer_http.target.target as t; assert t.CHECKPOINT; t.CHE
 def settled(sandbox: Sandbox) -> None:
     """Wait until no request is in flight."""
     wait_until(lambda: not any(sandbox.counts()["in_flight"].values()))
-
-
-def wait_until(found: Callable[[], Any], seconds: float = 15) -> None:
-    ends = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < ends, "waited in vain"
-        time.sleep(0.02)
 
 
 def hours(start: float, end: float) -> str:

@@ -85,8 +85,7 @@ BAD_ROWS = {
 @pytest.fixture
 def autoreach(autoreach: Plugin, ledger_url: str | None) -> Plugin:
     """With each kind of ledger."""
-    if ledger_url:
-        autoreach.config["ledger_url"] = ledger_url
+    autoreach.config["ledger_url"] = ledger_url
     return autoreach
 
 

@@ -38,9 +38,13 @@ def contact(key: str, **fields: Any) -> list[Any]:
 @pytest.fixture
 def autoreach(autoreach: Plugin, ledger_url: str | None) -> Plugin:
     """With each kind of ledger."""
-    if ledger_url:
-        autoreach.config["ledger_url"] = ledger_url
+    autoreach.config["ledger_url"] = ledger_url
     return autoreach
+
+
+def kill_patch(autoreach: Plugin, when: str, row: JSON) -> None:
+    """A run that dies while a person is being sent."""
+    kill_in_flight(autoreach, [PEOPLE, row], when, fault={"method": "PATCH"})
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -49,7 +53,7 @@ def test_the_newest_of_a_person_wins_though_an_older_one_was_in_flight(
 ) -> None:
     """H1"""
     old, new = (person("e1", first_name=name) for name in ("OLD", "NEW"))
-    kill_in_flight(autoreach, [PEOPLE, old], when, fault={"method": "PATCH"})
+    kill_patch(autoreach, when, old)
     process = start_patched(autoreach, CHECKPOINTS, [PEOPLE, new, state({"at": 1})])
     assert process.stdout
     assert select.select([process.stdout], [], [], 20)[0], "no STATE came out"
@@ -68,9 +72,7 @@ def test_the_newest_wins_over_a_pending_entry_though_it_was_rejected(
     autoreach: Plugin, sandbox: Sandbox, when: str
 ) -> None:
     """H1"""
-    kill_in_flight(
-        autoreach, [PEOPLE, person("e1", first_name="OLD")], when, fault={"method": "PATCH"}
-    )
+    kill_patch(autoreach, when, person("e1", first_name="OLD"))
     sandbox.fault(vendor="autoreach", method="PATCH", body="NEW", status=422, times=None)
     autoreach.run([PEOPLE, person("e1", first_name="NEW")], max_rejects="")
     sandbox.clear_faults()
@@ -100,9 +102,7 @@ def test_nothing_is_unchanged_while_a_delivery_was_in_flight(
 ) -> None:
     """H2"""
     autoreach.run([PEOPLE, person("a", first_name="One")])
-    kill_in_flight(
-        autoreach, [PEOPLE, person("a", first_name="Two")], "after", fault={"method": "PATCH"}
-    )
+    kill_patch(autoreach, "after", person("a", first_name="Two"))
     result = autoreach.run([PEOPLE, person("a", first_name="One")])
     assert result.exit_code == 0, result.error
     assert people(sandbox)["a"]["first_name"] == "One"

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import conninfo
 
 from singer_sandbox import Sandbox
 from tests.findings.inputs import (
@@ -25,9 +27,9 @@ from tests.findings.inputs import (
     sms,
     start_patched,
     texts,
-    wait_until,
 )
 from tests.front_door import JSON, SCRIPTS, Plugin, Result, record, schema, state
+from tests.processes import wait_until
 from tests.tapping import Tap
 
 
@@ -147,20 +149,12 @@ def reported(plugin: Plugin, result: Result) -> None:
 
 
 def test_there_is_a_report_though_the_ledger_went_away(
-    autoreach: Plugin, sandbox: Sandbox, postgresql: str
+    autoreach: Plugin, sandbox: Sandbox, postgresql: str, database: str
 ) -> None:
     """P19"""
-    import uuid
-
-    import psycopg
-
-    name = f"gone_{uuid.uuid4().hex}"
-    with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
+    name = conninfo.conninfo_to_dict(database)["dbname"]
     sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
-    process = autoreach.start(
-        [PEOPLE, person("a")], ledger_url=postgresql.replace("/postgres?", f"/{name}?")
-    )
+    process = autoreach.start([PEOPLE, person("a")], ledger_url=database)
     sandbox.wait_held("x")
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

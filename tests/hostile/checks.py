@@ -224,10 +224,12 @@ def check_person(expected: Expected, found: list[Held], where: str, pipeline: Pi
 
 
 def is_stranger(held: Held, expected: Expected, pipeline: Pipeline) -> bool:
-    """The vendor had it before, under an email that the source had given up when it was read."""
+    """The vendor had it before, and neither the email nor the phone of the source leads to it."""
     person = expected.person
     moved = bool(person.email) and held.email.lower() != (person.email or "").lower()
-    return held.id == pipeline.existing.get(person.marker) and held.first == "old" and moved
+    found_by_phone = bool(person.phone) and digits(held.phone) == digits(person.phone)
+    untouched = held.id == pipeline.existing.get(person.marker) and held.first == "old"
+    return untouched and moved and not found_by_phone
 
 
 def kasplo_current(found: list[Held], expected: Expected) -> list[Held]:

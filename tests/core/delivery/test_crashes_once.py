@@ -19,10 +19,7 @@ MESSAGES = [
 
 @pytest.fixture
 def merlin(sandbox: Sandbox, tmp_path: Path, ledger_url: str | None) -> Plugin:
-    plugin = Plugin("target-actionapi", sandbox, tmp_path, first_run=True)
-    if ledger_url:
-        plugin.config["ledger_url"] = ledger_url
-    return plugin
+    return Plugin("target-actionapi", sandbox, tmp_path, first_run=True, ledger_url=ledger_url)
 
 
 def texted(sandbox: Sandbox) -> list[str]:

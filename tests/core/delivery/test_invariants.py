@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -109,56 +110,45 @@ def deliver(sandbox: Sandbox, messages: list[JSON], directory: Path, **config: A
     raise AssertionError("the vendor was never up for long enough")
 
 
-@EXAMPLES
-@given(
+@dataclass
+class History:
+    """What two runs deliver, and what goes wrong."""
+
+    rows: list[tuple[int, str, int]]
+    cut: int
+    """How many rows the first run has."""
+    concurrency: int
+    faults: list[JSON]
+
+
+HISTORIES = st.builds(
+    History,
     rows=changes(),
     cut=st.integers(0, 40),
-    batch=st.integers(1, 7),
     concurrency=st.integers(1, 5),
     faults=FAULTS,
 )
+
+
+@EXAMPLES
+@given(history=HISTORIES, batch=st.integers(1, 7))
 def test_people_end_up_as_if_sent_one_by_one(
-    sandbox: Sandbox,
-    rows: list[tuple[int, str, int]],
-    cut: int,
-    batch: int,
-    concurrency: int,
-    faults: list[JSON],
+    sandbox: Sandbox, history: History, batch: int
 ) -> None:
-    run_and_compare(sandbox, "people", rows, cut, batch, concurrency, faults)
+    run_and_compare(sandbox, "people", history, batch)
 
 
 @EXAMPLES
-@given(
-    rows=changes(),
-    cut=st.integers(0, 40),
-    batch=st.just(1),
-    concurrency=st.integers(1, 5),
-    faults=FAULTS,
-)
-def test_members_end_up_as_if_sent_one_by_one(
-    sandbox: Sandbox,
-    rows: list[tuple[int, str, int]],
-    cut: int,
-    batch: int,
-    concurrency: int,
-    faults: list[JSON],
-) -> None:
-    run_and_compare(sandbox, "members", rows, cut, batch, concurrency, faults)
+@given(history=HISTORIES)
+def test_members_end_up_as_if_sent_one_by_one(sandbox: Sandbox, history: History) -> None:
+    run_and_compare(sandbox, "members", history, batch=1)
 
 
-def run_and_compare(
-    sandbox: Sandbox,
-    stream: str,
-    rows: list[tuple[int, str, int]],
-    cut: int,
-    batch: int,
-    concurrency: int,
-    faults: list[JSON],
-) -> None:
+def run_and_compare(sandbox: Sandbox, stream: str, history: History, batch: int) -> None:
+    rows, cut, concurrency = history.rows, history.cut, history.concurrency
     sandbox.reset()
     sandbox.put_state("autoreach", {"lists": [{"id": 1, "name": "A"}]})
-    for fault in faults:
+    for fault in history.faults:
         where = {k: fault[k] for k in ("after", "times", "when")}
         if fault["kind"] == {"status": 429}:
             where["when"] = "before"  # what a 429 says is that nothing was done

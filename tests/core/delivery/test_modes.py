@@ -16,8 +16,7 @@ COUNTED = schema(
 @pytest.fixture
 def people(people: Plugin, ledger_url: str | None) -> Plugin:
     """With each kind of ledger."""
-    if ledger_url:
-        people.config["ledger_url"] = ledger_url
+    people.config["ledger_url"] = ledger_url
     return people
 
 

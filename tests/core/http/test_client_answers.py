@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from decimal import Decimal
 
@@ -13,13 +12,10 @@ from singer_http.http.client import Client
 from singer_http.operations import Effect
 from tests.answering import Reply, Server
 
+pytestmark = pytest.mark.usefixtures("no_jitter")
+
 JSON = "application/json"
 NAME = '{"name": "Müller"}'
-
-
-@pytest.fixture(autouse=True)
-def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backoff.full_jitter", lambda value: min(value, 0.01))
 
 
 @pytest.mark.parametrize(
@@ -143,21 +139,10 @@ def test_the_limit_holds_for_the_body_alone_too(server: Server) -> None:
 def test_stop_ends_a_request_whose_answer_drips(server: Server) -> None:
     server.will(Reply(drip=0.05))
     client = Client(server.url, timeout=0.6)
-    caught: list[Exception] = []
-
-    def send() -> None:
-        try:
-            client.request("GET", "x")
-        except Cancelled as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    while not server.seen:
-        time.sleep(0.01)
-    client.stop()
-    thread.join(5)
-    assert len(caught) == len(server.seen) == 1
+    server.stop_at_first_request(client)
+    with pytest.raises(Cancelled):
+        client.request("GET", "x")
+    assert len(server.seen) == 1
 
 
 def test_a_connection_is_used_again_after_a_slow_answer(server: Server) -> None:

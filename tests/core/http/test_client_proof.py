@@ -30,13 +30,10 @@ from singer_http.http.guards import guarded
 from singer_http.operations import Effect
 from tests.answering import JSON, Reply, Server
 
+pytestmark = pytest.mark.usefixtures("no_jitter")
+
 HTML = {"Content-Type": "text/html"}
 UNREPEATABLE = [Effect.CREATE, Effect.AT_MOST_ONCE]
-
-
-@pytest.fixture(autouse=True)
-def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backoff.full_jitter", lambda value: min(value, 0.01))
 
 
 def error_of(client: Client, effect: Effect = Effect.AT_MOST_ONCE, **more: Any) -> Any:
@@ -144,16 +141,10 @@ def test_a_request_that_is_cancelled_while_it_waits_says_what_its_tries_did(
     server: Server, client: Client, first: int, nothing: bool
 ) -> None:
     server.will(Reply(first, again=(("Retry-After", "200"),)))
-    threading.Thread(target=stop_after_the_first_request, args=(server, client)).start()
+    server.stop_at_first_request(client)
     error = error_of(client, Effect.IDEMPOTENT)
     assert isinstance(error, Cancelled)
     assert error.nothing_was_done is nothing
-
-
-def stop_after_the_first_request(server: Server, client: Client) -> None:
-    while not server.seen:
-        time.sleep(0.01)
-    client.stop()
 
 
 def test_a_request_that_is_cancelled_before_it_left_did_nothing(client: Client) -> None:

@@ -13,6 +13,9 @@ from singer_http.errors import Cancelled, RetryLater, Uncertain, VendorDown
 from singer_http.http.client import Client
 from singer_http.operations import Effect
 from tests.answering import JSON, Reply, Server
+from tests.processes import wait_until
+
+pytestmark = pytest.mark.usefixtures("no_jitter")
 
 UNREPEATABLE = [Effect.CREATE, Effect.AT_MOST_ONCE]
 LOST = [
@@ -23,11 +26,6 @@ LOST = [
     pytest.param(Reply(body=b"<html>We are back soon</html>"), id="web page"),
     pytest.param(Reply(body=b"<html>", headers=dict(JSON)), id="JSON that is none"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backoff.full_jitter", lambda value: min(value, 0.01))
 
 
 @pytest.mark.parametrize("reply", LOST)
@@ -112,13 +110,14 @@ def test_a_pause_beyond_max_wait_ends_the_run_and_says_when_to_come_back(
     assert 3500 < caught.value.until.timestamp() - time.time() < 3700
 
 
-def test_a_pause_holds_every_thread(server: Server, client: Client) -> None:
+def test_a_pause_holds_every_thread(
+    server: Server, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     server.will(Reply(429, headers={"Retry-After": "1"}))
     first = threading.Thread(target=client.request, args=("GET", "first"))
     first.start()
-    while not server.seen:
-        time.sleep(0.01)
-    time.sleep(0.2)
+    wait_until(lambda: "Trying again in" in caplog.text)
     client.request("GET", "second")
     first.join()
     assert server.seen[1].at - server.seen[0].at > 0.95
@@ -126,34 +125,21 @@ def test_a_pause_holds_every_thread(server: Server, client: Client) -> None:
 
 def test_stop_wakes_those_who_wait(server: Server, client: Client) -> None:
     server.will(Reply(429, headers={"Retry-After": "200"}))
-    caught: list[Exception] = []
-
-    def wait() -> None:
-        try:
+    server.stop_at_first_request(client)
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(Cancelled):
             client.request("GET", "x")
-        except Cancelled as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    while not server.seen:
-        time.sleep(0.01)
-    client.stop()
-    thread.join(2)
-    assert caught
-    with pytest.raises(Cancelled):
-        client.request("GET", "x")
+    assert time.monotonic() - began < 100
     assert len(server.seen) == 1
 
 
 def test_an_idle_connection_is_not_trusted_with_a_create(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("singer_http.http.connections.LONGEST_IDLE", 0.2)
-    for pause in (0, 0.3):
-        time.sleep(pause)
+    for longest in (60, 0, 60):
+        monkeypatch.setattr("singer_http.http.connections.LONGEST_IDLE", longest)
         client.request("POST", "x", effect=Effect.CREATE)
-    client.request("POST", "x", effect=Effect.CREATE)
     first, second, third = (seen.port for seen in server.seen)
     assert first != second == third
 
@@ -163,6 +149,6 @@ def test_a_connection_that_the_server_closed_is_not_used_again(
 ) -> None:
     server.will(Reply(close_after=True))
     client.request("POST", "x", effect=Effect.CREATE)
-    time.sleep(0.1)
+    wait_until(lambda: server.closed)
     client.request("POST", "x", effect=Effect.CREATE)
     assert len(server.seen) == 2

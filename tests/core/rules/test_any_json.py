@@ -63,13 +63,17 @@ class Texts:
         }  # fmt: skip
 
 
-def sent(sandbox: Sandbox) -> dict[str, tuple[str, list[str]]]:
-    """Id -> what reached the vendor, and its numbers digit by digit; the log is empty then."""
-    found: dict[str, tuple[str, list[str]]] = {}
+Sent = dict[str, tuple[str, list[str]]]
+"""Id -> what reached the vendor, and its numbers digit by digit."""
+
+
+def sent(sandbox: Sandbox, *, once: bool = True) -> Sent:
+    """What reached the vendor, each once unless a run was killed; the log is empty then."""
+    found: Sent = {}
     for request in sandbox.requests("autoreach"):
         if request["method"] == "PATCH":
             (person,) = request["body"]["people"]
-            assert person["id"] not in found, "sent twice"
+            assert not (once and person["id"] in found), "sent twice"
             found[person["id"]] = json.dumps(person, sort_keys=True), request["numbers"]
     sandbox.log(clear=True)
     return found
@@ -94,18 +98,24 @@ def new(sandbox: Sandbox, folders: Path, name: str = "target-autoreach", **confi
     return Runs(name, sandbox, directory, **settings)
 
 
+def by_lines(sandbox: Sandbox, runs: Runs, texts: Texts) -> tuple[Ran, Sent]:
+    """An undisturbed run, and what it sent."""
+    sandbox.reset()
+    ran = runs.run([PEOPLE, *texts.lines()])
+    assert clean(ran).get("upserted", 0) == texts.valid
+    wanted = sent(sandbox)
+    assert len(wanted) == texts.valid
+    return ran, wanted
+
+
 @examples(8)
 @given(rows=ROWS)
 def test_a_value_is_the_same_by_line_and_by_batch(
     sandbox: Sandbox, folders: Path, rows: Rows
 ) -> None:
-    sandbox.reset()
     texts = Texts(rows)
     first = new(sandbox, folders)
-    by_line = first.run([PEOPLE, *texts.lines()])
-    assert clean(by_line).get("upserted", 0) == texts.valid
-    wanted = sent(sandbox)
-    assert len(wanted) == texts.valid
+    by_line, wanted = by_lines(sandbox, first, texts)
     for compression in ("gzip", "none"):
         # What was delivered by one path is known by the other.
         batch = texts.batch(first.plugin.directory, compression)
@@ -125,11 +135,9 @@ def test_a_value_is_the_same_by_line_and_by_batch(
 def test_a_value_is_the_same_when_a_reject_is_sent_again(
     sandbox: Sandbox, folders: Path, rows: Rows
 ) -> None:
-    sandbox.reset()
     texts = Texts(rows)
     runs = new(sandbox, folders)
-    runs.run([PEOPLE, *texts.lines()])
-    wanted = sent(sandbox)
+    _, wanted = by_lines(sandbox, runs, texts)
     shutil.rmtree(runs.plugin.directory)
     for path in ("retried", "corrected"):
         sandbox.reset()
@@ -158,35 +166,22 @@ def test_a_value_is_the_same_when_a_reject_is_sent_again(
 def test_a_value_is_the_same_when_a_killed_run_is_recovered(
     sandbox: Sandbox, folders: Path, rows: Rows
 ) -> None:
-    sandbox.reset()
     texts = Texts(rows)
     runs = new(sandbox, folders)
-    runs.run([PEOPLE, *texts.lines()])
-    wanted = sent(sandbox)
+    _, wanted = by_lines(sandbox, runs, texts)
     lines = [line.decode() + "\n" for line in texts.lines()]
     for step in ("after_pending", "after_answer", "before_acknowledged"):
         sandbox.reset()
         runs = new(sandbox, folders)
         runs.run_and_die(step, [PEOPLE, *lines])
-        before = {k: v for k, v in sent_any(sandbox).items() if k in wanted}
+        before = {k: v for k, v in sent(sandbox, once=False).items() if k in wanted}
         ran = runs.run([PEOPLE])  # what was pending
-        after = sent_any(sandbox)
+        after = sent(sandbox, once=False)
         assert all(wanted[key] == found for key, found in {**before, **after}.items())
         clean(runs.run([PEOPLE, *texts.lines()]))
-        assert {**before, **after, **sent_any(sandbox)} == wanted
+        assert {**before, **after, **sent(sandbox, once=False)} == wanted
         assert len(runs.reject_lines()) == len(texts.records) - texts.valid
         assert ran.error == ""
-
-
-def sent_any(sandbox: Sandbox) -> dict[str, tuple[str, list[str]]]:
-    """As `sent`; what is idempotent may have gone twice."""
-    found = {}
-    for request in sandbox.requests("autoreach"):
-        if request["method"] == "PATCH":
-            (person,) = request["body"]["people"]
-            found[person["id"]] = json.dumps(person, sort_keys=True), request["numbers"]
-    sandbox.log(clear=True)
-    return found
 
 
 @examples(8)
