@@ -55,6 +55,8 @@ class MerlinSink(HTTPSink):
             answers.check(error.data, error.status)
             raise
         except Refused as error:
+            if answers.verdict(error.data) is answers.Verdict.YES:
+                error.nothing_was_done = False  # its words contradict its status
             if not answers.lacks_contact(error):
                 raise
             missing = NotFound(error.status, error.reason, error.data)
