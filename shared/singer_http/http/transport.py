@@ -63,7 +63,7 @@ class Answer:
 
     @property
     def in_own_words(self) -> bool:
-        """Whether the API itself wrote it: no empty body, nothing like `{}`, no proxy's web page."""
+        """Whether the API itself wrote it: no empty body, no `{}`, no proxy's web page."""
         return not is_blank(self.data) and not is_web_page(self.data)
 
 
