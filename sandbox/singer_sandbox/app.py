@@ -28,7 +28,6 @@ class App:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.prefixes: dict[str, Vendor[Any]] = {v.prefix: v for v in world.vendors.values()}
         self.control: ASGIApp = control_app(world)
         self.later: set[asyncio.Task[None]] = set()
         """Work that is done after its answer."""
@@ -37,8 +36,8 @@ class App:
         """One connection event, as ASGI has it."""
         if scope["type"] == "http":
             raw: str = scope["raw_path"].decode("latin-1")
-            prefix, slash, path = raw[1:].partition("/")
-            vendor = self.prefixes.get(prefix)
+            name, slash, path = raw[1:].partition("/")
+            vendor = self.world.vendors.get(name)
             if vendor is not None and slash:
                 await self.serve(vendor, "/" + path, scope, receive, send)
                 return

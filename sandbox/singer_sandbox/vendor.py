@@ -25,7 +25,7 @@ class Vendor(ABC, Generic[A]):
     """Answers requests as one vendor would. Handlers never wait, so each of them is atomic."""
 
     name: ClassVar[str]
-    prefix: ClassVar[str]
+    """Also the first part of its addresses."""
     account_type: type[A]
     credential_fields: ClassVar[tuple[str, ...]]
     default_credentials: ClassVar[tuple[str, ...]]

@@ -24,6 +24,7 @@ from singer_http.errors import (
     reason_of,
 )
 from singer_http.exact_json import encode
+from singer_http.http.answers import is_web_page
 from singer_http.operations import JSON
 
 ID_NAMES = ("idcontact", "id")
@@ -70,7 +71,7 @@ _BAD_KEY = re.compile(
 )
 _NO_CONTACT = re.compile(
     r"\bcontact\b(\W+[\w-]+)?\W+(was |is )?(not found|does(n't| not) exist|unknown)"
-    r"|\b(unknown|no such|not found\W+(the )?)\W*contact\b",
+    r"|\b(unknown|no such|not found:?( the)?)[^\w.,;!]*contact\b",
     re.IGNORECASE,
 )
 _NONE_FOUND = re.compile(
@@ -214,8 +215,13 @@ def identifier(data: Any) -> str | None:
     return None
 
 
-def check(data: Any, status: int) -> None:
+def check(data: Any, status: int, *, nothing_was_done: bool) -> None:
     """Raise what an answer that says no means.
+
+    Args:
+        data: the answer.
+        status: its HTTP status.
+        nothing_was_done: what a no proves; earlier tries may have been carried out.
 
     Raises:
         BadCredentials: the key is not accepted.
@@ -230,7 +236,7 @@ def check(data: Any, status: int) -> None:
         error = BadCredentials(f"Merlin: {text}; look at api_key")
     else:
         error = (NotFound if _NO_CONTACT.search(text) else Refused)(status, text, data)
-    error.nothing_was_done = True
+    error.nothing_was_done = nothing_was_done
     raise error
 
 
@@ -266,8 +272,8 @@ def is_about_record(error: NotFound) -> bool:
 
 
 def lacks_contact(error: Refused) -> bool:
-    """The vendor says that there is no such contact."""
-    return bool(_NO_CONTACT.search(error.reason))
+    """The vendor says that there is no such contact; a web page is not the vendor's."""
+    return bool(_NO_CONTACT.search(error.reason)) and not is_web_page(error.data)
 
 
 def found_none(error: Refused) -> bool:

@@ -52,9 +52,11 @@ class MerlinSink(HTTPSink):
             if not answers.is_about_record(error):
                 message = f"HTTP {error.status}: {error.reason}; look at {self.address}"
                 raise RequestRejected(message) from None
-            answers.check(error.data, error.status)
+            answers.check(error.data, error.status, nothing_was_done=error.nothing_was_done)
             raise
         except Refused as error:
+            if answers.verdict(error.data) is answers.Verdict.YES:
+                error.nothing_was_done = False  # its words contradict its status
             if not answers.lacks_contact(error):
                 raise
             missing = NotFound(error.status, error.reason, error.data)
@@ -63,7 +65,8 @@ class MerlinSink(HTTPSink):
         if effect is Effect.AT_MOST_ONCE:
             answers.check_at_most_once(answer.data, answer.status)
         else:
-            answers.check(answer.data, answer.status)
+            proven = not answer.earlier_maybe_done
+            answers.check(answer.data, answer.status, nothing_was_done=proven)
         return answer.data, answer.status
 
 
@@ -250,7 +253,9 @@ class Automations(MerlinOnce):
         try:
             return super().send(ops)
         except NotFound as error:
-            return [Outcome.rejected(RejectionKind.INVALID, error.reason, status=error.status)]
+            proven = error.nothing_was_done
+            kind = RejectionKind.INVALID if proven else RejectionKind.UNCERTAIN
+            return [Outcome.rejected(kind, error.reason, status=error.status)]
 
     @override
     def perform(self, op: Operation) -> str | None:

@@ -50,12 +50,6 @@ def confirm_lists(sink: HTTPSink) -> None:
         raise RequestRejected(f"lists: {error}; check `api_url`") from None
 
 
-def understood(data: Any) -> bool:
-    """A list's answer: `{"data": [...]}`, all of them objects."""
-    items = data.get("data") if isinstance(data, dict) else None
-    return isinstance(items, list) and all(isinstance(item, dict) for item in items)
-
-
 def _pages(sink: HTTPSink, path: str) -> NumberedPages:
     config = sink.config
     params = PageParams(

@@ -84,9 +84,12 @@ class AutoReachSink(HTTPSink):
         """Send a request; a 2xx answer that lists errors is a refusal."""
         answer = self._request(method, path, body=body, effect=effect)
         if isinstance(answer.data, dict) and answer.data.get("errors"):
-            error = Refused(answer.status, reason_of(answer.data), answer.data)
-            error.nothing_was_done = True
-            raise error
+            raise Refused(
+                answer.status,
+                reason_of(answer.data),
+                answer.data,
+                nothing_was_done=not answer.earlier_maybe_done,
+            )
         return answer.data
 
     def erase(self, path: str) -> None:

@@ -91,8 +91,11 @@ class ContactTags(OnContact, LinkSink):
             if self.contact_unknown(error, contact):
                 return [self.unknown(op) for op in ops]
             if len(ops) == 1:
-                return [refused(error)]
-            return [self._together(method, [op])[0] for op in ops]
+                return [refused(ops[0], error)]
+            outcomes = [self._together(method, [op])[0] for op in ops]
+            for outcome in outcomes:
+                outcome.nothing_was_done = outcome.nothing_was_done and error.nothing_was_done
+            return outcomes
         return [
             Outcome(OutcomeKind.DELETED) if op.delete else self._tagged(op, contact) for op in ops
         ]
@@ -206,7 +209,7 @@ class ContactCampaigns(OnContact, LinkSink):
                 return self.unknown(op)
             if op.delete and (isinstance(error, NotFound) or is_missing(error, "campaign")):
                 return Outcome(OutcomeKind.DELETED)
-            return refused(error)
+            return refused(op, error)
         if everything:
             return Outcome(
                 OutcomeKind.DELETED,
@@ -265,9 +268,9 @@ class ContactWorkflows(OnContact, AtMostOnceSink):
         try:
             return super().send(ops)
         except Refused as error:
-            if self.contact_unknown(error, op.remote_id or ""):
+            if error.nothing_was_done and self.contact_unknown(error, op.remote_id or ""):
                 return [self.unknown(op)]
-            return [refused(error)]
+            return [refused(op, error)]
 
     @override
     def perform(self, op: Operation) -> str | None:

@@ -12,6 +12,7 @@ from singer_http.errors import NotFound, Refused
 from singer_http.identity import fold_email
 from singer_http.operations import (
     JSON,
+    Effect,
     Operation,
     Outcome,
     OutcomeKind,
@@ -147,6 +148,10 @@ def _kinds(op: Operation) -> str:
     return " or ".join(name for name in ("email", "phone") if op.body.get(name))
 
 
-def refused(error: Refused) -> Outcome:
-    """A rejection in the vendor's words."""
-    return Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)
+def refused(op: Operation, error: Refused) -> Outcome:
+    """A rejection in the vendor's words; uncertain if these do not prove that nothing was done."""
+    unsure = op.effect is Effect.AT_MOST_ONCE and not error.nothing_was_done
+    kind = RejectionKind.UNCERTAIN if unsure else RejectionKind.REFUSED
+    outcome = Outcome.rejected(kind, error.reason, status=error.status)
+    outcome.nothing_was_done = error.nothing_was_done
+    return outcome

@@ -14,6 +14,8 @@ GATEWAYS: list[JSON] = [
     {"html": 404},
     {"status": 404, "answer": ""},
     {"status": 404, "answer": {"message": "no Route matched with those values"}},
+    {"status": 404, "answer": {"message": "Not found. Contact the administrator."}},
+    {"html": 404, "answer": "<p>Contact page not found</p>"},
 ]
 DELETES: list[tuple[str, str, JSON]] = [
     ("rei", "contacts", {"key": "a", "email": "a@example.com"}),
@@ -28,7 +30,7 @@ def held(sandbox: Sandbox, name: str, stream: str) -> int:
 
 
 @pytest.mark.parametrize(("name", "stream", "row"), DELETES, ids=lambda v: str(v)[:9])
-@pytest.mark.parametrize("fault", GATEWAYS, ids=["html", "empty", "json"])
+@pytest.mark.parametrize("fault", GATEWAYS, ids=["html", "empty", "json", "words", "page"])
 def test_a_gateways_404_deletes_nothing(
     request: pytest.FixtureRequest,
     sandbox: Sandbox,

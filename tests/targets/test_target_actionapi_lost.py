@@ -73,6 +73,21 @@ def test_an_edit_is_sent_again_after_a_lost_answer(merlin: Plugin, sandbox: Sand
     assert labels(sandbox).count("EDIT") == 3
 
 
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_no_after_a_lost_answer_does_not_prove_that_the_edit_was_not_done(
+    merlin: Plugin, sandbox: Sandbox, status: int
+) -> None:
+    merlin.run([SCHEMA, contact("a")])
+    no = {"status": "error", "message": "Group does not exist"}
+    sandbox.fault(vendor="merlin", body="EDIT", when="after", status=503)
+    sandbox.fault(vendor="merlin", body="EDIT", after=1, status=status, answer=no)
+    result = merlin.run([SCHEMA, contact("a", Fname="Other")])
+    assert kinds(result.rejects) == ["refused"]
+    assert contacts_at(sandbox)[0]["Fname"] == "Other"
+    merlin.run([SCHEMA, contact("a")])
+    assert contacts_at(sandbox)[0]["Fname"] == "Juan"
+
+
 def test_a_run_killed_in_the_middle_of_new_makes_no_second_contact(
     merlin: Plugin, sandbox: Sandbox
 ) -> None:

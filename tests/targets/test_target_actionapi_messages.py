@@ -124,6 +124,33 @@ def test_an_answer_that_is_neither_yes_nor_no_is_never_sent_again(
     assert sorted(texts(sandbox)) == [f"t{i}!" for i in range(9)]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["", "{}", "[]", "[{}]", "null", '{"message": ""}', '{"id": 5}', '"OK"', '{"status": "sent"}'],
+)
+def test_a_4xx_that_says_nothing_or_says_yes_is_never_sent_again(
+    merlin: Plugin, sandbox: Sandbox, answer: str
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", when="after", status=400, answer=answer, times=None)
+    rows = [SMS, sms(1)]
+    assert kinds(merlin.run(rows).rejects) == ["uncertain"]
+    merlin.run(rows)
+    assert kinds(merlin.run([SMS]).rejects) == ["uncertain"]
+    assert texts(sandbox) == ["Hello"]
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"message": "Number is not valid"}', '"Number is not valid"', '{"success": false}']
+)
+def test_a_4xx_that_says_no_is_sent_again_by_the_next_run(
+    merlin: Plugin, sandbox: Sandbox, answer: str
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", status=400, answer=answer)
+    assert kinds(merlin.run([SMS, sms(1)]).rejects) == ["refused"]
+    assert merlin.run([SMS]).rejects == []
+    assert texts(sandbox) == ["Hello"]
+
+
 def test_after_a_lost_answer_nobody_is_texted_again(merlin: Plugin, sandbox: Sandbox) -> None:
     faults: list[JSON] = [{"drop": True}, {"status": 500}, {"status": 503}, {"cut": True}]
     names = [f"{when}{i}" for i in range(4) for when in ("before", "after")]

@@ -76,6 +76,21 @@ def test_a_404_counts_in_the_vendors_words_or_when_its_lists_are_there(
     assert len(lists) == bool(fault)
 
 
+def test_a_no_after_a_lost_answer_does_not_prove_that_the_update_was_not_done(
+    target: Plugin, sandbox: Sandbox
+) -> None:
+    first = member("a", email="ann@example.com", first_name="Ann")
+    target.run([SCHEMA, first])
+    no = {"after": 1, "status": 200, "answer": {"errors": [{"title": "busy"}]}}
+    sandbox.fault(vendor="autoreach", method="PUT", path="/members/", when="after", status=503)
+    sandbox.fault(vendor="autoreach", method="PUT", path="/members/", **no)
+    result = target.run([SCHEMA, member("a", email="ann@example.com", first_name="Other")])
+    assert [r["rejection"]["kind"] for r in result.rejects] == ["refused"]
+    assert [m["first_name"] for m in members(sandbox)] == ["Other"]
+    target.run([SCHEMA, first])
+    assert [m["first_name"] for m in members(sandbox)] == ["Ann"]
+
+
 def test_one_reading_serves_all_that_was_lost_before_it_began() -> None:
     readings: list[int] = []
     reading, go_on = threading.Event(), threading.Event()

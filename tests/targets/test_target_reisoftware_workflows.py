@@ -57,6 +57,19 @@ def test_an_entry_whose_answer_was_lost_is_uncertain_and_never_sent_twice(
     assert len(entries(rei.sandbox)) == arrived <= 1
 
 
+@pytest.mark.parametrize(
+    "fault", [{"html": 400}, {"status": 400, "answer": {}}, {"status": 404, "answer": {}}]
+)
+def test_an_entry_that_is_refused_without_a_reason_is_uncertain_and_never_sent_twice(
+    rei: Plugin, fault: JSON
+) -> None:
+    rei.sandbox.fault(vendor="rei", method="POST", path="workflow", when="after", **fault)
+    some = rows("contact_workflows", entry("1", email="ann@example.com"))
+    assert rejection(rei.run(some, first_run=True))["kind"] == "uncertain"
+    rei.run(some)
+    assert len(entries(rei.sandbox)) == 1
+
+
 def test_an_entry_after_a_429_is_sent_again(rei: Plugin) -> None:
     rei.sandbox.fault(vendor="rei", method="POST", path="workflow", status=429, retry_after=0)
     rei.run(rows("contact_workflows", entry("1", email="ann@example.com")), first_run=True)

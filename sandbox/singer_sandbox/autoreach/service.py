@@ -6,6 +6,7 @@ import copy
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
@@ -38,7 +39,6 @@ class AutoReach(Vendor[AutoReachAccount]):
     """https://www.autoreach.app/api/v1 and its Auth0 token endpoint."""
 
     name = "autoreach"
-    prefix = "autoreach"
     account_type = AutoReachAccount
     credential_fields = ("client_id", "client_secret")
     default_credentials = ("sandbox-client", "sandbox-secret")
@@ -71,7 +71,7 @@ class AutoReach(Vendor[AutoReachAccount]):
         add = self.router.add
         add("POST", "/oauth/token", self.token, public=True)
         for table in ("campaigns", "custom_fields", "lists", "members"):
-            add("GET", f"/api/v1/{table}", getattr(self, f"get_{table}"))
+            add("GET", f"/api/v1/{table}", partial(self.listing, table=table))
         add("POST", "/api/v1/members", self.post_member)
         add("PUT", "/api/v1/members/{id}", self.put_member)
         add("DELETE", "/api/v1/members/{id}", self.delete_member)
@@ -198,23 +198,7 @@ class AutoReach(Vendor[AutoReachAccount]):
 
     # Reading
 
-    def get_campaigns(self, account: AutoReachAccount, request: Request) -> Reply:
-        """GET campaigns."""
-        return self.listing(account, request, "campaigns")
-
-    def get_custom_fields(self, account: AutoReachAccount, request: Request) -> Reply:
-        """GET custom_fields."""
-        return self.listing(account, request, "custom_fields")
-
-    def get_lists(self, account: AutoReachAccount, request: Request) -> Reply:
-        """GET lists."""
-        return self.listing(account, request, "lists")
-
-    def get_members(self, account: AutoReachAccount, request: Request) -> Reply:
-        """GET members."""
-        return self.listing(account, request, "members")
-
-    def listing(self, account: AutoReachAccount, request: Request, table: str) -> Reply:
+    def listing(self, account: AutoReachAccount, request: Request, *, table: str) -> Reply:
         """One page; rendered once until something changes."""
         key = (table, request.query)
         if table == "members" and self.options["lookup_lag"]:

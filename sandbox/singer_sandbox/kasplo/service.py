@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
@@ -60,7 +61,6 @@ class Kasplo(Vendor[KasploAccount]):
     """{domain}/audience/v1/{sid}"""
 
     name = "kasplo"
-    prefix = "kasplo"
     account_type = KasploAccount
     credential_fields = ("sid", "api_key")
     default_credentials = ("sandbox-sid", "sandbox-kasplo-key")
@@ -80,9 +80,8 @@ class Kasplo(Vendor[KasploAccount]):
     def routes(self) -> None:
         """The addresses of the vendor's page."""
         base = "/audience/v1/{sid}"
-        self.router.add("GET", f"{base}/list", self.lists)
-        self.router.add("GET", f"{base}/custom-field", self.custom_fields)
-        self.router.add("GET", f"{base}/tag", self.tags)
+        for path, table in (("list", "lists"), ("custom-field", "custom_fields"), ("tag", "tags")):
+            self.router.add("GET", f"{base}/{path}", partial(self.listing, table=table))
         self.router.add("POST", f"{base}/contact", self.contacts)
 
     @override
@@ -137,19 +136,7 @@ class Kasplo(Vendor[KasploAccount]):
 
     # Reading
 
-    def lists(self, account: KasploAccount, request: Request, _sid: str) -> Reply:
-        """GET list"""
-        return self.listing(account, request, "lists")
-
-    def custom_fields(self, account: KasploAccount, request: Request, _sid: str) -> Reply:
-        """GET custom-field"""
-        return self.listing(account, request, "custom_fields")
-
-    def tags(self, account: KasploAccount, request: Request, _sid: str) -> Reply:
-        """GET tag: the active ones unless asked for others."""
-        return self.listing(account, request, "tags")
-
-    def listing(self, account: KasploAccount, request: Request, table: str) -> Reply:
+    def listing(self, account: KasploAccount, request: Request, _sid: str, *, table: str) -> Reply:
         """One page; rendered once until something changes."""
         key = (table, request.query)
         page = account.pages.get(key)

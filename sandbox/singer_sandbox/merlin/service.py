@@ -62,7 +62,6 @@ class Merlin(Vendor[MerlinAccount]):
     """https://ccenter.merlin.watch/flex/API/"""
 
     name = "merlin"
-    prefix = "merlin"
     account_type = MerlinAccount
     credential_fields = ("key",)
     default_credentials = ("sandbox-merlin-key",)

@@ -23,7 +23,6 @@ class ReiBase(Vendor[ReiAccount], ABC):
     """https://rest.reisoftware.com/v1"""
 
     name = "rei"
-    prefix = "rei"
     account_type = ReiAccount
     credential_fields = ("api_key",)
     default_credentials = ("sandbox-rei-key",)

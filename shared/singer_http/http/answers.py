@@ -58,6 +58,15 @@ def parse(content: bytes, content_type: str) -> Any:
         raise Unreadable(message) from None
 
 
+def is_blank(data: Any) -> bool:
+    """Whether a parsed body holds no value: nothing, `{}`, `[]`, `{"message": ""}`."""
+    if isinstance(data, dict):
+        return all(map(is_blank, data.values()))
+    if isinstance(data, list):
+        return all(map(is_blank, data))
+    return data is None or (isinstance(data, str) and not data.strip())
+
+
 def is_web_page(data: Any) -> bool:
     """Whether a parsed body is the text of an HTML or XML page, which no JSON API answers with."""
     return isinstance(data, str) and _WEB_PAGE.search(data) is not None

@@ -85,6 +85,8 @@ class Response:
     """Names without regard to case."""
     data: Any
     """Parsed JSON; None for an empty body; the text where the body is no JSON."""
+    earlier_maybe_done: bool
+    """An earlier try of the request may have been carried out, whatever this answer says."""
 
 
 @dataclass(slots=True)
@@ -261,7 +263,7 @@ class Client:
         status, action = answer.status, action_of(answer.status)
         if action is Action.TAKE:
             if call.understood is None or call.understood(answer.data):
-                return Response(status, answer.headers, answer.data)
+                return Response(status, answer.headers, answer.data, earlier)
             words = reason_of(answer.data) or "it gives no reason"
             return _Failure(status, f"the answer has no known form ({words})")
         if action in (Action.WAIT, Action.UNSURE):

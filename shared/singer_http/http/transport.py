@@ -28,7 +28,7 @@ from urllib3.exceptions import ProxyError as PoolProxyError
 
 from singer_http import redaction
 from singer_http.errors import ConfigError, RequestRejected, SingerHTTPError, one_line
-from singer_http.http.answers import Unreadable, is_web_page, parse
+from singer_http.http.answers import Unreadable, is_blank, is_web_page, parse
 from singer_http.http.connections import Adapter, attempt
 from singer_http.http.urls import is_loopback, require_safe_url
 
@@ -63,8 +63,8 @@ class Answer:
 
     @property
     def in_own_words(self) -> bool:
-        """Whether the API itself wrote it: not an empty body, not a proxy's web page."""
-        return self.data is not None and self.data != "" and not is_web_page(self.data)
+        """Whether the API itself wrote it: no empty body, no `{}`, no proxy's web page."""
+        return not is_blank(self.data) and not is_web_page(self.data)
 
 
 class _NoCookies(RequestsCookieJar):
