@@ -164,7 +164,7 @@ class HTTPPlugin(PluginBase):
 
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
-        return Limiter(spec, f"{self.account}", self.work_dir) if spec else None
+        return Limiter(spec, self.account, self.work_dir) if spec else None
 
     def on_signal(self, signum: int) -> None:
         """What SIGTERM and SIGINT do; runs in the main thread, between any two steps of it."""

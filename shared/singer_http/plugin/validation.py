@@ -136,10 +136,7 @@ def _checked(value: Any, definition: Mapping[str, Any], check: Check | None) -> 
     if isinstance(value, str):
         _check_text(value, definition)
         if check:
-            try:
-                check(value)
-            except ValueError as error:
-                raise ValueError(str(error)) from None
+            check(value)
     return value
 
 

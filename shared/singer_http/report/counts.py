@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,7 @@ class Counts:
 
     def as_dict(self) -> JSON:
         """The counts by name."""
-        found: JSON = {f.name: getattr(self, f.name) for f in fields(self)}
-        found["seconds"] = round(self.seconds, 3)
-        found["kept"] = dict(self.kept)
-        return found
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 @dataclass(slots=True)
