@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
+import click
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import PluginBase
 from typing_extensions import override
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    import click
     from requests.auth import AuthBase
     from singer_sdk.plugin_base import _ConfigInput
 
@@ -193,7 +193,7 @@ class HTTPPlugin(PluginBase):
     def print_about(cls, output_format: str | None = None) -> None:
         """What the plugin says of itself; as text with descriptions and defaults."""
         if output_format in (None, "text"):
-            print(as_text(cls._get_about_info()))  # noqa: T201 - the answer to `--about`
+            click.echo(as_text(cls._get_about_info()))
         else:
             super().print_about(output_format)
 
