@@ -37,7 +37,7 @@ class OutcomeKind(enum.StrEnum):
     DELETED = "deleted"
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
-    """Forbidden by a setting (`mode`, `suppression`) or by an outstanding uncertain one."""
+    """A setting (`mode`, `overwrite`, `suppression`) or an uncertain record forbids it."""
     REJECTED = "rejected"
     GONE = "gone"
     """The vendor does not know the id, or knows the record by another. Not final: looked up."""

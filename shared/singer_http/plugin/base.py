@@ -233,18 +233,17 @@ def _read_file(name: PurePath | str) -> dict[str, Any]:
     Raises:
         ConfigError: there is none, or it is not a JSON object. Never shows what is in it.
     """
-    problem = None
     try:
         data = json.loads(Path(name).read_bytes())
     except OSError as error:
-        problem = error.strerror or "cannot be read"
+        problem = f"cannot be read: {error.strerror or error}"
     except json.JSONDecodeError as error:
-        problem = f"no JSON ({error.msg}, line {error.lineno} column {error.colno})"
+        problem = f"is not JSON ({error.msg}, line {error.lineno} column {error.colno})"
     except ValueError:
-        problem = "no JSON (it is not UTF-8 text)"
+        problem = "is not JSON (it is not UTF-8 text)"
     else:
         if isinstance(data, dict):
             return data
-        problem = f"no JSON object but a {type(data).__name__}"
-    message = f"Config file {name}: {problem}"
+        problem = f"is not a JSON object but a {type(data).__name__}"
+    message = f"Config file {name} {problem}"
     raise ConfigError(message)

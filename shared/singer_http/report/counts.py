@@ -67,7 +67,7 @@ class StreamReport:
     """Records that `stream_maps` left out: not received."""
     notes: list[str] = field(default_factory=list)
     examples: list[JSON] = field(default_factory=list)
-    """Of a dry run: operations that would go out (see `preview.Example`)."""
+    """Of a dry run: operations that would be sent (see `preview.Example`)."""
 
     def add_source(self, name: str) -> None:
         """Note a source stream, once."""

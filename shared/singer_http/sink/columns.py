@@ -91,7 +91,7 @@ _VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 
 
 class Column(NamedTuple):
-    """A column that goes out."""
+    """A column that is sent."""
 
     name: str
     field: str
