@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from singer_http import redaction
 from singer_http.http.client import Client
 from singer_sandbox import Sandbox
 from tests import processes
@@ -49,6 +50,12 @@ def console_script(request: pytest.FixtureRequest) -> None:
     """A test with the mark `console_script` runs true console scripts."""
     marked = request.node.get_closest_marker("console_script")
     processes.true_console_scripts = marked is not None
+
+
+@pytest.fixture(autouse=True)
+def no_secret_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of one test is a plain word in the next."""
+    monkeypatch.setattr(redaction, "_registered", redaction.Secrets())
 
 
 @pytest.fixture(autouse=True)

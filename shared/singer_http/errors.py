@@ -4,10 +4,10 @@ SingerHTTPError
 ├── StopRun               the run cannot go on: one clear line, exit code 1
 │   ├── ConfigError       change a setting
 │   ├── BadCredentials    change the key, or ask the vendor for the right
-│   ├── RetryLater     run again at the time that it names
+│   ├── RetryLater        run again at the time that it names
 │   ├── VendorDown        run again when the vendor is back
 │   ├── Incomplete        not everything could be read: look at the paging settings
-│   ├── RequestRejected       the request is wrong, not the row: look at the address settings
+│   ├── RequestRejected   the request is wrong, not the row: look at the address settings
 │   └── Cancelled         nothing: the run is being ended from outside
 ├── Refused               the vendor said no to this row: reject it
 │   └── NotFound          the vendor does not have it (404, 410)

@@ -37,7 +37,7 @@ class OutcomeKind(enum.StrEnum):
     DELETED = "deleted"
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
-    """Forbidden by a setting (`mode`, `suppression`) or by an outstanding uncertain one."""
+    """A setting (`mode`, `overwrite`, `suppression`) or an uncertain record forbids it."""
     REJECTED = "rejected"
     GONE = "gone"
     """The vendor does not know the id, or knows the record by another. Not final: looked up."""
@@ -76,7 +76,7 @@ def invalid(reason: str, *, remote_id: str | None = None) -> Rejection:
 
 
 SAME = "="
-"""Stands in the ledger for a remote id that is the key."""
+"""What the ledger holds instead of a remote id that is equal to the key."""
 DELETED = b"deleted"
 """Digest of a row whose last operation was a delete: a second delete has nothing to do."""
 UNKNOWN = b""

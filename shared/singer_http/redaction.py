@@ -1,8 +1,8 @@
 """No secret in any log line, exception text or traceback, whoever logs it.
 
 Secrets are registered as soon as they are known (settings at start-up, tokens when they arrive).
-Every log record of every logger passes through `_make_record` (a LogRecord factory), which replaces
-each registered secret. That holds for urllib3's debug lines too, where a secret can stand in the
+Every log record of every logger passes through a LogRecord factory, which replaces each registered
+secret. That holds for urllib3's debug lines too, where a secret can stand in the
 path of a URL.
 
 A secret is found in any escaping (JSON, URL, HTML, Python's repr, several of them in each other),
@@ -16,6 +16,8 @@ import logging
 import re
 import threading
 import traceback
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -23,36 +25,51 @@ from singer_http.escapes import ESCAPE, unescaped
 
 MASK = "[secret]"
 
-_lock = threading.Lock()
-_secrets: set[str] = set()
-_forms: set[str] = set()
-_pattern: re.Pattern[str] | None = None
-_plain_record = logging.getLogRecordFactory()
+
+class Secrets:
+    """Registered secrets, and the one pattern that finds any of them."""
+
+    def __init__(self) -> None:
+        """Know no secret yet."""
+        self.pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+        self._texts: set[str] = set()
+        self._forms: set[str] = set()
+
+    def __contains__(self, secret: str) -> bool:
+        return secret in self._texts
+
+    def add(self, secret: str) -> None:
+        """Register a secret, in any thread."""
+        with self._lock:
+            for part in (secret, *_parts_of_url(secret)):
+                self._forms |= _forms_of(part)
+            self._texts.add(secret)
+            # The longest first: a secret that is part of another must not cut the other in two.
+            forms = sorted(self._forms, key=len, reverse=True)
+            self.pattern = re.compile("|".join(map(_literal, forms)))
+
+
+_registered = Secrets()
 
 
 def add(secret: str | None) -> None:
     """Never show this text again. Nothing happens for None and for an empty text."""
-    global _pattern  # noqa: PLW0603
-    if not secret or secret in _secrets:
-        return
-    install()
-    with _lock:
-        for part in (secret, *_parts_of_url(secret)):
-            _forms.update(_forms_of(part))
-        _secrets.add(secret)
-        # The longest first: a secret that is part of another must not cut the other in two.
-        _pattern = re.compile("|".join(map(_literal, sorted(_forms, key=len, reverse=True))))
+    if secret and secret not in _registered:
+        install()
+        _registered.add(secret)
 
 
 def redact(text: str) -> str:
     """Replace every registered secret in a text by `[secret]`."""
-    if _pattern is None:
+    pattern = _registered.pattern
+    if pattern is None:
         return text
-    text = _pattern.sub(MASK, text)
+    text = pattern.sub(MASK, text)
     if not ESCAPE.search(text):
         return text
     plain, starts, ends = unescaped(text)
-    spans = [(starts[m.start()], ends[m.end() - 1]) for m in _pattern.finditer(plain)]
+    spans = [(starts[m.start()], ends[m.end() - 1]) for m in pattern.finditer(plain)]
     rest = len(text)
     for start, end in reversed(spans):
         if start < (end := min(end, rest)):  # several can stand in one run of escapes
@@ -63,10 +80,9 @@ def redact(text: str) -> str:
 
 def install() -> None:
     """Pass every log record through redaction from now on. Can be called again."""
-    global _plain_record  # noqa: PLW0603
-    if logging.getLogRecordFactory() is not _make_record:
-        _plain_record = logging.getLogRecordFactory()
-        logging.setLogRecordFactory(_make_record)
+    factory = logging.getLogRecordFactory()
+    if not isinstance(factory, _RedactingFactory):
+        logging.setLogRecordFactory(_RedactingFactory(factory))
         threading.excepthook = _thread_failed
 
 
@@ -131,27 +147,34 @@ def _parts_of_url(secret: str) -> set[str]:
     return parts - {""}
 
 
-def _make_record(*args: Any, **kwargs: Any) -> logging.LogRecord:
-    record = _plain_record(*args, **kwargs)
-    if _pattern is None:
+class _RedactingFactory:
+    """Makes log records without secrets, from those of the factory that was there before."""
+
+    def __init__(self, factory: Callable[..., logging.LogRecord]) -> None:
+        self._factory = factory
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._factory(*args, **kwargs)
+        if _registered.pattern is None:
+            return record
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001  (logging itself reports a bad format, with the arguments)
+            text = f"{record.msg} {record.args}"
+            record.msg, record.args = redact(text), ()
+            return record
+        if (safe := redact(text)) != text:
+            record.msg, record.args = safe, ()
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            _redact_exception(record, error, record.exc_info[2])
         return record
-    try:
-        text = record.getMessage()
-    except Exception:  # noqa: BLE001  (logging itself reports a bad format, with the arguments)
-        text = f"{record.msg} {record.args}"
-        record.msg, record.args = redact(text), ()
-        return record
-    if (safe := redact(text)) != text:
-        record.msg, record.args = safe, ()
-    if record.exc_info and record.exc_info[1] is not None:
-        _redact_exception(record)
-    return record
 
 
-def _redact_exception(record: logging.LogRecord) -> None:
+def _redact_exception(
+    record: logging.LogRecord, error: BaseException, trace: TracebackType | None
+) -> None:
     """Let the traceback of a record show no secret, in plain and in structured formatters."""
-    kind, error, trace = record.exc_info  # type: ignore[misc]
-    text = "".join(traceback.format_exception(kind, error, trace))
+    text = "".join(traceback.format_exception(type(error), error, trace))
     if (safe := redact(text)) == text:
         return
     # Plain formatters take exc_text as it is; structured ones read the exception, so they get

@@ -170,7 +170,7 @@ class AnswerTimes:
         header.in_flight[slot] = 0
 
     def _append(self, header: _Header, when: float) -> None:
-        if header.answered:  # the newest may be a little aheader: a grace, or a clock set back
+        if header.answered:  # the newest may be a little ahead: a grace, or a clock set back
             when = max(when, self._at(header, header.answered - 1))
         os.pwrite(self._fd, _TIME.pack(when), self._place(header, header.answered))
         header.answered += 1
@@ -234,7 +234,7 @@ class AnswerTimes:
         return self._rebuild(_Header(wall, steady, wall, 0.0, self._capacity, 0, [0] * _SLOTS))
 
     def _rebuild(self, header: _Header) -> _Header:
-        """Write the file anew for a capacity, with the newest of the times that are in it.
+        """Write the file again for a capacity, with the newest of the times that are in it.
 
         A time ahead of the file's own (the file is damaged) counts as now.
         """

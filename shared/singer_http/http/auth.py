@@ -64,9 +64,9 @@ class HeaderKey(AuthBase):
 class BearerKey(HeaderKey):
     """A key that never expires, as `Authorization: Bearer <key>`."""
 
-    def __init__(self, key: str, *, setting: str = "api_key") -> None:
-        """Register the key as a secret. `setting` is what to look at when it is refused."""
-        super().__init__("Authorization", f"Bearer {_header_value(key)}", setting=setting)
+    def __init__(self, key: str) -> None:
+        """Register the key as a secret."""
+        super().__init__("Authorization", f"Bearer {_header_value(key)}")
         redaction.add(key)
 
 
@@ -112,8 +112,10 @@ class ClientCredentials(AuthBase):
         client_secret: the secret; never stored.
         audience: the API that the token is for, to the letter.
         work_dir: the folder for the token's file; None keeps the token in memory.
-        setting: what the user has to look at when the vendor refuses.
     """
+
+    setting = "client_id and client_secret"
+    """What to look at when they are refused."""
 
     def __init__(
         self,
@@ -124,11 +126,10 @@ class ClientCredentials(AuthBase):
         *,
         audience: str | None = None,
         work_dir: Path | None = None,
-        setting: str = "client_id and client_secret",
     ) -> None:
         """Register the secret. Nothing is asked before the first request."""
         redaction.add(client_secret)
-        self._client, self._url, self.setting = client, url, setting
+        self._client, self._url = client, url
         self._body = {
             "client_id": client_id,
             "client_secret": client_secret,

@@ -1,4 +1,4 @@
-"""One HTTP session per plugin: where it may go, how long it waits, what it tries again."""
+"""One HTTP client per plugin: allowed addresses, time limits, retries."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Permits(Protocol):
         """Give a permit back: once the answer is in, or unused where nothing was sent."""
 
     def stop(self) -> None:
-        """Let those who wait for a permit go, with Cancelled."""
+        """Give out no more permits: `acquire` raises Cancelled, in waiting threads too."""
 
 
 @dataclass(slots=True)

@@ -86,7 +86,7 @@ class _Session(requests.Session):
 
 
 class Transport:
-    """Connections to the vendor, and the environment's say in them.
+    """Connections to the vendor, with the proxies and certificates that the environment names.
 
     Loopback never goes through a proxy; https honours the proxy and CA variables. Redirects are not
     followed, netrc and cookies are not used.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from singer_http.plugin.validation import is_secret
+from singer_http.plugin.validation import is_secret, types_of
 
 if TYPE_CHECKING:
     from singer_sdk.about import AboutInfo
@@ -44,7 +44,7 @@ def _lines(info: AboutInfo) -> Iterator[str]:
 def _setting(
     info: AboutInfo, name: str, definition: dict[str, Any], *, required: bool
 ) -> Iterator[str]:
-    notes = [*_types(definition)]
+    notes = types_of(definition)
     notes += ["required"] if required else []
     notes += ["secret"] if is_secret(definition) else []
     variable = f"{info.env_var_prefix}{name.upper().replace('-', '_')}"
@@ -62,12 +62,6 @@ def _setting(
         yield f"      Choices: {', '.join(map(_value, choices))}"
     if definition.get("default") is not None:
         yield f"      Default: {_value(definition['default'])}"
-
-
-def _types(definition: dict[str, Any]) -> list[str]:
-    found = definition.get("type", [])
-    types = found if isinstance(found, list) else [found]
-    return [name for name in types if name != "null"]
 
 
 def _value(value: Any) -> str:

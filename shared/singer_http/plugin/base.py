@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
+import click
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import PluginBase
 from typing_extensions import override
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    import click
     from requests.auth import AuthBase
     from singer_sdk.plugin_base import _ConfigInput
 
@@ -164,7 +164,7 @@ class HTTPPlugin(PluginBase):
 
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
-        return Limiter(spec, f"{self.account}", self.work_dir) if spec else None
+        return Limiter(spec, self.account, self.work_dir) if spec else None
 
     def on_signal(self, signum: int) -> None:
         """What SIGTERM and SIGINT do; runs in the main thread, between any two steps of it."""
@@ -193,7 +193,7 @@ class HTTPPlugin(PluginBase):
     def print_about(cls, output_format: str | None = None) -> None:
         """What the plugin says of itself; as text with descriptions and defaults."""
         if output_format in (None, "text"):
-            print(as_text(cls._get_about_info()))  # noqa: T201 - the answer to `--about`
+            click.echo(as_text(cls._get_about_info()))
         else:
             super().print_about(output_format)
 
@@ -233,18 +233,17 @@ def _read_file(name: PurePath | str) -> dict[str, Any]:
     Raises:
         ConfigError: there is none, or it is not a JSON object. Never shows what is in it.
     """
-    problem = None
     try:
         data = json.loads(Path(name).read_bytes())
     except OSError as error:
-        problem = error.strerror or "cannot be read"
+        problem = f"cannot be read: {error.strerror or error}"
     except json.JSONDecodeError as error:
-        problem = f"no JSON ({error.msg}, line {error.lineno} column {error.colno})"
+        problem = f"is not JSON ({error.msg}, line {error.lineno} column {error.colno})"
     except ValueError:
-        problem = "no JSON (it is not UTF-8 text)"
+        problem = "is not JSON (it is not UTF-8 text)"
     else:
         if isinstance(data, dict):
             return data
-        problem = f"no JSON object but a {type(data).__name__}"
-    message = f"Config file {name}: {problem}"
+        problem = f"is not a JSON object but a {type(data).__name__}"
+    message = f"Config file {name} {problem}"
     raise ConfigError(message)

@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -22,10 +24,18 @@ class PluginCommand(SingerCommand):
     """The SDK's command; an error is one line, and a traceback only when debugging."""
 
     @override
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
-        sys.exit(self._run(args, kwargs))
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        call = partial(super().main, args, prog_name, complete_var, False, **extra)
+        if standalone_mode:
+            sys.exit(self._run(call))
+        return call()
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
@@ -38,10 +48,10 @@ class PluginCommand(SingerCommand):
             self.logger.error("The reader of the output has ended")
             ctx.exit(1)
 
-    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    def _run(self, call: Callable[[], Any]) -> int:
         """The exit code."""
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs)  # type: ignore[call-overload]
+            code = call()
         except click.ClickException as error:
             error.show()
             return error.exit_code

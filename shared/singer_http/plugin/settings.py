@@ -38,7 +38,7 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
         default=300,
         description=(
             "The longest pause in seconds (Retry-After) that is waited for; beyond it the run "
-            "stops and says when to come back."
+            "stops and names the time to run it again."
         ),
     ),
     th.Property(
@@ -118,7 +118,8 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         description=(
             "The column that holds the extract's row count (count(*) over () in the view), "
             "required by mode mirror: nothing is removed unless exactly that many rows came in. "
-            "'trust' takes the end of input as complete, at your risk."
+            "'trust' takes the end of input as complete: an extract that ended early can then "
+            "remove too much."
         ),
     ),
     th.Property(
@@ -195,7 +196,7 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.BooleanType,
         default=False,
         description=(
-            "Send unchanged rows too (the vendor's data was edited by hand); never messages, calls "
+            "Send unchanged rows too (someone edited the vendor's data); never messages, calls "
             "and the like."
         ),
     ),
@@ -204,7 +205,7 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.BooleanType,
         default=False,
         description=(
-            "This really is the first run: messages, calls and the like may go out although the "
+            "This really is the first run: messages, calls and the like are sent although the "
             "ledger is empty."
         ),
     ),

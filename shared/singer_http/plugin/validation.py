@@ -14,6 +14,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from dotenv import find_dotenv, load_dotenv
+
 from singer_http.errors import ConfigError
 from singer_http.http.rate_limit import parse_limits
 from singer_http.http.urls import require_safe_url
@@ -76,10 +78,14 @@ def is_secret(definition: Mapping[str, Any]) -> bool:
     return bool(definition.get("secret") or definition.get("writeOnly"))
 
 
+def types_of(definition: Mapping[str, Any]) -> list[str]:
+    """The JSON types of a setting besides null."""
+    types = definition.get("type", [])
+    return [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
+
+
 def from_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, str]:
     """The settings found in the environment (and a `.env` file) as `<PREFIX><NAME>`, as text."""
-    from dotenv import find_dotenv, load_dotenv  # noqa: PLC0415  (only for --config ENV)
-
     load_dotenv(find_dotenv(usecwd=True))
     names = {name: prefix + name.upper().replace("-", "_") for name in schema["properties"]}
     return {name: os.environ[key] for name, key in names.items() if key in os.environ}
@@ -108,7 +114,7 @@ def validate(
             _warn_unknown(name, properties)
             clean[name] = value
             continue
-        if value is None or (value == "" and "string" not in _types(definition)):
+        if value is None or (value == "" and "string" not in types_of(definition)):
             continue
         try:
             clean[name] = _checked(value, definition, checks.get(name))
@@ -127,8 +133,8 @@ def validate(
 
 def _checked(value: Any, definition: Mapping[str, Any], check: Check | None) -> Any:
     """The value in its proper type. Raises ValueError with what is accepted."""
-    types = _types(definition)
-    value = _converted(value, types) if types else value
+    if types := types_of(definition):
+        value = _converted(value, types)
     if definition.get("enum") and value not in definition["enum"]:
         raise ValueError("one of " + ", ".join(map(repr, definition["enum"])))
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -136,15 +142,13 @@ def _checked(value: Any, definition: Mapping[str, Any], check: Check | None) -> 
     if isinstance(value, str):
         _check_text(value, definition)
         if check:
-            try:
-                check(value)
-            except ValueError as error:
-                raise ValueError(str(error)) from None
+            check(value)
     return value
 
 
-def _converted(value: Any, types: tuple[str, ...]) -> Any:
-    """The value as one of the JSON types, of which the first that it can be counts."""
+def _converted(value: Any, types: list[str]) -> Any:
+    """The value as the first of the JSON types that it can be; text last, which all can be."""
+    types = sorted(types, key="string".__eq__)
     for kind in types:
         converted = _as(kind, value)
         if converted is not None:
@@ -227,13 +231,6 @@ def _check_text(value: str, definition: Mapping[str, Any]) -> None:
         message = f"text like {pattern.removeprefix('^(?:').removesuffix(')$')}"
     if message:
         raise ValueError(message)
-
-
-def _types(definition: Mapping[str, Any]) -> tuple[str, ...]:
-    """The JSON types of a setting besides null; text last, which anything can be."""
-    types = definition.get("type", ())
-    types = [types] if isinstance(types, str) else list(types)
-    return tuple(sorted((kind for kind in types if kind != "null"), key="string".__eq__))
 
 
 def _shown(value: Any, definition: Mapping[str, Any]) -> str:

@@ -75,8 +75,8 @@ def flow(counts: JSON, label: str) -> str:
         left_y += share
         right_y += size + GAP
     middle, top = height / 2, (height - HEIGHT) / 2
-    came = (
-        f'<rect class="came" x="{left - THICK:.1f}" y="{top:.1f}" width="{THICK}" '
+    left_bar = (
+        f'<rect class="left-bar" x="{left - THICK:.1f}" y="{top:.1f}" width="{THICK}" '
         f'height="{HEIGHT}" rx="2"/>'
         f'<text class="number" x="{left - THICK - 8:.1f}" y="{middle:.1f}" '
         f'text-anchor="end">{received:,}</text>'
@@ -85,7 +85,8 @@ def flow(counts: JSON, label: str) -> str:
     )
     return (
         f'<svg role="img" aria-label="{label}" '
-        f'viewBox="0 {-MARGIN} {width:.0f} {height + 2 * MARGIN:.0f}">{came}{"".join(shapes)}</svg>'
+        f'viewBox="0 {-MARGIN} {width:.0f} {height + 2 * MARGIN:.0f}">'
+        f"{left_bar}{''.join(shapes)}</svg>"
     )
 
 

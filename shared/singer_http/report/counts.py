@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,7 @@ class Counts:
 
     def as_dict(self) -> JSON:
         """The counts by name."""
-        found: JSON = {f.name: getattr(self, f.name) for f in fields(self)}
-        found["seconds"] = round(self.seconds, 3)
-        found["kept"] = dict(self.kept)
-        return found
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 @dataclass(slots=True)
@@ -70,7 +67,7 @@ class StreamReport:
     """Records that `stream_maps` left out: not received."""
     notes: list[str] = field(default_factory=list)
     examples: list[JSON] = field(default_factory=list)
-    """Of a dry run: operations that would go out (see `preview.Example`)."""
+    """Of a dry run: operations that would be sent (see `preview.Example`)."""
 
     def add_source(self, name: str) -> None:
         """Note a source stream, once."""

@@ -24,8 +24,8 @@ from singer_http.report.table import INCOMPLETE, cells
 OPEN = 3
 """Groups of rejects that are shown unfolded."""
 MASKED = (
-    "Values are masked: a letter stands as a, a digit as 9. Keys stand as they are, unless they "
-    "are personal. A line is that of the rejects file, which holds the records as they came."
+    "Values are masked: a letter is shown as a, a digit as 9. Keys are not masked, unless they are "
+    "personal. Line numbers are those of the rejects file, which holds the records unmasked."
 )
 CORRECTED = {RejectionKind.INVALID, RejectionKind.REFUSED}
 """Kinds that a person corrects."""
@@ -227,7 +227,7 @@ def _examples(report: JSON) -> str:
             table = f'<table class="words">{_row("th", head)}{rows}</table>' if rows else ""
             content = f'<div class="scroll">{table}</div>'
             parts.append(f"<details open><summary>{text(title)}</summary>{content}</details>")
-    return "<h2>Examples of what would go out</h2>" + "".join(parts) if parts else ""
+    return "<h2>Examples of what would be sent</h2>" + "".join(parts) if parts else ""
 
 
 def _rate(report: JSON) -> str:
@@ -334,7 +334,7 @@ def _resolve(report: JSON, summary: JSON) -> str:
     plugin = text(report["plugin"])
     stream, key = _uncertain_one(summary)
     command = f"--resolve {text(shlex.quote(stream))} {text(shlex.quote(key))}"
-    others = "KEY stands for the key of the record. " if key == "KEY" else ""
+    others = "Replace KEY with the key of the record. " if key == "KEY" else ""
     return (
         "<p>One record: <code>sent</code> if it arrived, <code>unsent</code> if it did not, "
         f"<code>drop</code> to give it up. {others}</p>"

@@ -38,7 +38,7 @@ class HTTPSink(abc.ABC):
     read_only: ClassVar[tuple[str, ...]] = ()
     """The vendor's own fields that are not written: left out without a warning."""
     identities: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """Columns that can stand in for a key, in order of preference."""
+    """Columns that can be the key where the source names none, in order of preference."""
     personal: ClassVar[tuple[str, ...]] = ()
     """Columns with emails and numbers: as a key they are hashed in the ledger."""
     emails: ClassVar[tuple[str, ...]] = ("email",)
@@ -278,14 +278,14 @@ class HTTPSink(abc.ABC):
         """
         return True
 
-    def restore_id(self, op: Operation) -> None:  # noqa: B027 - only some know more than the ledger row
-        """An operation goes out: correct `op.remote_id`, which is the ledger row's if it has one.
+    def restore_id(self, op: Operation) -> None:  # noqa: B027 - only some know more
+        """Correct `op.remote_id`, the ledger row's if it has one: the operation is sent next.
 
         Called on the main thread, in the order of the records; may read the ledger.
         """
 
     def precondition(self, op: Operation) -> Rejection | None:
-        """Whether an operation whose record was looked up can go out (main thread).
+        """Whether an operation whose record was looked up can be sent (main thread).
 
         Returns:
             Why it cannot.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -92,7 +91,7 @@ _VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 
 
 class Column(NamedTuple):
-    """A column that goes out."""
+    """A column that is sent."""
 
     name: str
     field: str
@@ -321,14 +320,3 @@ def masked(value: Any) -> str:
     """A personal value for a log: enough of it to recognise it."""
     text = str(value)
     return f"{text[:4]}…{text[-2:]}" if len(text) > 8 else "…"
-
-
-def number(text: str) -> Any:
-    """A JSON number with a point or an exponent: 1.0 is 1, so that its form is no change.
-
-    A `Decimal` where no float has the value: it cannot be sent as JSON, and is rejected then.
-    """
-    value = float(text)
-    if value.is_integer():
-        return int(value)
-    return value if math.isfinite(value) else Decimal(text)

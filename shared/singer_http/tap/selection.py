@@ -1,4 +1,4 @@
-"""Which of a record's properties go out: the declared ones that are selected."""
+"""Which of a record's properties are written: the declared ones that are selected."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _report(change: str) -> None:
 
 
 class PageWriter(GenericSingerWriter[bytes, Message]):
-    """Writes messages to stdout; records are collected, everything else goes out at once.
+    """Writes messages to stdout; records are collected, everything else is written at once.
 
     The SDK has no hook for a writer's end. Collected records are written when a stream ends
     (`PageStream`), with the next STATE, and at the end of the process.

@@ -23,14 +23,6 @@ from singer_http.redaction import redact
 SECRET = 's3cr+et/"key\\é'
 
 
-@pytest.fixture(autouse=True)
-def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a secret of another test counts here, nor one of these in another."""
-    monkeypatch.setattr(redaction, "_secrets", set())
-    monkeypatch.setattr(redaction, "_forms", set())
-    monkeypatch.setattr(redaction, "_pattern", None)
-
-
 @pytest.fixture
 def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
     """A logger, and what it writes."""

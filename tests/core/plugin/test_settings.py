@@ -232,7 +232,12 @@ def test_a_wrong_config_is_one_line_and_exit_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"{", "no JSON"), (b"[1]", "no JSON object"), (b"\xff", "not UTF-8"), (None, "No such file")],
+    [
+        (b"{", "is not JSON"),
+        (b"[1]", "is not a JSON object"),
+        (b"\xff", "not UTF-8"),
+        (None, "No such file"),
+    ],
 )
 def test_a_config_file_that_cannot_be_read_is_one_line(
     tmp_path: Path, content: bytes | None, said: str
