@@ -16,6 +16,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -128,7 +129,8 @@ def begin(channel: socket.socket, descriptors: list[int]) -> Request:
     os.environ.update(request["env"])
     time.tzset()
     # The stream objects stay: the SDK's readers are bound to sys.stdin when they are imported.
-    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
     sys.argv = request["argv"]
     return request
 

@@ -56,7 +56,8 @@ def stored(made: Report, requests: int = 90) -> JSON:
         "requests": [(i * 7) % 11 for i in range(requests)],
         "retries": 3,
     }
-    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+    read: JSON = json.loads(json.dumps(found))
+    return read
 
 
 def rejected(number: int, kind: str, status: int | None, reason: str, **record: Any) -> Rejected:

@@ -106,6 +106,10 @@ class Tap:
             raise AssertionError(f"{self.name} hung:\n{self._text('err')[-2000:]}") from None
         return Tapped(process.wait(), self._text("out"), self._text("err"))
 
+    def wait_for(self, words: str) -> None:
+        """Wait until these words are on its stderr."""
+        processes.wait_until(lambda: words in self._text("err"))
+
     def run(self, *args: str, **options: Any) -> Tapped:
         """Run it to its end."""
         return self.finish(self.start(*args, **options))

@@ -213,7 +213,10 @@ class Contacts(BatchSink):
             raise Refused(answer.status, f"not understood: {reason_of(answer.data)}", answer.data)
         taken = _by_email(data.get("valid_contacts"))
         refused = _by_email(data.get("invalid_contacts"))
-        return [self._outcome(op, taken, refused, answer.status) for op in ops]
+        outcomes = [self._outcome(op, taken, refused, answer.status) for op in ops]
+        for outcome in outcomes:
+            outcome.nothing_was_done = not answer.earlier_maybe_done
+        return outcomes
 
     def _is_about_request(self, error: Refused, list_id: str, tags: Sequence[str]) -> bool:
         """Whether a refusal is about the list or the tags, and so holds for every contact.

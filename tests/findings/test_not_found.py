@@ -127,7 +127,7 @@ def test_a_record_made_without_an_id_is_still_deleted(
     assert result.exit_code == 0, result.error
     if name == "autoreach":
         (reject,) = result.rejects
-        assert "never told its id" in reject["rejection"]["reason"]
+        assert "did not return its id" in reject["rejection"]["reason"]
     assert len(result.rejects) == held(sandbox, name, stream) == (name == "autoreach")
 
 

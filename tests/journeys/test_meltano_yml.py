@@ -119,8 +119,9 @@ def test_production_takes_its_secrets_from_the_variables_of_env_example() -> Non
     used: set[str] = set()
     for settings in configured("prod").values():
         for value in settings.values():
-            (variable,) = re.fullmatch(r"\$\{(\w+)\}", value).groups()  # type: ignore[union-attr]
-            used.add(variable)
+            found = re.fullmatch(r"\$\{(\w+)\}", value)
+            assert found, value
+            used.add(found[1])
     assert set(example) == {*used, "WAREHOUSE_URL"}
 
 

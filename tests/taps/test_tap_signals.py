@@ -20,9 +20,7 @@ def test_it_ends_while_it_waits_for_the_rate_limit(sandbox: Sandbox, tmp_path: P
     catalog = only(tap.discover(), "members")
     sandbox.log(clear=True)
     process = tap.start(catalog=catalog, rate_limit="1/60s", concurrency=1)
-    while not sandbox.requests("autoreach"):
-        time.sleep(0.05)
-    time.sleep(0.5)
+    tap.wait_for("rate_limit: 1/60s is used up")
     process.terminate()
     done = tap.finish(process)
     assert done.exit_code == 143, done.stderr
@@ -33,9 +31,7 @@ def test_it_ends_while_it_waits_for_the_rate_limit(sandbox: Sandbox, tmp_path: P
 def test_it_ends_while_discovery_waits_for_the_rate_limit(sandbox: Sandbox, tmp_path: Path) -> None:
     tap = Tap("tap-autoreach", sandbox, tmp_path)
     process = tap.start(rate_limit="1/60s")
-    while not [r for r in sandbox.requests("autoreach") if "/api/" in r["path"]]:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    tap.wait_for("rate_limit: 1/60s is used up")
     process.terminate()
     done = tap.finish(process)
     assert done.exit_code == 143, done.stderr
@@ -47,9 +43,7 @@ def test_it_ends_while_the_vendor_asks_for_a_pause(sandbox: Sandbox, tmp_path: P
     sandbox.fill("rei", contacts=500)
     sandbox.fault(vendor="rei", path="contacts", status=429, retry_after=60, after=2, times=None)
     process = tap.start(catalog=only(tap.discover(), "contacts"))
-    while sum(r["status"] == 429 for r in sandbox.requests("rei")) < 1:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    tap.wait_for("Trying again in 60")
     process.terminate()
     done = tap.finish(process)
     assert done.exit_code == 143, done.stderr

@@ -25,26 +25,14 @@ def settings(name: str) -> dict[str, str]:
 
 pytestmark = pytest.mark.filterwarnings("ignore:Fields in transformed catalog")
 
-AutoReachSuite = get_tap_test_class(
+TestAutoReach = get_tap_test_class(
     TapAutoReach, config=settings("tap-autoreach"), parse_env_config=False
 )
-ReiSoftwareSuite = get_tap_test_class(
+TestReiSoftware = get_tap_test_class(
     TapReiSoftware, config=settings("tap-reisoftware"), parse_env_config=False
 )
-EmailMarketingSuite = get_tap_test_class(
+TestEmailMarketing = get_tap_test_class(
     TapEmailMarketing,
     config=settings("tap-emailmarketing"),
     parse_env_config=False,
 )
-
-
-class TestAutoReach(AutoReachSuite):  # type: ignore[misc, valid-type]
-    """tap-autoreach."""
-
-
-class TestReiSoftware(ReiSoftwareSuite):  # type: ignore[misc, valid-type]
-    """tap-reisoftware."""
-
-
-class TestEmailMarketing(EmailMarketingSuite):  # type: ignore[misc, valid-type]
-    """tap-emailmarketing."""

@@ -103,6 +103,21 @@ def test_an_answer_of_another_shape_is_no_success(
     assert contacts_at(sandbox) == {}
 
 
+def test_an_invalid_contact_after_a_lost_answer_may_have_been_updated(
+    kasplo: Plugin, sandbox: Sandbox
+) -> None:
+    first, other = (contact("a@example.com", first_name=name) for name in ("Ann", "Other"))
+    kasplo.run([SCHEMA, first])
+    invalid = {"invalid_contacts": [{"email": "a@example.com", "string": "busy"}]}
+    sandbox.fault(vendor="kasplo", method="POST", when="after", status=503)
+    answer = {"data": {**invalid, "valid_contacts": []}}
+    sandbox.fault(vendor="kasplo", method="POST", after=1, status=200, answer=answer)
+    result = kasplo.run([SCHEMA, other])
+    assert reasons(result.rejects) == {"a@example.com": ("refused", "busy")}
+    kasplo.run([SCHEMA, first])
+    assert contacts_at(sandbox)[f"{NEWS}/a@example.com"]["first_name"] == "Ann"
+
+
 def test_a_lost_answer_is_sent_again_since_nothing_changes_by_it(
     kasplo: Plugin, sandbox: Sandbox
 ) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, record, schema, state
+from tests.processes import wait_until
 
 STEPS = (
     "before_pending", "after_pending", "after_answer", "before_acknowledged",
@@ -223,9 +223,7 @@ def test_a_signal_while_waiting_for_input_ends_the_run(people: Plugin, sandbox: 
         process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.flush()
     # Once the first batch has arrived, it runs, and there is nothing more to read.
-    ends = time.monotonic() + 20
-    while sent(sandbox, "PATCH") < 20 and time.monotonic() < ends:
-        time.sleep(0.02)
+    wait_until(lambda: sent(sandbox, "PATCH") >= 20)
     process.send_signal(signal.SIGTERM)
     result = people.finish(process)
     assert result.exit_code == 143, result.stderr

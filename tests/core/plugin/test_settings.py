@@ -46,7 +46,7 @@ class TapPlain(HTTPPlugin, Tap):
     @override
     def discover_streams(self) -> list[Any]:
         if self.config.get("use_work_dir", True):
-            self.work_dir  # noqa: B018
+            assert self.work_dir
         if self.config.get("fail"):
             raise RuntimeError("failed on " + self.config["api_key"])
         return []
