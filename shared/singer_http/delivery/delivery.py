@@ -134,6 +134,8 @@ class Delivery:
 
     def _count_unchanged(self, unchanged: Sequence[tuple[BufferedRecord, str]]) -> None:
         mirror = self._parts.mirror
+        if unchanged:
+            self._parts.store.arrivals.add(self.scope, [stored for _, stored in unchanged])
         for one, stored in unchanged:
             counts = self.report.retried if one.origin.retried else self.report.counts
             counts.received += 1

@@ -19,6 +19,7 @@ from singer_http.operations import (
 from singer_http.plugin.validation import parse_share
 from singer_http.report.counts import Counts, StreamReport
 from singer_http.sink.base import MIRROR
+from singer_http.store.arrivals import Arrivals
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import MAIN, NEWER, Rejects, without_rejection
 from singer_http.store.rows import Delivered
@@ -37,6 +38,7 @@ class Settlement:
         self,
         ledger: Ledger,
         rejects: Rejects,
+        arrivals: Arrivals,
         report: StreamReport,
         scope: int,
         limit: RejectLimit,
@@ -45,6 +47,7 @@ class Settlement:
         """Settle under a scope of the ledger."""
         self._ledger = ledger
         self._rejects = rejects
+        self._arrivals = arrivals
         self._scope = scope
         self._limit = limit
         self._logger = logger
@@ -79,6 +82,7 @@ class Settlement:
             return None
         self._drop_rejects(item)
         if kind is OutcomeKind.UNCHANGED:
+            self._arrivals.add(self._scope, [item.stored])
             return None
         remote_id = outcome.remote_id if item.delete else outcome.remote_id or item.remote_id
         self._acknowledge(item, remote_id, outcome)
@@ -110,7 +114,7 @@ class Settlement:
         claims = self._ledger.claims_of(self._scope, [item.stored]).get(item.stored, set())
         key = f"{FORMER}{hashlib.blake2b(str(before).encode(), digest_size=16).hexdigest()}"
         self._ledger.acknowledge(
-            self._scope, Delivered(key, UNKNOWN, b"", before, tuple(sorted(claims)))
+            self._scope, Delivered(key, UNKNOWN, b"", before, tuple(sorted(claims)), sent=False)
         )
 
     def _drop_rejects(self, item: Item) -> None:
@@ -128,7 +132,7 @@ class Settlement:
     def refresh(self, row: Row, source: bytes) -> None:
         """Write the digest of today's record to a ledger row that is current."""
         self._ledger.acknowledge(
-            self._scope, Delivered(row.key, row.digest, source, row.remote_id, None)
+            self._scope, Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
         )
 
     def wait_beside(self, item: Item) -> None:

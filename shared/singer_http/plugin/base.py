@@ -22,6 +22,7 @@ from singer_http.http.rate_limit import Limiter
 from singer_http.plugin import validation
 from singer_http.plugin.about import as_text
 from singer_http.plugin.command import PluginCommand
+from singer_http.store import DATABASE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,6 +130,12 @@ class HTTPPlugin(PluginBase):
             message = f"work_dir {path} cannot be written: {error.strerror or error}"
             raise ConfigError(message) from error
         return path.resolve()
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the database for what outlives a run."""
+        given = self.config.get("database_url")
+        return str(given) if given else f"sqlite:///{self.work_dir / DATABASE_FILE}"
 
     @cached_property
     def client(self) -> Client:

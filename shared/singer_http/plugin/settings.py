@@ -48,7 +48,7 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
         description=(
             "Requests per time as the vendor sees it, never more in any window of that length: "
             "'10/s', several with commas: '100/10s,200000/day'; empty for none. Shared by all "
-            "threads, and by the tap and target processes of one account and work_dir."
+            "threads, and by all processes of one account that share a work_dir or a database_url."
         ),
     ),
     th.Property(
@@ -58,12 +58,21 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
         description="Requests in flight at once.",
     ),
     th.Property(
+        "database_url",
+        th.StringType,
+        secret=True,
+        description=(
+            "SQLAlchemy URL of the database (SQLite or PostgreSQL) that holds everything that must "
+            "outlive a run: ledger, rejects, reports, tokens, rate windows. Default: SQLite in "
+            "work_dir. With PostgreSQL work_dir may be empty at each start."
+        ),
+    ),
+    th.Property(
         "work_dir",
         th.StringType,
         description=(
-            "Folder for what must outlive a run (token cache, ledger, rejects, report, rate "
-            "windows). Default: $MELTANO_PROJECT_ROOT/.singer-http where that is set, else "
-            "./.singer-http."
+            "Folder for the default database, and for the files that a run leaves for people. "
+            "Default: $MELTANO_PROJECT_ROOT/.singer-http where that is set, else ./.singer-http."
         ),
     ),
     th.Property(
@@ -214,8 +223,8 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.StringType,
         secret=True,
         description=(
-            "SQLAlchemy URL of the database that remembers what was sent. Default: SQLite in "
-            "work_dir. 'none' keeps no ledger."
+            "Old name of database_url. 'none' keeps no ledger: every record is sent again. It is "
+            "refused with mode mirror and with streams that are sent at most once."
         ),
     ),
     th.Property(

@@ -7,7 +7,6 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from singer_http.files import atomic_write
 from singer_http.operations import JSON, OutcomeKind
@@ -147,14 +146,17 @@ class Report:
             "streams": {name: stream.as_dict() for name, stream in self.streams.items()},
         }
 
-    def as_stored(self) -> JSON:
-        """The report file's content, and what only the page needs."""
-        extras: dict[str, Any] = {
+    def extras(self) -> JSON:
+        """What only the page needs."""
+        return {
             "sources": {name: list(stream.sources) for name, stream in self.streams.items()},
             "rate_limit": self.rate_limit,
             "timeline": self.timeline.as_dict(),
         }
-        return self.as_dict() | extras
+
+    def as_stored(self) -> JSON:
+        """The report file's content, and what only the page needs."""
+        return self.as_dict() | self.extras()
 
     def write(self, path: Path) -> None:
         """Write the JSON, readable by its owner only.

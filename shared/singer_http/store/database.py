@@ -24,8 +24,6 @@ from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up
 
 Row = tuple[Any, ...]
 
-FILE_NAME = "singer-http.db"
-"""The default database, in `work_dir`."""
 ROWS = 100
 """In one INSERT, at most."""
 TRIES = 5

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from singer_http.store.tables import (
+    VERSION,
     accounts,
     claims,
     delivered,
@@ -77,6 +78,10 @@ def _copy_account(url: sa.URL, into: str, account: str) -> None:
                 ),
             ):
                 _copy_rows(reader, writer, table, condition)
+            # What an older release wrote is copied into the tables of this one.
+            stated = meta.c.name == "version"
+            if int(reader.scalar(sa.select(meta.c.value).where(stated)) or VERSION) < VERSION:
+                writer.execute(meta.update().where(stated).values(value=str(VERSION)))
     finally:
         source.dispose()
         target.dispose()
@@ -85,7 +90,11 @@ def _copy_account(url: sa.URL, into: str, account: str) -> None:
 def _copy_rows(
     reader: sa.Connection, writer: sa.Connection, table: sa.Table, condition: Any
 ) -> None:
-    found = reader.execution_options(stream_results=True).execute(sa.select(table).where(condition))
+    there = {column["name"] for column in sa.inspect(reader).get_columns(table.name)}
+    columns = [column for column in table.columns if column.name in there]
+    found = reader.execution_options(stream_results=True).execute(
+        sa.select(*columns).where(condition)
+    )
     rows = (dict(row._mapping) for row in found)
     while piece := list(itertools.islice(rows, PIECE)):
         writer.execute(table.insert(), piece)

@@ -36,6 +36,8 @@ class Ledger:
             database: an open one.
             commit: writes down and commits what this ledger and its neighbours hold back.
         """
+        self.run: int | None = None
+        """The number of the run that sends."""
         self._database = database
         self._commit = commit
         self._query = database.query
@@ -59,7 +61,10 @@ class Ledger:
         changed = ("digest", "source", "remote_id", "at")
         self._upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],
-            set_={name: upsert.excluded[name] for name in changed},
+            set_={
+                **{name: upsert.excluded[name] for name in changed},
+                "run": sa.func.coalesce(upsert.excluded.run, delivered.c.run),
+            },
         )
         self._add_claims = claim.on_conflict_do_nothing()
         scope = delivered.c.scope == sa.bindparam("scope")
@@ -252,8 +257,9 @@ class Ledger:
             what.remote_id = what.remote_id.replace("\0", "")
         place = (scope, what.key)
         earlier = self._acknowledged.pop(place, None)
-        if earlier is not None and what.claims is None:
-            what.claims = earlier.claims
+        if earlier is not None:
+            what.sent = what.sent or earlier.sent
+            what.claims = earlier.claims if what.claims is None else what.claims
         self._forgotten.pop(place, None)
         self._acknowledged[place] = what
 
@@ -263,7 +269,7 @@ class Ledger:
 
     def mark_unknown(self, scope: int, row: Row) -> None:
         """It is unknown what the vendor now has for a key: nothing is unchanged against it."""
-        self.acknowledge(scope, Delivered(row.key, UNKNOWN, b"", row.remote_id, None))
+        self.acknowledge(scope, Delivered(row.key, UNKNOWN, b"", row.remote_id, None, sent=False))
 
     def forget(self, scope: int, key: str) -> None:
         """Remove a (stored) key and its claims."""
@@ -294,7 +300,8 @@ class Ledger:
             rows, claimed, cleared = [], [], []
             now = int(time.time())
             for (scope, key), what in self._acknowledged.items():
-                rows.append((scope, key, what.digest, what.source, what.remote_id, now))
+                run = self.run if what.sent else None
+                rows.append((scope, key, what.digest, what.source, what.remote_id, now, run))
                 if what.claims is not None:
                     cleared.append({"in_scope": scope, "of": key})
                     claimed += [(scope, claim, key) for claim in dict.fromkeys(what.claims)]

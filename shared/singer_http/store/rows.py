@@ -77,3 +77,5 @@ class Delivered:
     remote_id: str | None
     claims: tuple[str, ...] | None
     """Hashed; None leaves those that the key has."""
+    sent: bool = True
+    """By this run; else the run that sent it is left as it is."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from singer_http.operations import JSON
+from singer_http.store.arrivals import Arrivals
 from singer_http.store.database import Database
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import Rejects
+from singer_http.store.runs import Runs
 from singer_http.store.scopes import Scopes
 
 
 class Store:
-    """The database of a run: scopes, ledger and rejects, committed together.
+    """The database of a run: scopes, ledger, rejects, arrivals and runs, committed together.
 
     Raises:
         ConfigError: it cannot be opened or written; the line names the setting.
@@ -30,11 +33,25 @@ class Store:
         self.scopes = Scopes(self._database)
         self.ledger = Ledger(self._database, self.commit)
         self.rejects = Rejects(self._database, self.commit, run)
+        self.arrivals = Arrivals(self._database, self.commit)
+        self.runs = Runs(self._database)
         self._durable = False
+        self._run: int | None = None
 
     def lock(self, name: str) -> bool:
         """Hold a name until `close`; `False` if another process holds it."""
         return self._database.lock(name)
+
+    def begin_run(self, report: JSON, account: str) -> None:
+        """Note that a run has begun; call it once its sync is locked (see `Runs.begin`)."""
+        self._run = self.runs.begin(report, account)
+        self.ledger.run = self.arrivals.run = self._run
+
+    def save_run(self, report: JSON, page: JSON | None = None, *, ended: bool = False) -> None:
+        """Write what this run did so far, or in the end, if it has begun; committed."""
+        if self._run is not None:
+            self.runs.save(self._run, report, page, ended=ended)
+            self._database.commit()
 
     def require_durable(self) -> None:
         """Commits reach the disk from now on: for what must not be repeated after a power cut."""
@@ -51,11 +68,20 @@ class Store:
         """
         self.ledger.flush()
         self.rejects.flush()
+        self.arrivals.flush()
         result = also() if also else None
         self._database.commit()
         self.ledger.flushed()
         self.rejects.flushed()
+        self.arrivals.flushed()
         return result
+
+    def finish(self) -> None:
+        """Write down and commit everything, arrivals too."""
+        self.arrivals.flush(all_of_them=True)
+        self.arrivals.flushed(all_of_them=True)
+        self.arrivals.prune()
+        self.commit()
 
     def close(self) -> None:
         """Commit and close; the lock is released last."""

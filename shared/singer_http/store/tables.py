@@ -8,6 +8,8 @@ claims      scope, claim, key: what a key refers to at the vendor (emails, phone
 pending     one entry for each request that is about to leave: its effect, its keys and records;
             gone once the answer is in
 rejects     what is outstanding: the record as it was read, the reason, the scope
+runs        one row for each run of a target: its report, and how it ended
+arrivals    scope, run -> the keys that came unchanged in that run
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ import sqlalchemy as sa
 
 from singer_http.operations import SAME
 
-VERSION = 1
+VERSION = 2
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
 
-MIGRATIONS: dict[int, Sequence[str]] = {}
-"""From version n to n + 1: the statements that do it."""
+MIGRATIONS: dict[int, Sequence[str]] = {
+    1: ("ALTER TABLE singer_http_delivered ADD COLUMN run INTEGER",),
+}
+"""From version n to n + 1: the statements that change a table. New tables are made without one."""
 
 metadata = sa.MetaData()
 
@@ -64,6 +68,7 @@ delivered = sa.Table(
     sa.Column("source", sa.LargeBinary, nullable=False, comment="digest of the source's record"),
     sa.Column("remote_id", sa.String, comment="the vendor's; '=' where it is the key"),
     sa.Column("at", sa.BigInteger, nullable=False, comment="epoch seconds"),
+    sa.Column("run", sa.Integer, comment="the run that sent it, as in runs"),
     sqlite_with_rowid=False,
 )
 by_remote_id = sa.Index(
@@ -119,6 +124,31 @@ rejects = sa.Table(
     sa.Column("resent", sa.Boolean, nullable=False, comment="resent by the setting `uncertain`"),
     sa.Column("record", sa.LargeBinary, nullable=False, comment="the RECORD line, as read"),
     sa.UniqueConstraint("scope", "key", "slot"),
+)
+
+runs = sa.Table(
+    "singer_http_runs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run", sa.String, nullable=False, unique=True, comment="as the report names it"),
+    sa.Column("plugin", sa.String, nullable=False),
+    sa.Column("account", sa.String, nullable=False, comment="account and server, as in scopes"),
+    sa.Column("sync", sa.String, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False, comment="epoch seconds"),
+    sa.Column("finished_at", sa.BigInteger, comment="epoch seconds; null while it runs"),
+    sa.Column("outcome", sa.String, nullable=False, comment="running, ok, stopped or failed"),
+    sa.Column("report", sa.Text, nullable=False, comment="JSON, as in the report's file"),
+    sa.Column("page", sa.Text, comment="JSON: what the page shows besides"),
+)
+
+arrivals = sa.Table(
+    "singer_http_arrivals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("scope", sa.Integer, nullable=False, index=True),
+    sa.Column("run", sa.Integer, nullable=False, comment="as in runs"),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("keys", sa.LargeBinary, nullable=False, comment="as in delivered, a line each"),
 )
 
 

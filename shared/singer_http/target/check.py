@@ -26,7 +26,7 @@ from singer_http.errors import (
     one_line,
 )
 from singer_http.sink.context import SinkContext
-from singer_http.store.database import FILE_NAME
+from singer_http.store import DATABASE_FILE
 from singer_http.store.tables import VERSION, accounts, delivered, meta
 
 if TYPE_CHECKING:
@@ -137,8 +137,9 @@ class Check:
 
     def _ledger(self) -> str:
         target = self._target
-        url = target.config.get("ledger_url")
-        if url == "none":
+        url = target.config.get("database_url")
+        old = target.config.get("ledger_url")
+        if old == "none":
             once = [sink.stream for sink in target.sinks if sink.at_most_once]
             if once:
                 self._notes.append(
@@ -146,7 +147,7 @@ class Check:
                     "once, which needs a ledger: ledger_url must not be 'none'."
                 )
             return "none is kept (ledger_url)"
-        with _opened(url, self._work_dir / FILE_NAME) as connection:
+        with _opened(url or old, self._work_dir / DATABASE_FILE) as connection:
             return "will be made" if connection is None else self._contents(connection)
 
     def _contents(self, connection: sa.Connection) -> str:

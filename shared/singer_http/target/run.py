@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from singer_sdk.mapper import PluginMapper
 
@@ -20,34 +18,12 @@ from singer_http.report import page
 from singer_http.report.counts import Report
 from singer_http.report.rejects_summary import Rejected, summarise
 from singer_http.report.table import closing_lines
-from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.store.view import LedgerView
+from singer_http.target.plan import Plan
 from singer_http.target.recovery import Recovery
 from singer_http.target.router import Router
 from singer_http.target.session import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run is about."""
-
-    name: str
-    """Of the plugin."""
-    version: str
-    config: Mapping[str, Any]
-    sinks: Sequence[type[HTTPSink]]
-    """The target's, in the order in which they are delivered."""
-    account: str
-    """Without the server."""
-    ledger_account: str
-    """With the server."""
-    credential: str
-    """A fingerprint of the key, where the account is derived from it; else empty."""
-    api_url: str
-    database_url: str
-    path: Callable[[str], Path]
-    """Kind of a file in `work_dir` -> its path."""
 
 
 class TargetRun:
@@ -97,6 +73,10 @@ class TargetRun:
         )
         self.router = Router(session, context, plan.sinks, mapper, self._opened)
         self._recovery = Recovery(session, self.router)
+
+    def begin(self) -> None:
+        """Note in the database that a run has begun."""
+        self.session.store.begin_run(self._report.as_dict(), self._plan.ledger_account)
 
     def _guard_account(self) -> None:
         """Stop if the key is new where the ledger knows another one."""
@@ -182,7 +162,7 @@ class TargetRun:
         for step in (
             self._client.stop,
             self.session.settle_in_flight,
-            self.session.store.commit,
+            self.session.store.finish,
             lambda: self.session.export_rejects(even_unchanged=True),
         ):
             try:
@@ -202,12 +182,18 @@ class TargetRun:
         except OSError as error:
             self._logger.warning("The report could not be written: %s", error.strerror)
         lines = [report.table()] if report.streams else []
+        summary: JSON | None = None
         try:
             stored = report.as_stored()
             summary = summarise(self._rejected(), self.session.rejects_path)
             lines += closing_lines(stored, summary, page=self._write_page(stored, summary))
         except Exception as error:  # noqa: BLE001 - explaining is no reason for a run to fail
             self._logger.warning("The rejects could not be summed up: %s", one_line(str(error)))
+        try:
+            extras = {**report.extras(), "rejects": summary}
+            self.session.store.save_run(report.as_dict(), extras, ended=True)
+        except StopRun as error:
+            self._logger.warning("The report is not in the database: %s", one_line(str(error)))
         print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the user's summary
 
     def _write_page(self, report: JSON, summary: JSON) -> Path | None:

@@ -117,13 +117,20 @@ class Session:
         return found
 
     def _parts(self, sink: type[HTTPSink], scope: Scope) -> Parts:
-        ledger, rejects = self.store.ledger, self.store.rejects
+        store = self.store
+        ledger, rejects = store.ledger, store.rejects
         return Parts(
             config=self.config,
             store=self.store,
             workers=self.workers,
             settlement=Settlement(
-                ledger, rejects, self.report.stream(sink.stream), scope.id, self.limit, self.logger
+                ledger,
+                rejects,
+                store.arrivals,
+                self.report.stream(sink.stream),
+                scope.id,
+                self.limit,
+                self.logger,
             ),
             ownership=Ownership(ledger, rejects, scope.id),
             check=ChangeCheck(ledger, rejects, scope.id, full_resync=self.config["full_resync"]),

@@ -24,13 +24,14 @@ from singer_http.exact_json import StrangeJSON, decode, encode
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
-from singer_http.store.database import FILE_NAME
+from singer_http.target.commands import look, options
 from singer_http.target.reader import LineReader, read_batch, state_value
 
 if TYPE_CHECKING:
     from singer_sdk.plugin_base import _ConfigInput
 
     from singer_http.report.counts import Report
+    from singer_http.target.plan import Plan
     from singer_http.target.run import TargetRun
 
 CHECKPOINT = 60.0
@@ -80,19 +81,12 @@ class HTTPTarget(HTTPPlugin, Target):
             rate_limit=self.config.get("rate_limit") or "",
         )
 
-    @cached_property
-    def run(self) -> TargetRun:
-        """Database, workers and deliveries, opened at first use."""
-        from singer_http.target.run import Plan, TargetRun  # noqa: PLC0415 - `--about` without it
+    @property
+    def plan(self) -> Plan:
+        """What a run is about."""
+        from singer_http.target.plan import Plan  # noqa: PLC0415 - `--about` starts without it
 
-        url = self.database_url
-        if not url.startswith("sqlite") and not any(self.work_dir.glob("[!.]*")):
-            self.logger.warning(
-                "The ledger is on PostgreSQL, but work_dir (%s) is empty: tokens and the times of "
-                "recent requests are kept there. Keep work_dir, or lower rate_limit.",
-                self.work_dir,
-            )
-        plan = Plan(
+        return Plan(
             name=self.name,
             version=self.plugin_version,
             config=self.config,
@@ -101,10 +95,16 @@ class HTTPTarget(HTTPPlugin, Target):
             ledger_account=self.ledger_account,
             credential=self.credential if self.account_by_key else "",
             api_url=self.api_url,
-            database_url=url,
+            database_url=self.database_url,
             path=self.path,
         )
-        return TargetRun(plan, self.report, self.client, lambda: self.mapper, self.logger)
+
+    @cached_property
+    def run(self) -> TargetRun:
+        """Database, workers and deliveries, opened at first use."""
+        from singer_http.target.run import TargetRun  # noqa: PLC0415 - `--about` starts without it
+
+        return TargetRun(self.plan, self.report, self.client, lambda: self.mapper, self.logger)
 
     @property
     def ledger_account(self) -> str:
@@ -113,10 +113,10 @@ class HTTPTarget(HTTPPlugin, Target):
         return f"{self.account} {host.lower()}{slash}{path}"
 
     @property
+    @override
     def database_url(self) -> str:
-        """SQLAlchemy URL of the database."""
-        given = self.config.get("ledger_url")
-        return given if given and given != "none" else f"sqlite:///{self.work_dir / FILE_NAME}"
+        old = self.config.get("ledger_url")
+        return super().database_url if old in (None, "", "none") else str(old)
 
     @property
     def credential(self) -> str:
@@ -141,7 +141,13 @@ class HTTPTarget(HTTPPlugin, Target):
                 "mode mirror needs mirror_count: the column that holds the extract's row count "
                 "(count(*) over () in the view), or 'trust'."
             )
-        if mode == "mirror" and self.config.get("ledger_url") == "none":
+        new, old = self.config.get("database_url"), self.config.get("ledger_url")
+        if new and old not in (None, "", "none", new):
+            raise ConfigError(
+                "database_url and ledger_url name two databases: ledger_url is the old name of "
+                "database_url, so leave it out."
+            )
+        if mode == "mirror" and old == "none":
             raise ConfigError("mode mirror needs a ledger: ledger_url must not be 'none'.")
         if not any(mode in sink.modes for sink in self.sinks):
             modes = sorted({mode for sink in self.sinks for mode in sink.modes})
@@ -258,6 +264,7 @@ class HTTPTarget(HTTPPlugin, Target):
         run = self.run
         run.router.flush()
         run.session.store.commit()
+        run.session.store.save_run(self.report.as_dict())
         run.session.export_rejects()
         settled = not run.router.spooled and not run.session.dry_run
         if settled and self._state is not None and self._state != self._emitted:
@@ -285,7 +292,7 @@ class HTTPTarget(HTTPPlugin, Target):
         error: BaseException | None = None
         try:
             self.check_settings()
-            _ = self.run
+            self.run.begin()
             self.client.on_request = self.report.timeline.note
             with self._progress():
                 self.listen(file_input)  # type: ignore[arg-type]
@@ -345,8 +352,7 @@ class HTTPTarget(HTTPPlugin, Target):
         about_format: str | None = None,
         config: _ConfigInput | None = None,
         file_input: IO[bytes] | None = None,
-        check: bool = False,
-        resolve: tuple[str, str, str] | None = None,
+        **commands: Any,
     ) -> None:
         super(Target, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
@@ -354,19 +360,26 @@ class HTTPTarget(HTTPPlugin, Target):
             config=config.config if config else {},
             parse_env_config=bool(config and config.parse_env),
         )
-        if check:
-            from singer_http.target.check import check as carry_out  # noqa: PLC0415 - rarely needed
-
-            with target._without_traces():
-                sys.exit(0 if carry_out(target) else 1)
-        if resolve:
-            from singer_http.target.resolve import resolve as settle  # noqa: PLC0415
-
-            run = target.run
-            well = settle(run.session, cls.sinks, resolve)
-            run.close()
+        well = target._carry_out(commands)
+        if well is not None:
             sys.exit(0 if well else 1)
         target.deliver(file_input)
+
+    def _carry_out(self, commands: dict[str, Any]) -> bool | None:
+        """Carry out a command that is no run; whether all went well, `None` if there is none."""
+        if commands.get("check"):
+            from singer_http.target.check import check  # noqa: PLC0415 - rarely needed
+
+            with self._without_traces():
+                return check(self)
+        if words := commands.get("resolve"):
+            from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
+
+            run = self.run
+            well = resolve(run.session, self.sinks, words)
+            run.close()
+            return well
+        return look(self.plan, commands)
 
     @classmethod
     @override
@@ -375,22 +388,7 @@ class HTTPTarget(HTTPPlugin, Target):
         for parameter in command.params:
             if parameter.name == "file_input":
                 parameter.type = click.File("rb")
-        command.params += [
-            click.Option(
-                ["--check"],
-                is_flag=True,
-                help="Try settings, credentials, ledger and work_dir; send and write nothing.",
-            ),
-            click.Option(
-                ["--resolve"],
-                type=(str, str, click.Choice(["sent", "unsent", "drop"])),
-                metavar="STREAM KEY sent|unsent|drop",
-                help=(
-                    "Settle one outstanding record: it arrived, it did not (the next run sends "
-                    "it), or give it up."
-                ),
-            ),
-        ]
+        command.params += options()
         return command
 
 

@@ -1,0 +1,120 @@
+"""The runs of the targets: each one's report, and how it ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from singer_http.operations import JSON
+from singer_http.store.database import Database
+from singer_http.store.tables import runs
+
+RUNNING = "running"
+KILLED = "The process ended without a word: it was killed, or the machine went down."
+KEPT_DAYS = 90
+KEPT_RUNS = 100
+"""Of each plugin, account and sync: the last runs stay, however old they are."""
+
+
+class StoredRun(NamedTuple):
+    """A run as the database has it."""
+
+    id: int
+    run: str
+    plugin: str
+    account: str
+    sync: str
+    started_at: int
+    """Epoch seconds."""
+    finished_at: int | None
+    """Epoch seconds; `None` while it runs."""
+    outcome: str
+    """`running`, or as in the report."""
+    report: str
+    """JSON, as in the report's file."""
+    page: str | None
+    """JSON: what the page shows besides."""
+
+
+class Runs:
+    """Reads and writes the table `runs`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, report: JSON, account: str) -> int:
+        """Note that a run has begun, under the lock of its sync; its number.
+
+        Args:
+            report: as in the report's file.
+            account: account and server, as in `scopes`.
+        """
+        own = (
+            (runs.c.plugin == report["plugin"])
+            & (runs.c.account == account)
+            & (runs.c.sync == report["sync"])
+        )
+        # Only one run of a sync holds the lock: another that still runs there was killed.
+        for dead in self._select(own & (runs.c.outcome == RUNNING)):
+            told = json.loads(dead.report) | {"outcome": "failed", "error": KILLED}
+            values = {"outcome": "failed", "report": json.dumps(told)}
+            self._database.execute(runs.update().where(runs.c.id == dead.id).values(**values))
+        self._prune(own)
+        inserted = self._database.execute(
+            runs.insert().values(
+                run=report["run"],
+                plugin=report["plugin"],
+                account=account,
+                sync=report["sync"],
+                started_at=int(time.time()),
+                outcome=RUNNING,
+                report=json.dumps(report),
+            )
+        )
+        number = int(inserted.inserted_primary_key[0])
+        self._database.commit()
+        return number
+
+    def _prune(self, own: sa.ColumnElement[bool]) -> None:
+        last = sa.select(runs.c.id).where(own).order_by(runs.c.id.desc()).limit(KEPT_RUNS)
+        old = runs.c.started_at < int(time.time()) - KEPT_DAYS * 86400
+        kept = self._database.query(last)
+        ids = [row.id for row in kept]
+        if len(ids) == KEPT_RUNS:
+            self._database.execute(runs.delete().where(own & old & (runs.c.id < min(ids))))
+
+    def save(self, number: int, report: JSON, page: JSON | None = None, *, ended: bool) -> None:
+        """Write what a run did so far, or in the end; the caller commits."""
+        values: dict[str, Any] = {"report": json.dumps(report)}
+        if page is not None:
+            values["page"] = json.dumps(page)
+        if ended:
+            values |= {"outcome": report["outcome"], "finished_at": int(time.time())}
+        self._database.execute(runs.update().where(runs.c.id == number).values(**values))
+
+    def last(self, plugin: str, limit: int) -> Sequence[StoredRun]:
+        """The last runs of a plugin, the newest first."""
+        return self._select(runs.c.plugin == plugin, limit)
+
+    def find(self, run: str) -> StoredRun | None:
+        """A run by the name that its report has."""
+        found = self._select(runs.c.run == run)
+        return found[0] if found else None
+
+    def of_number(self, number: int) -> StoredRun | None:
+        """A run by its number in the ledger."""
+        found = self._select(runs.c.id == number)
+        return found[0] if found else None
+
+    def _select(
+        self, where: sa.ColumnElement[bool], limit: int | None = None
+    ) -> Sequence[StoredRun]:
+        columns = [runs.c[name] for name in StoredRun._fields]
+        found = self._database.query(
+            sa.select(*columns).where(where).order_by(runs.c.id.desc()).limit(limit)
+        )
+        return [StoredRun(*row) for row in found]

@@ -1,0 +1,50 @@
+"""The commands of a target beside the SDK's: their options, and what carries them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from singer_http.target.plan import Plan
+
+
+def options() -> list[click.Option]:
+    """The options of the command line that are no settings."""
+    return [
+        click.Option(
+            ["--check"],
+            is_flag=True,
+            help="Try settings, credentials, database and work_dir; send and write nothing.",
+        ),
+        click.Option(
+            ["--history"],
+            type=click.IntRange(min=1),
+            is_flag=False,
+            flag_value="20",
+            metavar="[N]",
+            help="List the last runs (20): when, account, sync, outcome, counts.",
+        ),
+        click.Option(
+            ["--resolve"],
+            type=(str, str, click.Choice(["sent", "unsent", "drop"])),
+            metavar="STREAM KEY sent|unsent|drop",
+            help=(
+                "Settle one outstanding record: it arrived, it did not (the next run sends it), or "
+                "give it up."
+            ),
+        ),
+    ]
+
+
+def look(plan: Plan, given: dict[str, Any]) -> bool | None:
+    """Carry out the command that only reads the database; `None` if none is asked for.
+
+    It takes no lock, so that it works while a run is under way.
+    """
+    if number := given.get("history"):
+        from singer_http.target.history import history  # noqa: PLC0415 - rarely needed
+
+        return history(plan, number)
+    return None

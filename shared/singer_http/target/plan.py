@@ -1,0 +1,32 @@
+"""What a run is about, as its parts and the commands need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from singer_http.sink.base import HTTPSink
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is about."""
+
+    name: str
+    """Of the plugin."""
+    version: str
+    config: Mapping[str, Any]
+    sinks: Sequence[type[HTTPSink]]
+    """The target's, in the order in which they are delivered."""
+    account: str
+    """Without the server."""
+    ledger_account: str
+    """With the server."""
+    credential: str
+    """A fingerprint of the key, where the account is derived from it; else empty."""
+    api_url: str
+    database_url: str
+    path: Callable[[str], Path]
+    """Kind of a file in `work_dir` -> its path."""
