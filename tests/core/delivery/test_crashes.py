@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
+import struct
+import termios
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -215,6 +219,13 @@ def test_a_signal_ends_the_run_after_the_batch_in_hand(
     assert sent(sandbox, "PATCH") == before + 300 - there
 
 
+def waiting_bytes(pipe: IO[bytes] | None) -> int:
+    """What was written to a pipe and not read yet."""
+    assert pipe
+    (number,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
+    return int(number)
+
+
 @pytest.mark.console_script
 def test_a_signal_while_waiting_for_input_ends_the_run(people: Plugin, sandbox: Sandbox) -> None:
     process = people.start(None, batch_size_rows=20)
@@ -222,8 +233,8 @@ def test_a_signal_while_waiting_for_input_ends_the_run(people: Plugin, sandbox: 
     for message in PEOPLE[:21]:
         process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.flush()
-    # Once the first batch has arrived, it runs, and there is nothing more to read.
-    wait_until(lambda: sent(sandbox, "PATCH") >= 20)
+    # Once the pipe is empty, it runs, and there is nothing more to read.
+    wait_until(lambda: waiting_bytes(process.stdin) == 0)
     process.send_signal(signal.SIGTERM)
     result = people.finish(process)
     assert result.exit_code == 143, result.stderr
