@@ -168,6 +168,23 @@ class Ledger:
             return None
         return str(found[0].key if found[0].remote_id == SAME else found[0].remote_id)
 
+    def sample(self, account: str, sync: str, number: int) -> list[tuple[str, str]]:
+        """Some of the newest rows that name a record of the vendor: (stream, remote id)."""
+        self._apply()
+        found = self._query(
+            sa.select(scopes.c.stream, delivered.c.remote_id, delivered.c.key)
+            .join(scopes, scopes.c.id == delivered.c.scope)
+            .where(
+                (scopes.c.account == account)
+                & (scopes.c.sync == sync)
+                & delivered.c.remote_id.is_not(None)
+                & delivered.c.digest.not_in((DELETED, UNKNOWN))
+            )
+            .order_by(delivered.c.at.desc())
+            .limit(number)
+        )
+        return [(row[0], row[2] if row[1] == SAME else row[1]) for row in found]
+
     def walk(self, scope: int, size: int = 1000) -> Iterator[list[Row]]:
         """All rows that were not deleted, in the order of their keys, `size` at a time."""
         after = ""

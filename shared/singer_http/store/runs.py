@@ -100,6 +100,16 @@ class Runs:
         """The last runs of a plugin, the newest first."""
         return self._select(runs.c.plugin == plugin, limit)
 
+    def accounts(self, plugin: str, sync: str) -> list[str]:
+        """The accounts (with servers) that a plugin wrote into, the last one first."""
+        found = self._database.query(
+            sa.select(runs.c.account)
+            .where((runs.c.plugin == plugin) & (runs.c.sync == sync))
+            .group_by(runs.c.account)
+            .order_by(sa.func.max(runs.c.id).desc())
+        )
+        return [row.account for row in found]
+
     def find(self, run: str) -> StoredRun | None:
         """A run by the name that its report has."""
         found = self._select(runs.c.run == run)

@@ -63,6 +63,12 @@ class Scopes:
         )
         return {row.stream: row.id for row in found}
 
+    def move(self, account: str, to: str, sync: str) -> None:
+        """Give what a pipeline wrote into an account to the same account at another address."""
+        where = (scopes.c.account == account) & (scopes.c.sync == sync)
+        self._execute(scopes.update().where(where).values(account=to))
+        self._database.commit()
+
     def open(
         self,
         account: str,

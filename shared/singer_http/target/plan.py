@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from singer_http.sink.base import HTTPSink
+from singer_http.target.takeover import EarlierAPI
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +29,7 @@ class Plan:
     """A fingerprint of the key, where the account is derived from it; else empty."""
     api_url: str
     database_url: str
+    earlier_api: EarlierAPI | None
+    """Where the vendor has an earlier API with the same accounts."""
     path: Callable[[str], Path]
     """Kind of a file in `work_dir` -> its path."""

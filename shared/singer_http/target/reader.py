@@ -7,7 +7,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 from singer_sdk.helpers._batch import StorageTarget
@@ -15,7 +15,7 @@ from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
 from singer_http.errors import StopRun
-from singer_http.exact_json import NotJSON, StrangeJSON, decode
+from singer_http.exact_json import NotJSON, StrangeJSON, decode, encode
 
 CHUNK = 256 * 1024
 """Bytes read at once, at most."""
@@ -123,8 +123,41 @@ def state_value(line: bytes) -> bytes | None:
         return None
 
 
-def read_batch(message: Mapping[str, Any]) -> Iterator[bytes]:
-    """The records of a BATCH message's files (jsonl, gzip or plain), one JSON text each.
+class BatchRecord(NamedTuple):
+    """A record of a BATCH message's file."""
+
+    value: Any
+    problem: str | None
+    """Why it must be rejected, though it can be read."""
+    line: bytes
+    """As a RECORD message."""
+
+
+def read_batch(message: Mapping[str, Any], number: int) -> Iterator[BatchRecord]:
+    """The records of a BATCH message's files (jsonl, gzip or plain).
+
+    Args:
+        message: the BATCH message.
+        number: of its line in the input.
+
+    Raises:
+        StopRun: another encoding, or a file that cannot be read, or is not JSON.
+    """
+    head = b'{"type":"RECORD","stream":' + encode(message.get("stream")) + b',"record":'
+    for text in _texts(message):
+        try:
+            value, problem = decode(text), None
+        except StrangeJSON as strange:
+            value, problem = strange.value, strange.problem
+        except ValueError as error:
+            raise StopRun(
+                f"Line {number}: a file of the BATCH holds what is not JSON ({error})."
+            ) from None
+        yield BatchRecord(value, problem, head + text.strip() + b"}")
+
+
+def _texts(message: Mapping[str, Any]) -> Iterator[bytes]:
+    """The records of a BATCH message's files, one JSON text each.
 
     Raises:
         StopRun: another encoding, or a file that cannot be read.

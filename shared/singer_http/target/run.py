@@ -24,6 +24,7 @@ from singer_http.target.plan import Plan
 from singer_http.target.recovery import Recovery
 from singer_http.target.router import Router
 from singer_http.target.session import Session
+from singer_http.target.takeover import Takeover
 
 
 class TargetRun:
@@ -57,6 +58,13 @@ class TargetRun:
         )
         try:
             self._guard_account()
+            Takeover(
+                session.store,
+                plan.name,
+                plan.ledger_account,
+                session.sync,
+                str(plan.config.get("account") or ""),
+            ).carry_out(plan.earlier_api, logger)
         except BaseException:
             session.close()
             raise

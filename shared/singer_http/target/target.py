@@ -20,7 +20,6 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from typing_extensions import override
 
 from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun, one_line
-from singer_http.exact_json import StrangeJSON, decode, encode
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from singer_http.report.counts import Report
     from singer_http.target.plan import Plan
     from singer_http.target.run import TargetRun
+    from singer_http.target.takeover import EarlierAPI
 
 CHECKPOINT = 60.0
 """Seconds between two moments at which everything is settled so that STATE can be written."""
@@ -96,6 +96,7 @@ class HTTPTarget(HTTPPlugin, Target):
             credential=self.credential if self.account_by_key else "",
             api_url=self.api_url,
             database_url=self.database_url,
+            earlier_api=self.earlier_api,
             path=self.path,
         )
 
@@ -105,6 +106,11 @@ class HTTPTarget(HTTPPlugin, Target):
         from singer_http.target.run import TargetRun  # noqa: PLC0415 - `--about` starts without it
 
         return TargetRun(self.plan, self.report, self.client, lambda: self.mapper, self.logger)
+
+    @property
+    def earlier_api(self) -> EarlierAPI | None:
+        """How to know a ledger that was written through an earlier API of the vendor."""
+        return None
 
     @property
     def ledger_account(self) -> str:
@@ -229,26 +235,17 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @override
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        reader = self.message_reader
-        stream = message_dict.get("stream")
-        head = b'{"type":"RECORD","stream":' + encode(stream) + b',"record":'
-        lines = read_batch(message_dict)
+        reader, stream = self.message_reader, message_dict.get("stream")
+        records = read_batch(message_dict, reader.number)
         while True:
             reader.waiting = True  # for a disk that hangs, or a pipe: a signal ends it
             self.run.session.check_signal()
-            text = next(lines, None)
+            found = next(records, None)
             reader.waiting = False
-            if text is None:
+            if found is None:
                 break
-            try:
-                record, reader.problem = decode(text), None
-            except StrangeJSON as strange:
-                record, reader.problem = strange.value, strange.problem
-            except ValueError as error:
-                raise StopRun(
-                    f"Line {reader.number}: a file of the BATCH holds what is not JSON ({error})."
-                ) from None
-            self._take(stream, record, head + text.strip() + b"}")
+            reader.problem = found.problem
+            self._take(stream, found.value, found.line)
         reader.problem = None
 
     @override
