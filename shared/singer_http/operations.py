@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 JSON = dict[str, Any]
 """A JSON object."""
@@ -103,6 +103,15 @@ class Row:
         return self.key if self.stored_id == SAME else self.stored_id
 
 
+class Person(NamedTuple):
+    """Whom an operation reaches."""
+
+    identities: tuple[str, ...]
+    """Emails and phones, as they are compared (see `identity`)."""
+    contact: tuple[str, str] | None = None
+    """Stream and vendor's id of the contact that it names."""
+
+
 class Operation:
     """What one record asks for at the vendor, as a plugin's sink sees it.
 
@@ -158,6 +167,8 @@ class Outcome:
     """Of a lost create: the vendor answered, but the answer was not understood."""
     still_running: bool = False
     """Of a lost create: the vendor may still be working on the request."""
+    suppressed: bool = False
+    """Skipped, since the person must not be reached."""
 
     @classmethod
     def rejected(

@@ -16,6 +16,7 @@ from singer_http.operations import (
     Effect,
     Operation,
     Outcome,
+    Person,
     Rejection,
     RejectionKind,
     invalid,
@@ -195,6 +196,8 @@ class Contacts(MerlinSink, RecordSink):
 class MerlinOnce(MerlinSink, AtMostOnceSink):
     """What reaches a person. An answer that is no clear no may stand for one that was reached."""
 
+    reaches_people = True
+
     def do(self, action: JSON) -> str | None:
         """Carry out an action once.
 
@@ -233,12 +236,17 @@ class Automations(MerlinOnce):
         op.body = {**contact, "idAuto": number(automation), **others}
 
     @override
+    def person(self, op: Operation) -> Person:
+        identities = identities_of(op.body, self.config.get("phone_region"))
+        return Person(identities, (Contacts.stream, op.remote_id) if op.remote_id else None)
+
+    @override
     def precondition(self, op: Operation) -> Rejection | None:
         if op.remote_id is None:
             op.remote_id = self._contact(op)
         if op.remote_id is not None:
             return None
-        name = next(iter(identities_of(op.body))).partition(":")[0]
+        name = "Email" if op.body.get("Email") else "Number"
         return invalid(
             f"no contact with this {name} is in the ledger: it goes out once the stream contacts "
             "has delivered it (or give its idContact)"
@@ -331,15 +339,9 @@ def number(value: Any) -> Any:
 
 def identities_of(body: JSON, region: str | None = None) -> tuple[str, ...]:
     """Email and Number as they are compared."""
-    email = fold_email(body.get("Email"))
-    found = (f"Email:{email}" if email else None, number_identity(body.get("Number"), region))
-    return tuple(identity for identity in found if identity)
-
-
-def number_identity(value: Any, region: str | None = None) -> str | None:
-    """A Number as it is compared."""
-    digits = fold_phone(value, region)
-    return f"Number:{digits}" if digits else None
+    return tuple(
+        filter(None, (fold_email(body.get("Email")), fold_phone(body.get("Number"), region)))
+    )
 
 
 def _names(body: JSON) -> JSON:

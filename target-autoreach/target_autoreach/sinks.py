@@ -48,6 +48,7 @@ class AutoReachSink(HTTPSink):
     phones = ("phone",)
     container = "custom_fields"
     deterministic = True
+    reaches_people = True  # a list feeds the campaigns that it belongs to
     render_date_time = render
     render_date = render
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,13 @@ from typing_extensions import override
 from singer_http.errors import ConfigError, NotFound, Refused, RequestRejected, reason_of
 from singer_http.exact_json import encode, text_of
 from singer_http.http.urls import segment
-from singer_http.identity import fold_email
+from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import (
     JSON,
     Operation,
     Outcome,
     OutcomeKind,
+    Person,
     Rejection,
     RejectionKind,
     invalid,
@@ -50,6 +50,7 @@ class Contacts(BatchSink):
     emails = ("email",)
     container = "custom_fields"
     batch_limit = 100
+    reaches_people = True
     no_delete = "Kasplo's API cannot delete a contact, nor unsubscribe one: do it in Kasplo"
 
     # --- what the account has -------------------------------------------------------------------
@@ -57,7 +58,6 @@ class Contacts(BatchSink):
     @override
     def setup(self) -> None:
         self.update = self.config["update_subscribers"] and self.config["mode"] != CREATE
-        self.suppressed = self._read_suppression()
         self._looked_for: set[str] = set()
         self._looking = threading.Lock()
         self.list_id = self._setting("list_id", self.lists) or self._setting("list", self.lists)
@@ -84,12 +84,6 @@ class Contacts(BatchSink):
     def path(self, name: str) -> str:
         """An address of the account; it holds a secret."""
         return f"audience/v1/{segment(self.config['sid'])}/{name}"
-
-    def _read_suppression(self) -> frozenset[bytes]:
-        given = self.config.get("suppression") or ()
-        paths = [given] if isinstance(given, str) else given
-        entries = suppression_file.read(paths, self.config.get("phone_region"))
-        return frozenset(_digest(entry.value) for entry in entries if entry.kind == "email")
 
     @cached_property
     def lists(self) -> Directory:
@@ -141,8 +135,6 @@ class Contacts(BatchSink):
             raise invalid(str(error)) from None
         op.group = (list_id, tags)
         op.identities = (f"{folded} {list_id}",)
-        if self._is_suppressed(folded):
-            return
         super().prepare(record, op)
         custom = self.custom_values(record)
         if missing := [x.id for x in self.required if custom.get(x.id) in (None, "")]:
@@ -167,8 +159,15 @@ class Contacts(BatchSink):
             raise invalid(f"tags: {f.shortened(given)} is neither a list nor text with commas")
         return tuple(sorted({self.all_tags.find(name) for name in names if not f.is_null(name)}))
 
-    def _is_suppressed(self, folded: str) -> bool:
-        return bool(self.suppressed) and _digest(folded) in self.suppressed
+    @override
+    def person(self, op: Operation) -> Person:
+        custom = op.body.get("custom_fields") or {}
+        phones = [
+            fold_phone(custom.get(field.id), self.config.get("phone_region"))
+            for field in self.account_fields().fields
+            if any(map(suppression_file.is_entry_column, field.names))
+        ]
+        return Person(tuple(filter(None, (*super().person(op).identities, *phones))))
 
     @override
     def key_suffix(self, record: JSON) -> str:
@@ -183,10 +182,6 @@ class Contacts(BatchSink):
     @override
     def meaning(self) -> Any:
         return {"update_subscribers": self.update}
-
-    @override
-    def skip(self, op: Operation) -> bool:
-        return self._is_suppressed(op.identities[0].rpartition(" ")[0])
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -264,11 +259,6 @@ def names_request(data: Any) -> bool:
         return False
     around = [data, *(data.get(name) for name in ("error", "errors", "data"))]
     return any(isinstance(item, dict) and bool(ABOUT_REQUEST & set(item)) for item in around)
-
-
-def _digest(email: str) -> bytes:
-    """16 bytes that stand for an email: a million of them take 100 MB less than the texts."""
-    return hashlib.blake2b(email.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _by_email(contacts: Any) -> dict[str, JSON]:

@@ -59,11 +59,6 @@ class TargetEmailMarketing(HTTPTarget):
             default=True,
             description="Update contacts that are in the list already; mode create never does.",
         ),
-        th.Property(
-            "suppression",
-            th.StringType,
-            description="A file of emails, one a line, that are never sent, whatever their case.",
-        ),
     )
 
     @property

@@ -137,6 +137,7 @@ class ContactCampaigns(OnContact, LinkSink):
     """
 
     stream = "contact_campaigns"
+    reaches_people = True
     identities = (
         ("contactId", "campaignId"), ("email", "campaignId"), ("phone", "campaignId"),
     )  # fmt: skip
@@ -246,6 +247,7 @@ class ContactWorkflows(OnContact, AtMostOnceSink):
     """Contacts into workflows: once and only once."""
 
     stream = "contact_workflows"
+    reaches_people = True
     has_lookup = True
     identities = (
         ("contactId", "workflowId"), ("email", "workflowId"), ("phone", "workflowId"),

@@ -16,6 +16,7 @@ from singer_http.operations import (
     Operation,
     Outcome,
     OutcomeKind,
+    Person,
     RejectionKind,
     invalid,
 )
@@ -66,6 +67,12 @@ class OnContact(HTTPSink):
             op.body["phone"] = self._phone(phone)
         if not op.body and not op.delete:
             raise invalid("which contact it is about is missing: contactId, email or phone")
+
+    @override
+    def person(self, op: Operation) -> Person:
+        contact = (op.remote_id or "").partition("/")[0]
+        named = super().person(op).identities
+        return Person(named, ("contacts", contact) if contact else None)
 
     @override
     def is_current(self, op: Operation) -> bool:

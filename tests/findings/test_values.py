@@ -43,7 +43,12 @@ def test_a_suppression_file_of_any_usual_form_suppresses(
     result = kasplo.run(messages, suppression=str(path))
     assert result.exit_code == 0, result.error
     assert [c["email"] for c in contacts_at(sandbox).values()] == ["cat@example.com"]
-    assert result.counts("contacts") == {"received": 3, "skipped": 2, "upserted": 1}
+    assert result.counts("contacts") == {
+        "received": 3,
+        "skipped": 2,
+        "suppressed": 2,
+        "upserted": 1,
+    }
 
 
 @pytest.mark.parametrize("line", ["not an address", "ann(at)example.com", '"unclosed'])

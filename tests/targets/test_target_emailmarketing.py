@@ -221,11 +221,16 @@ def test_suppressed_emails_are_never_sent_whatever_their_case(
         contact("c@example.com"),
     ]
     result = kasplo.run(rows, suppression=str(file))
-    assert result.counts("contacts") == {"received": 3, "skipped": 2, "upserted": 1}
+    assert result.counts("contacts") == {
+        "received": 3,
+        "skipped": 2,
+        "suppressed": 2,
+        "upserted": 1,
+    }
     assert list(contacts_at(sandbox)) == [f"{NEWS}/c@example.com"]
     sandbox.put_state("kasplo", {"custom_fields": [{"name": "age", "required": 1}]})
     result = kasplo.run(rows[:2], suppression=str(file))
-    assert result.counts("contacts") == {"received": 1, "skipped": 1}
+    assert result.counts("contacts") == {"received": 1, "skipped": 1, "suppressed": 1}
     assert result.rejects == []
 
 

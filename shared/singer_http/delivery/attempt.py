@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -16,7 +17,14 @@ from singer_http.errors import (
     one_line,
 )
 from singer_http.http.guards import guarded
-from singer_http.operations import Effect, Outcome, OutcomeKind, Rejection, RejectionKind
+from singer_http.operations import (
+    Effect,
+    Outcome,
+    OutcomeKind,
+    Person,
+    Rejection,
+    RejectionKind,
+)
 from singer_http.sink.base import HTTPSink
 
 T = TypeVar("T")
@@ -25,12 +33,10 @@ T = TypeVar("T")
 class Withheld(Exception):
     """The guard withholds some operations."""
 
-    def __init__(self, rejections: dict[int, Rejection], *, nothing_was_done: bool) -> None:
-        """Keep the rejections by place in the request."""
-        super().__init__(f"{len(rejections)} kept back")
-        self.rejections = rejections
-        self.nothing_was_done = nothing_was_done
-        """No earlier try of the request may have been carried out."""
+    def __init__(self, outcomes: dict[int, Outcome]) -> None:
+        """Keep the outcomes by place in the request."""
+        super().__init__(f"{len(outcomes)} kept back")
+        self.outcomes = outcomes
 
 
 def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
@@ -94,8 +100,11 @@ def _again(sink: HTTPSink, items: Sequence[Item], *, may_be_done: bool) -> list[
 def _check_guards(sink: HTTPSink, items: Sequence[Item], *, left: bool) -> None:
     # Only what is idempotent is tried again after a try that may have been carried out.
     nothing_was_done = not left or items[0].effect is not Effect.IDEMPOTENT
-    rejections: dict[int, Rejection] = {}
-    for place, item in enumerate(items):
+    kept: dict[int, Outcome] = {}
+    for place, (item, suppressed) in enumerate(zip(items, suppressed_of(sink, items), strict=True)):
+        if suppressed is not None:
+            kept[place] = suppressed
+            continue
         try:
             rejection = sink.before_send(item)
         except StopRun as error:
@@ -105,25 +114,41 @@ def _check_guards(sink: HTTPSink, items: Sequence[Item], *, left: bool) -> None:
             reason = f"its guard failed: {type(error).__name__}: {one_line(str(error))}"
             rejection = Rejection(RejectionKind.INVALID, reason)
         if rejection is not None:
-            rejections[place] = rejection
-    if rejections:
-        raise Withheld(rejections, nothing_was_done=nothing_was_done)
+            kept[place] = Outcome(OutcomeKind.REJECTED, rejection=rejection)
+    if kept:
+        for outcome in kept.values():
+            # No earlier try of the request may have been carried out.
+            outcome.nothing_was_done = nothing_was_done
+        raise Withheld(kept)
+
+
+def suppressed_of(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome | None]:
+    """Of each operation: its outcome, if the person whom it reaches is suppressed.
+
+    Raises:
+        StopRun: the database cannot be read.
+    """
+    if not sink.reaches_people:
+        return [None] * len(items)
+    found = [
+        item_guard(functools.partial(sink.person, item)) if not item.delete else Person(())
+        for item in items
+    ]
+    hits = sink.context.suppressed([p if isinstance(p, Person) else Person(()) for p in found])
+    outcomes: list[Outcome | None] = []
+    for person, hit in zip(found, hits, strict=True):
+        if isinstance(person, Rejection):
+            outcomes.append(Outcome(OutcomeKind.REJECTED, rejection=person))
+        else:
+            outcomes.append(Outcome(OutcomeKind.SKIPPED, suppressed=True) if hit else None)
+    return outcomes
 
 
 def _without(sink: HTTPSink, items: Sequence[Item], held: Withheld) -> list[Outcome]:
     """Send the operations that the guard lets through."""
-    rest = [item for place, item in enumerate(items) if place not in held.rejections]
+    rest = [item for place, item in enumerate(items) if place not in held.outcomes]
     sent = iter(attempt(sink, rest) if rest else ())
-    return [
-        Outcome(
-            OutcomeKind.REJECTED,
-            rejection=held.rejections[place],
-            nothing_was_done=held.nothing_was_done,
-        )
-        if place in held.rejections
-        else next(sent)
-        for place in range(len(items))
-    ]
+    return [held.outcomes.get(place) or next(sent) for place in range(len(items))]
 
 
 def _wrong_address(sink: HTTPSink, error: NotFound) -> RequestRejected:

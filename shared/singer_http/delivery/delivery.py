@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from singer_http.delivery.attempt import item_guard
+from singer_http.delivery.attempt import item_guard, suppressed_of
 from singer_http.delivery.change_check import BufferedRecord, Verdict, merge_copies
 from singer_http.delivery.dispatch import Dispatch
 from singer_http.delivery.intake import Intake, text_key
@@ -86,7 +86,10 @@ class Delivery:
         self._reject_unread(item, rejection)
 
     def _reject_unread(self, item: Item, rejection: Rejection) -> None:
-        """Reject a record that could not be made an operation."""
+        """Reject a record that could not be made an operation, unless it is suppressed anyway."""
+        if item.body and not item.keyless and (suppressed := self._suppressed([item])[0]):
+            self.dispatch.settle(item, suppressed)
+            return
         self.dispatch.wait_for_keys([item.key])
         mirror = self._parts.mirror
         if mirror is not None and not item.origin.retried:
@@ -112,6 +115,12 @@ class Delivery:
         self.check()
         self.dispatch.flush()
         self.report.counts.seconds = time.monotonic() - self._began
+
+    def take_back(self) -> list[tuple[Intake, bytes]]:
+        """The records of this run's input that wait for a check: they are not delivered now."""
+        taken = [one for one in self._buffer if not one.origin.retried]
+        self._buffer = [one for one in self._buffer if one.origin.retried]
+        return [(one.intake, one.line) for one in taken]
 
     def check(self) -> None:
         """Compare the buffered records with the ledger; add those that must be sent."""
@@ -191,8 +200,22 @@ class Delivery:
             else:
                 self.dispatch.apply(item, decision)
                 settled.append(item)
+        for item, outcome in zip(send, self._suppressed(send), strict=True):
+            if outcome is not None:
+                self.dispatch.settle(item, outcome)
+                settled.append(item)
         self.dispatch.leave_batches(settled)
-        self.dispatch.add(send)
+        left = set(map(id, settled))
+        self.dispatch.add([item for item in send if id(item) not in left])
+
+    @staticmethod
+    def _suppressed(items: Sequence[Item]) -> list[Outcome | None]:
+        """Of each operation: its outcome, if whom it reaches is suppressed; asked for each sink."""
+        outcomes: dict[int, Outcome | None] = {}
+        for sink in {id(item.sink): item.sink for item in items}.values():
+            own = [item for item in items if item.sink is sink]
+            outcomes |= zip(map(id, own), suppressed_of(sink, own), strict=True)
+        return [outcomes[id(item)] for item in items]
 
     def _keeps_earlier(self, item: Item, earlier: Item) -> bool:
         """An earlier copy was checked and has not started: one of the two takes its place.

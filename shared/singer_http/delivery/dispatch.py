@@ -69,6 +69,7 @@ class Dispatch:
         self._postponed: list[Item] = []
         """Lost creates that wait for their lookup."""
         self._locked_keys: set[str] = set()
+        self.started = False  # something may have been sent
         if sink.may_create or sink.at_most_once:
             parts.store.require_durable()
 
@@ -186,10 +187,9 @@ class Dispatch:
             self._workers.collect(wait=True)
 
     def _start(self) -> None:
-        blocked: set[str] = set()
-        held: list[Item] = []
+        blocked, held = set[str](), list[Item]()
         while self.waiting and self._has_room and len(held) < self.check_rows:
-            item = self.waiting.popleft()
+            self.started, item = True, self.waiting.popleft()
             keys = item.conflict_keys
             if self._locked_keys.isdisjoint(keys) and blocked.isdisjoint(keys):
                 self._locked_keys.update(keys)
@@ -294,7 +294,7 @@ class Dispatch:
         outcome = self._guarded(item, functools.partial(self._judge, item))
         if outcome is not None:
             self._finish([item], [outcome])
-        elif self._parts.config["dry_run"]:
+        elif self._parts.config["dry_run"] and not item.sink.sends_nothing:
             self._parts.show(item)
             # Dependent streams need an id: a real run would have one.
             self._finish([item], [Outcome(item.expect, item.remote_id or "new")])

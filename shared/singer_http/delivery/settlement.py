@@ -78,6 +78,10 @@ class Settlement:
         else:
             self.counts(item).add(kind)
         if kind is OutcomeKind.SKIPPED:
+            if outcome.suppressed:
+                self.counts(item).suppressed += 1
+            if not outcome.nothing_was_done:
+                self._keep_possible(item)
             self._skipped(item)
             return None
         self._drop_rejects(item)

@@ -192,6 +192,15 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         ),
     ),
     th.Property(
+        "suppression",
+        th.CustomType({"type": ["string", "array", "null"], "items": {"type": "string"}}),
+        description=(
+            "Files of emails and phones that must not be reached: one a line, or CSV with the "
+            "columns email, phone, number or mobile. A path, or a list of paths. See also the "
+            "stream suppressions."
+        ),
+    ),
+    th.Property(
         "dry_run",
         th.BooleanType,
         default=False,

@@ -28,6 +28,8 @@ class Counts:
     rejected: int = 0
     skipped: int = 0
     removed: int = 0
+    suppressed: int = 0
+    """Of `skipped`: people who must not be reached."""
     requests: int = 0
     retries: int = 0
     seconds: float = 0.0

@@ -10,7 +10,7 @@ from singer_http.redaction import redact
 
 COLUMNS = (
     "received", "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected",
-    "skipped", "removed", "requests", "retries",
+    "skipped", "suppressed", "removed", "requests", "retries",
 )  # fmt: skip
 REASONS = 5
 """Reasons that the last lines name, at most."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from singer_http.errors import ConfigError
-from singer_http.operations import JSON, Operation, Outcome, Rejection, invalid
+from singer_http.identity import fold_email, fold_phone
+from singer_http.operations import JSON, Operation, Outcome, Person, Rejection, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import format_of, properties_of
@@ -59,6 +60,10 @@ class HTTPSink(abc.ABC):
     """`find` is asked for records whose id at the vendor is not known."""
     names_parent: ClassVar[bool] = False
     """`remote_id` is that of a parent record, which several keys may share."""
+    reaches_people: ClassVar[bool] = False
+    """What is sent reaches a person (`person`), who may be suppressed; deletes do not."""
+    sends_nothing: ClassVar[bool] = False
+    """No request leaves: a dry run carries it out, in its copy of the database."""
     group_by_parent: ClassVar[bool] = False
     """Operations on one parent record go in one call, in order."""
     examples: ClassVar[int] = 3
@@ -283,6 +288,13 @@ class HTTPSink(abc.ABC):
 
         Called on the main thread, in the order of the records; may read the ledger.
         """
+
+    def person(self, op: Operation) -> Person:
+        """Whom an operation reaches; any thread may ask."""
+        region = self.config.get("phone_region")
+        emails = [fold_email(op.body.get(name)) for name in self.emails]
+        phones = [fold_phone(op.body.get(name), region) for name in self.phones]
+        return Person(tuple(filter(None, (*emails, *phones))))
 
     def precondition(self, op: Operation) -> Rejection | None:
         """Whether an operation whose record was looked up can be sent (main thread).

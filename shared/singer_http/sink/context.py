@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from singer_http.http.client import Client
+from singer_http.operations import Person
 from singer_http.report.counts import Counts
 
 T = TypeVar("T")
@@ -19,6 +20,11 @@ class View(Protocol):
 
     def find(self, stream: str, identity: str) -> str | None:
         """The vendor's id of what another stream delivered."""
+
+
+def nobody(people: Sequence[Person]) -> list[bool]:
+    """No one is suppressed."""
+    return [False] * len(people)
 
 
 @dataclass(slots=True)
@@ -34,6 +40,8 @@ class SinkContext:
     ledger: View
     counts: Callable[[str], Counts]
     """Target stream -> its counts, which are a meter for the client."""
+    suppressed: Callable[[Sequence[Person]], Sequence[bool]] = nobody
+    """Which of these people must not be reached; any thread may ask."""
     _shared: dict[str, Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 

@@ -6,11 +6,13 @@ A line that is neither stops the run: a list that is misread would suppress no o
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from singer_http.errors import ConfigError
 from singer_http.identity import fold_email, fold_phone
@@ -35,6 +37,29 @@ class Entry(NamedTuple):
     kind: Literal["email", "phone"]
     value: str
     """As it is compared (see `identity`)."""
+
+
+def paths(setting: Any) -> list[str]:
+    """The files that the setting `suppression` names: a path, several, or their JSON text.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    given = setting
+    if isinstance(given, str) and given.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            given = json.loads(given)
+    found = [given] if isinstance(given, str) else given or []
+    if not isinstance(found, list) or not all(isinstance(path, str) for path in found):
+        raise ConfigError("suppression takes the path of a file, or a list of paths.")
+    return [path for path in found if path]
+
+
+def described(numbers: Mapping[str, int]) -> str:
+    """Entries by where they are from, for people."""
+    total = sum(numbers.values())
+    where = ", ".join(f"{name}: {number:,}" for name, number in numbers.items())
+    return f"{total:,} entries ({where})"
 
 
 def read(paths: Iterable[str], region: str | None = None) -> Iterator[Entry]:
@@ -88,7 +113,7 @@ def _entries(path: str, file: IO[str], region: str | None) -> Iterator[Entry]:
                 continue
             if first:
                 first = False
-                columns = [n for n, cell in enumerate(cells) if _column(cell) in COLUMNS] or None
+                columns = [n for n, cell in enumerate(cells) if is_entry_column(cell)] or None
                 if columns:
                     continue
             chosen = cells if columns is None else [cells[n] for n in columns if n < len(cells)]
@@ -116,8 +141,9 @@ def _neither(path: str, line: int) -> ConfigError:
     )
 
 
-def _column(cell: str) -> str:
-    return re.sub(r"[\W_]", "", cell).lower()
+def is_entry_column(name: str) -> bool:
+    """Whether a column of this name holds emails or phones."""
+    return re.sub(r"[\W_]", "", name).lower() in COLUMNS
 
 
 def _entry(cell: str, region: str | None) -> Entry | None:

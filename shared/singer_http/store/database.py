@@ -153,6 +153,25 @@ class Database:
         with self._guarded():
             return self._connection.execute(statement, parameters)
 
+    def connect(self) -> sa.Connection:
+        """Another connection to the same database, for `read`."""
+        with self._guarded():
+            return self._engine.connect()
+
+    def read(self, connection: sa.Connection, statement: Any, values: Any = None) -> Sequence[Any]:
+        """The rows of a SELECT on another connection. No transaction stays open."""
+        with self._guarded(connection):
+            found = connection.execute(statement, values).all()
+            connection.rollback()
+            return found
+
+    @property
+    def some_texts(self) -> Any:
+        """A subquery with the texts of the JSON list that is the parameter `some`."""
+        if self.sqlite:
+            return sa.text("SELECT value FROM json_each(:some)")
+        return sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
+
     def insert_many(self, statement: sa.Insert, rows: Sequence[Row]) -> None:
         """Run an INSERT for many rows, of all columns of its table; errors as in `execute`."""
         with self._guarded():
@@ -180,12 +199,13 @@ class Database:
             self._connection.rollback()
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _guarded(self, connection: sa.Connection | None = None) -> Iterator[None]:
         """Say in one line what the database refuses, a full disk above all."""
         try:
             yield
         except SQLAlchemyError as error:
-            self.rollback()
+            with suppress(SQLAlchemyError):
+                (connection or self._connection).rollback()
             raise StopRun(
                 f"The ledger cannot be used ({_words(error)}): free some space or check "
                 "`ledger_url`; what was sent stays marked as pending, and the next run recovers it."

@@ -53,11 +53,10 @@ class Ledger:
         if self._database.sqlite:
             upsert: Any = sqlite.insert(delivered)
             claim: Any = sqlite.insert(claims)
-            some: Any = sa.text("SELECT value FROM json_each(:some)")
         else:
             upsert = postgresql.insert(delivered)
             claim = postgresql.insert(claims)
-            some = sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
+        some = self._database.some_texts
         changed = ("digest", "source", "remote_id", "at")
         self._upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],

@@ -59,16 +59,12 @@ class Rejects:
         self._outstanding: set[int] = {
             row.scope for row in self._query(sa.select(rejects.c.scope).distinct())
         }
-        some = (
-            "SELECT value FROM json_each(:some)"
-            if database.sqlite
-            else "SELECT jsonb_array_elements_text(CAST(:some AS jsonb))"
-        )
+        some = database.some_texts
         columns = [rejects.c[name] for name in RejectState._fields]
         self._states = sa.select(rejects.c.key, *columns).where(
             (rejects.c.scope == sa.bindparam("scope"))
             & (rejects.c.slot == MAIN)
-            & rejects.c.key.in_(sa.text(some))
+            & rejects.c.key.in_(some)
         )
         insert: Any = sqlite.insert if database.sqlite else postgresql.insert
         # What is newer stays: it arrived later, and was rejected first.

@@ -12,6 +12,7 @@ from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import Rejects
 from singer_http.store.runs import Runs
 from singer_http.store.scopes import Scopes
+from singer_http.store.suppressions import Suppressions
 
 
 class Store:
@@ -52,6 +53,10 @@ class Store:
         if self._run is not None:
             self.runs.save(self._run, report, page, ended=ended)
             self._database.commit()
+
+    def suppressions(self, account: str) -> Suppressions:
+        """Who must not be reached in an account (with server)."""
+        return Suppressions(self._database, account, self.ledger.hashed)
 
     def require_durable(self) -> None:
         """Commits reach the disk from now on: for what must not be repeated after a power cut."""

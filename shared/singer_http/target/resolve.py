@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from decimal import Decimal
 
 from singer_http.errors import StopRun, one_line
@@ -18,9 +19,7 @@ from singer_http.target.session import Session
 RESOLVED = "resolved as unsent: it is sent with the next run"
 
 
-def resolve(
-    session: Session, sinks: tuple[type[HTTPSink], ...], words: tuple[str, str, str]
-) -> bool:
+def resolve(session: Session, sinks: Sequence[type[HTTPSink]], words: tuple[str, str, str]) -> bool:
     """Settle a record, and say what was done; whether there was one."""
     stream, key, how = words
     try:
@@ -37,7 +36,7 @@ def _say(text: str) -> None:
 
 
 def _resolve(
-    session: Session, sinks: tuple[type[HTTPSink], ...], stream: str, key: str, how: str
+    session: Session, sinks: Sequence[type[HTTPSink]], stream: str, key: str, how: str
 ) -> str:
     sink = next((sink for sink in sinks if sink.stream == stream), None)
     if sink is None:

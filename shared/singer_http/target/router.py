@@ -14,13 +14,14 @@ from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.intake import Intake
 from singer_http.delivery.item import NEW, Item, Origin
 from singer_http.delivery.schemas import of_message
-from singer_http.errors import ConfigError, one_line
+from singer_http.errors import ConfigError, StopRun, one_line
 from singer_http.exact_json import StrangeJSON, canonical, decode
 from singer_http.operations import JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import properties_of
 from singer_http.store.rows import Scope
+from singer_http.store.suppressions import STREAM as SUPPRESSIONS
 from singer_http.target.session import Session
 from singer_http.target.spool import Spool
 
@@ -186,6 +187,8 @@ class Router:
         ready.move_to_end(essence)
         self.by_source[source] = ready[essence]
         self._session.schemas[source] = line.rstrip()
+        if any(route.delivery.stream == SUPPRESSIONS for route in ready[essence]):
+            self._hold_back()
         for route in ready[essence]:
             self._opened(route.delivery)
 
@@ -224,12 +227,55 @@ class Router:
         delivery = self._session.delivery(sink_class, scope)
         delivery.report.add_source(source)
         depends = set(sink_class.depends_on) & {sink.stream for sink in self._sinks}
+        if sink_class.reaches_people and self._suppressions_come():
+            depends.add(SUPPRESSIONS)
         spool = None
         if depends:
             spool = self.spools.setdefault(
                 sink_class.stream, Spool(self._session.rejects_path.parent)
             )
         return Route(delivery, intake, mapping, spool)
+
+    def _suppressions_come(self) -> bool:
+        """Whether this run may bring suppressions, which go first whatever the order of messages.
+
+        The pipeline brought some before, `stream_maps` make some, or their SCHEMA was read.
+        """
+        maps = self._session.config.get("stream_maps") or {}
+        names = [*maps, *(spec.get("__alias__") for spec in maps.values() if type(spec) is dict)]
+        return (
+            SUPPRESSIONS in self._session.deliveries
+            or self._session.scope(SUPPRESSIONS) is not None
+            or any(str(name).rpartition("-")[2] == SUPPRESSIONS for name in names)
+        )
+
+    def _hold_back(self) -> None:
+        """Suppressions come in this run after records that they may be about: these wait.
+
+        Raises:
+            StopRun: some were sent already.
+        """
+        for delivery in self._session.deliveries.values():
+            stream = delivery.stream
+            if not delivery.sink_class.reaches_people or stream in self.spools:
+                continue
+            if delivery.dispatch.started:
+                raise StopRun(
+                    f"{stream}: records were sent before the stream suppressions came. Run again: "
+                    "from now on they wait for it."
+                )
+            spool = self.spools[stream] = Spool(self._session.rejects_path.parent)
+            routes = {
+                id(route.intake): route
+                for ready in self._ready.values()
+                for kept in ready.values()
+                for route in kept
+                if route.delivery is delivery
+            }
+            for route in routes.values():
+                route.spool = spool
+            for intake, line in delivery.take_back():
+                spool.add(routes[id(intake)], line)
 
     def _sink_class(self, name: str) -> type[HTTPSink]:
         known = {sink.stream: sink for sink in self._sinks}

@@ -18,6 +18,7 @@ from singer_http.report import page
 from singer_http.report.counts import Report
 from singer_http.report.rejects_summary import Rejected, summarise
 from singer_http.report.table import closing_lines
+from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store.view import LedgerView
 from singer_http.target.plan import Plan
@@ -65,6 +66,7 @@ class TargetRun:
                 session.sync,
                 str(plan.config.get("account") or ""),
             ).carry_out(plan.earlier_api, logger)
+            self._read_suppression()
         except BaseException:
             session.close()
             raise
@@ -78,6 +80,7 @@ class TargetRun:
             version=plan.version,
             ledger=LedgerView(session.store.ledger, plan.ledger_account),
             counts=lambda stream: report.stream(stream).counts,
+            suppressed=session.suppressions.hits,
         )
         self.router = Router(session, context, plan.sinks, mapper, self._opened)
         self._recovery = Recovery(session, self.router)
@@ -85,6 +88,20 @@ class TargetRun:
     def begin(self) -> None:
         """Note in the database that a run has begun."""
         self.session.store.begin_run(self._report.as_dict(), self._plan.ledger_account)
+
+    def _read_suppression(self) -> None:
+        """Read the files of the setting `suppression`, and say how many entries there are.
+
+        Raises:
+            ConfigError: a file cannot be read, or has a line that is no entry.
+        """
+        config, suppressions = self._plan.config, self.session.suppressions
+        for path in suppression_file.paths(config.get("suppression")):
+            entries = suppression_file.read([path], config.get("phone_region"))
+            suppressions.add_file(path, (entry.value for entry in entries))
+        numbers = suppressions.numbers()
+        if numbers:
+            self._logger.info("suppression: %s", suppression_file.described(numbers))
 
     def _guard_account(self) -> None:
         """Stop if the key is new where the ledger knows another one."""
@@ -116,6 +133,8 @@ class TargetRun:
         self._recovery.open_earlier()
         for delivery in self._in_order():
             self._finish_stream(delivery)
+            # What depends on it reads what is committed.
+            self.session.store.commit()
         if self.session.mirror is not None:
             for delivery in reversed(list(self._in_order())):
                 self._remove_missing(delivery, self.session.mirror)

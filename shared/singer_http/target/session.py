@@ -70,6 +70,7 @@ class Session:
                 f"Another run of sync {self.sync!r} is under way with the same ledger: wait for it "
                 "to end, or give this pipeline a name of its own with the setting sync."
             )
+        self.suppressions = self.store.suppressions(account)
         self.workers = Workers(config["concurrency"])
         self.limit = RejectLimit(config["max_rejects"])
         self.mirror: Mirror | None = None
@@ -226,4 +227,5 @@ class Session:
         self.workers.close()
         if self.mirror:
             self.mirror.close()
+        self.suppressions.close()
         self.store.close()

@@ -84,13 +84,14 @@ class HTTPTarget(HTTPPlugin, Target):
     @property
     def plan(self) -> Plan:
         """What a run is about."""
+        from singer_http.sink.suppressions import Suppressions  # noqa: PLC0415 - as above
         from singer_http.target.plan import Plan  # noqa: PLC0415 - `--about` starts without it
 
         return Plan(
             name=self.name,
             version=self.plugin_version,
             config=self.config,
-            sinks=self.sinks,
+            sinks=(Suppressions, *self.sinks),
             account=self.account,
             ledger_account=self.ledger_account,
             credential=self.credential if self.account_by_key else "",
@@ -373,7 +374,7 @@ class HTTPTarget(HTTPPlugin, Target):
             from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
 
             run = self.run
-            well = resolve(run.session, self.sinks, words)
+            well = resolve(run.session, self.plan.sinks, words)
             run.close()
             return well
         return look(self.plan, commands)

@@ -1,0 +1,185 @@
+"""Who must not be reached: people of the stream `suppressions`, and of files.
+
+The stream's records are rows of the ledger like any other stream's: an email and a phone are the
+claims of their key, hashed. They hold for the account, whichever sync brought them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from singer_http.operations import DELETED, SAME, Person
+from singer_http.store.database import Database
+from singer_http.store.tables import claims, delivered, scopes
+
+STREAM = "suppressions"
+"""The stream, in every target."""
+PIECE = 10_000
+"""Entries of a file that are written at once."""
+
+
+class Suppressions:
+    """Asked for each record before it is sent. Any thread may ask."""
+
+    def __init__(self, database: Database, account: str, hashed: Callable[[str], str]) -> None:
+        """Look under an account.
+
+        Args:
+            database: an open one; what is asked reads what is committed.
+            account: account and server, as in `scopes`.
+            hashed: the salted hash of an identity, as claims have it.
+        """
+        self._database = database
+        self._account = account
+        self._hashed = hashed
+        self._lock = threading.Lock()
+        self._reader: sa.Connection | None = None
+        self._files = FileEntries()
+        own = sa.select(scopes.c.id).where(
+            (scopes.c.account == account) & (scopes.c.stream == STREAM)
+        )
+        some = database.some_texts
+        self._any = sa.select(claims.c.claim).where(claims.c.scope.in_(own)).limit(1)
+        self._number = sa.select(sa.func.count(claims.c.claim.distinct())).where(
+            claims.c.scope.in_(own)
+        )
+        self._known = sa.select(claims.c.claim).where(
+            claims.c.scope.in_(own) & claims.c.claim.in_(some)
+        )
+        of_contact = (
+            (scopes.c.account == account)
+            & (scopes.c.stream == sa.bindparam("stream"))
+            & (delivered.c.digest != DELETED)
+        )
+        joined = delivered.join(scopes, scopes.c.id == delivered.c.scope).join(
+            claims, (claims.c.scope == delivered.c.scope) & (claims.c.key == delivered.c.key)
+        )
+        columns = (delivered.c.remote_id, delivered.c.key, claims.c.claim)
+        # The condition on '=' repeats the index's own: only then is the index used.
+        self._contacts = (
+            sa.select(*columns)
+            .select_from(joined)
+            .where(of_contact & delivered.c.remote_id.in_(some) & sa.text("remote_id <> '='"))
+        )
+        self._contacts_by_key = (
+            sa.select(*columns)
+            .select_from(joined)
+            .where(of_contact & delivered.c.key.in_(some) & (delivered.c.remote_id == SAME))
+        )
+
+    # --- entries ------------------------------------------------------------------------------
+
+    def add_file(self, path: str, identities: Iterable[str]) -> None:
+        """Take in the entries of a file, as they are compared."""
+        self._files.add(path, map(self._hashed, identities))
+
+    def numbers(self) -> dict[str, int]:
+        """Where entries are from -> how many."""
+        (in_database,) = self._query(self._number)[0]
+        found = dict(self._files.numbers)
+        if in_database:
+            found[f"stream {STREAM}"] = in_database
+        return found
+
+    # --- asked --------------------------------------------------------------------------------
+
+    def hits(self, people: Sequence[Person]) -> list[bool]:
+        """Which of these people must not be reached.
+
+        Raises:
+            StopRun: the database cannot be read.
+        """
+        in_database = bool(self._query(self._any))
+        if not in_database and not self._files.numbers:
+            return [False] * len(people)
+        claimed = self._claims_of_contacts(people)
+        wanted = [
+            {*map(self._hashed, person.identities), *claimed.get(person.contact or ("", ""), ())}
+            for person in people
+        ]
+        everything = sorted(set().union(*wanted))
+        with self._lock:
+            hit = self._files.known(everything)
+        if in_database and everything:
+            hit |= {row[0] for row in self._query(self._known, {"some": _json(everything)})}
+        return [not hit.isdisjoint(one) for one in wanted]
+
+    def _claims_of_contacts(self, people: Sequence[Person]) -> dict[tuple[str, str], set[str]]:
+        """The hashed emails and phones that the ledger has of the contacts that are named."""
+        ids: dict[str, set[str]] = {}
+        for person in people:
+            if person.contact:
+                ids.setdefault(person.contact[0], set()).add(person.contact[1])
+        found: dict[tuple[str, str], set[str]] = {}
+        for stream, some in ids.items():
+            values = {"stream": stream, "some": _json(sorted(some))}
+            for statement in (self._contacts, self._contacts_by_key):
+                for remote_id, key, claim in self._query(statement, values):
+                    contact = key if remote_id == SAME else remote_id
+                    found.setdefault((stream, contact), set()).add(claim)
+        return found
+
+    def _query(self, statement: Any, values: Any = None) -> Sequence[Any]:
+        with self._lock:
+            if self._reader is None:
+                self._reader = self._database.connect()
+            return self._database.read(self._reader, statement, values)
+
+    def close(self) -> None:
+        """Close the connection; the files' entries are gone."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+            self._files.close()
+
+
+class FileEntries:
+    """The (hashed) entries of files, on disk: a million of them take no memory."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        """File -> entries."""
+        self._database: sqlite3.Connection | None = None
+
+    def add(self, path: str, hashed: Iterable[str]) -> None:
+        """Take in the entries of a file."""
+        if self._database is None:
+            # An empty name is a temporary file, which SQLite removes.
+            self._database = sqlite3.connect("", check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=OFF")
+            self._database.execute("CREATE TABLE entries (id INTEGER PRIMARY KEY)")
+        entries, number = iter(hashed), 0
+        while piece := [(_number(entry),) for entry in itertools.islice(entries, PIECE)]:
+            self._database.executemany("INSERT OR IGNORE INTO entries VALUES (?)", sorted(piece))
+            number += len(piece)
+        self.numbers[path] = self.numbers.get(path, 0) + number
+
+    def known(self, hashed: Iterable[str]) -> set[str]:
+        """Which of these (hashed) identities a file has."""
+        if self._database is None:
+            return set()
+        look = "SELECT 1 FROM entries WHERE id = ?"
+        return {one for one in hashed if self._database.execute(look, (_number(one),)).fetchone()}
+
+    def close(self) -> None:
+        """Remove them."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+def _number(hashed: str) -> int:
+    """64 bits of a hash, as SQLite's integers have them."""
+    return int(hashed[1:17], 16) - (1 << 63)
+
+
+def _json(texts: Iterable[str]) -> str:
+    return orjson.dumps(list(texts)).decode()
