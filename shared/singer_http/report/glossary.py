@@ -21,6 +21,7 @@ OUTCOMES = {
     "deleted": "Deleted at the vendor, or not there any more.",
     "rejected": "Not delivered. The record is kept in the rejects file with the reason.",
     "skipped": "Not sent because of `mode`, `overwrite`, `suppression` or an uncertain record.",
+    "suppressed": "Of `skipped`: people who must not be reached.",
     "removed": "Deleted by mode `mirror`: the source no longer has it. Not part of `received`.",
     "retried": "Records that an earlier run rejected or left pending, sent again by this run.",
     "kept": "For each field, how many of the vendor's values `overwrite` left alone.",

@@ -47,9 +47,7 @@ class Suppressions:
         )
         some = database.some_texts
         self._any = sa.select(claims.c.claim).where(claims.c.scope.in_(own)).limit(1)
-        self._number = sa.select(sa.func.count(claims.c.claim.distinct())).where(
-            claims.c.scope.in_(own)
-        )
+        self._number = number_of_suppressed(account)
         self._known = sa.select(claims.c.claim).where(
             claims.c.scope.in_(own) & claims.c.claim.in_(some)
         )
@@ -139,6 +137,12 @@ class Suppressions:
                 self._reader.close()
                 self._reader = None
             self._files.close()
+
+
+def number_of_suppressed(account: str) -> sa.Select[Any]:
+    """How many emails and phones the stream has suppressed for an account (with server)."""
+    own = sa.select(scopes.c.id).where((scopes.c.account == account) & (scopes.c.stream == STREAM))
+    return sa.select(sa.func.count(claims.c.claim.distinct())).where(claims.c.scope.in_(own))
 
 
 class FileEntries:

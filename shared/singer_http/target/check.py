@@ -25,9 +25,11 @@ from singer_http.errors import (
     SingerHTTPError,
     one_line,
 )
+from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
-from singer_http.store.tables import VERSION, accounts, delivered, meta
+from singer_http.store.suppressions import STREAM, number_of_suppressed
+from singer_http.store.tables import VERSION, accounts, claims, delivered, meta
 
 if TYPE_CHECKING:
     import logging
@@ -68,6 +70,8 @@ class _Checked(Protocol):
     @property
     def credential(self) -> str: ...
     @property
+    def ledger_account(self) -> str: ...
+    @property
     def account_by_key(self) -> bool: ...
     @property
     def work_path(self) -> Path: ...
@@ -94,6 +98,7 @@ class Check:
         self._tick("settings", self._settings)
         self._tick("work_dir", self._folder)
         self._tick("ledger", self._ledger)
+        self._tick("suppression", self._suppression)
         if self._tick("address", self._address) and self._tick("credentials", self._credentials):
             for sink in self._sinks:
                 if sink.has_custom_fields:
@@ -149,6 +154,22 @@ class Check:
             return "none is kept (ledger_url)"
         with _opened(url or old, self._work_dir / DATABASE_FILE) as connection:
             return "will be made" if connection is None else self._contents(connection)
+
+    def _suppression(self) -> str:
+        """Who must not be reached: the files are read as a run reads them."""
+        target, config = self._target, self._target.config
+        region = config.get("phone_region")
+        numbers = {
+            path: sum(1 for _ in suppression_file.read([path], region))
+            for path in suppression_file.paths(config.get("suppression"))
+        }
+        url = config.get("database_url") or config.get("ledger_url")
+        default = self._work_dir / DATABASE_FILE
+        with _opened(None if url == "none" else url, default) as connection:
+            if connection is not None and sa.inspect(connection).has_table(claims.name):
+                number = connection.scalar(number_of_suppressed(target.ledger_account))
+                numbers |= {f"stream {STREAM}": number} if number else {}
+        return suppression_file.described(numbers) if numbers else "nobody"
 
     def _contents(self, connection: sa.Connection) -> str:
         kind = "SQLite" if connection.dialect.name == "sqlite" else "PostgreSQL"

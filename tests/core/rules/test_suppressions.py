@@ -211,3 +211,18 @@ def test_stream_maps_make_suppressions_of_another_stream(kasplo: Plugin, sandbox
     assert result.counts("contacts").get("suppressed") == 1, result.stderr
     there = {contact["email"] for contact in sandbox.state("kasplo")["contacts"].values()}
     assert there == {BOB}
+
+
+def test_a_check_says_how_many_entries_there_are_and_from_where(
+    merlin: Plugin, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "dnc.csv").write_text("ann@example.com\n5551234567\n")
+    merlin.run([SUPPRESSIONS, stop("1", phone=PHONE)])
+    result = merlin.run([], "--check", suppression=str(tmp_path / "dnc.csv"))
+    assert result.exit_code == 0, result.stderr
+    assert "3 entries" in result.stderr
+    assert "dnc.csv: 2, stream suppressions: 1" in result.stderr
+    (tmp_path / "dnc.csv").write_text("nobody\n")
+    result = merlin.run([], "--check", suppression=str(tmp_path / "dnc.csv"))
+    assert result.exit_code == 1
+    assert "dnc.csv, line 1" in result.stderr
