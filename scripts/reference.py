@@ -54,7 +54,7 @@ def kind_of(definition: dict[str, Any]) -> str | None:
         return "date_iso8601"
     found = definition["type"]
     types = found if isinstance(found, list) else [found]
-    (name,) = (name for name in types if name != "null")
+    name = next(name for name in types if name != "null")  # text, where text is one of several
     return KINDS.get(name, name)
 
 

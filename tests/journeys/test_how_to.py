@@ -281,6 +281,16 @@ def test_messages(project: Project) -> None:
     assert project.rejected("target-actionapi") == []
 
 
+def test_opt_outs(project: Project) -> None:
+    project.sandbox.reset()
+    project.sandbox.seed()
+    _, check = project.follow("opt-outs")
+    assert set(project.people()) == {"own_3"}
+    people = project.report()["streams"]["people"]
+    assert (people["skipped"], people["suppressed"]) == (2, 2)
+    assert "3 entries (do-not-call.csv: 1, stream suppressions: 2)" in check
+
+
 @pytest.mark.skipif(shutil.which("jq") is None, reason="the page uses jq")
 def test_scheduling(project: Project) -> None:
     *_, check = project.follow("scheduling")
