@@ -82,7 +82,14 @@ class Intake:
             value = record.get(self._column or "")
             if type(value) is str and value and value.isascii() and "\0" not in value:
                 return value
-        parts = [self._part(column, record.get(column)) for column in self.sink.keys]
+        columns = self.sink.keys
+        if self.sink.one_key_column_is_enough:
+            given = [record.get(column) not in (None, "") for column in columns]
+            if any(given) and not all(given):
+                found = zip(columns, given, strict=True)
+                parts = [self._part(c, record[c]) if there else "" for c, there in found]
+                return orjson.dumps(parts).decode()
+        parts = [self._part(column, record.get(column)) for column in columns]
         return parts[0] if len(parts) == 1 else orjson.dumps(parts).decode()
 
     def _part(self, column: str, value: Any) -> str:

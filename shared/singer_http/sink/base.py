@@ -40,6 +40,8 @@ class HTTPSink(abc.ABC):
     """The vendor's own fields that are not written: left out without a warning."""
     identities: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Columns that can be the key where the source names none, in order of preference."""
+    one_key_column_is_enough: ClassVar[bool] = False
+    """A key of several columns may have empty ones, but for one."""
     personal: ClassVar[tuple[str, ...]] = ()
     """Columns with emails and numbers: as a key they are hashed in the ledger."""
     emails: ClassVar[tuple[str, ...]] = ("email",)

@@ -22,7 +22,8 @@ class Suppressions(BatchSink):
 
     stream = STREAM
     fields = ("email", "phone")
-    identities = (("email",), ("phone",))
+    identities = (("id",), ("email", "phone"), ("email",), ("phone",))
+    one_key_column_is_enough = True
     personal = ("email", "phone")
     batch_limit = 1000
     sends_nothing = True

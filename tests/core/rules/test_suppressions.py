@@ -226,3 +226,19 @@ def test_a_check_says_how_many_entries_there_are_and_from_where(
     result = merlin.run([], "--check", suppression=str(tmp_path / "dnc.csv"))
     assert result.exit_code == 1
     assert "dnc.csv, line 1" in result.stderr
+
+
+def test_a_list_without_a_key_is_known_by_email_and_phone(
+    merlin: Plugin, people: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [
+        schema("suppressions", ("email", "phone"), ()),
+        record("suppressions", email=None, phone=PHONE),
+        record("suppressions", email=ANN, phone=""),
+        record("suppressions", email=BOB, phone="5551234567"),
+    ]
+    assert merlin.run(rows).counts("suppressions")["upserted"] == 3
+    assert merlin.run(rows).counts("suppressions")["unchanged"] == 3
+    numbers = [SMS, text("a"), text("b", "+15551234567"), text("c", "+15559999999", "Third")]
+    assert merlin.run(numbers).counts("sms")["suppressed"] == 2
+    assert texts(sandbox) == ["Third"]
