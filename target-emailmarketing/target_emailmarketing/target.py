@@ -62,7 +62,10 @@ class TargetEmailMarketing(HTTPTarget):
         th.Property(
             "suppression",
             th.StringType,
-            description="A file of emails, one a line, that are never sent, whatever their case.",
+            description=(
+                "A file of emails that are never sent, in upper or lower case: one in each line, "
+                "or a CSV with a header that has the column email."
+            ),
         ),
     )
 
