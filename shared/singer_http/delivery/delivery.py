@@ -93,7 +93,7 @@ class Delivery:
             mirror.saw(item)
             claims = self._parts.ownership.hashed(item)
             new = self._parts.store.ledger.row(self.scope, item.stored) is None
-            mirror.saw_rejected(item, claims, rejection.remote_id, new=new)
+            mirror.saw_rejected(item, claims, rejection, new=new)
         self.reject(item, rejection)
 
     def reject(self, item: Item, rejection: Rejection) -> None:

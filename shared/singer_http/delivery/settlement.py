@@ -19,12 +19,10 @@ from singer_http.operations import (
 from singer_http.plugin.validation import parse_share
 from singer_http.report.counts import Counts, StreamReport
 from singer_http.sink.base import MIRROR
-from singer_http.store.ledger import Ledger
+from singer_http.store.ledger import FORMER, Ledger
 from singer_http.store.rejects import MAIN, NEWER, Rejects, without_rejection
 from singer_http.store.rows import Delivered
 
-FORMER = "\nformer "
-"""How the key of a ledger row begins that keeps an earlier contact of another key."""
 WAITS = "waits until the uncertain record of its key is resolved"
 LOOKED_AT = 20
 """Delivered and rejected records from which a share of rejects is looked at."""
@@ -68,7 +66,7 @@ class Settlement:
             return self._reject(item, outcome, outcome.rejection)
         kind = outcome.kind
         if outcome.released:
-            self._release(item)
+            self._release(item, postponed=outcome.postponed)
             return None
         if item.removal:
             self.report.counts.removed += 1
@@ -107,10 +105,13 @@ class Settlement:
         moved = before is not None and before != remote_id
         if not (moved and sink.group_by_parent and sink.config["mode"] == MIRROR):
             return
+        self._put_former(item, str(before))
+
+    def _put_former(self, item: Item, remote_id: str) -> None:
         claims = self._ledger.claims_of(self._scope, [item.stored]).get(item.stored, set())
-        key = f"{FORMER}{hashlib.blake2b(str(before).encode(), digest_size=16).hexdigest()}"
+        key = f"{FORMER}{hashlib.blake2b(remote_id.encode(), digest_size=16).hexdigest()}"
         self._ledger.acknowledge(
-            self._scope, Delivered(key, UNKNOWN, b"", before, tuple(sorted(claims)))
+            self._scope, Delivered(key, UNKNOWN, b"", remote_id, tuple(sorted(claims)))
         )
 
     def _drop_rejects(self, item: Item) -> None:
@@ -148,11 +149,24 @@ class Settlement:
         """Another key's record was merged into a key's record: the vendor's content is unknown."""
         self._ledger.mark_unknown(self._scope, row)
 
-    def _release(self, item: Item) -> None:
-        """Forget a key whose record belongs to another key too; nothing is removed."""
-        self._ledger.forget(self._scope, item.stored)
+    def _release(self, item: Item, *, postponed: bool) -> None:
+        """Forget a key whose record may belong to another key too; nothing is removed.
+
+        Args:
+            item: the delete.
+            postponed: a rejected row may be the record. A mirror removes it once none is, so the
+                ledger keeps it, under a key that does not stand in the way of that row.
+        """
+        key = item.key
+        if postponed and item.removal and item.remote_id:
+            self._put_former(item, item.remote_id)
+            key = f"id {item.remote_id}" if key.startswith(FORMER) else key
+            note = f"not removed yet, since a rejected row may be the same record: {key}"
+        else:
+            note = f"not removed, since another key refers to the same record: {key}"
+        if not item.stored.startswith(FORMER):
+            self._ledger.forget(self._scope, item.stored)
         self._rejects.drop(self._scope, item.stored, item.seq)
-        note = f"not removed, since another key refers to the same record: {item.key}"
         self.report.notes.append(note)
         if not item.removal:
             self.counts(item).add(OutcomeKind.SKIPPED)
