@@ -166,7 +166,7 @@ class Delivery:
                     self._parts.mirror.saw(item)
         going, merged, rejected = merge_copies(items)
         for item in merged:
-            self._settlement.counts(item).merged += 1
+            self._settlement.merge(item)
         for item, rejection in rejected:
             self.reject(item, rejection)
         known = self._check.known({item.key: item.stored for item in going})
@@ -200,13 +200,14 @@ class Delivery:
         """
         if item.sink.at_most_once:
             _, merged, rejected = merge_copies([earlier, item])
-            self._settlement.counts(item).merged += len(merged)
+            for one in merged:
+                self._settlement.merge(one)
             for _, rejection in rejected:
                 self.reject(item, rejection)
             return True
         self.dispatch.waiting.remove(earlier)
         item.previous = earlier
-        self._settlement.counts(earlier).merged += 1
+        self._settlement.merge(earlier)
         self.dispatch.leave_batches([earlier])
         earlier.check_batch = None
         return False

@@ -62,6 +62,7 @@ class Settlement:
         if reject is not None and (reject.key != item.stored or reject.slot not in {MAIN, NEWER}):
             # What is rejected again is put into the place that it has now.
             self._rejects.drop(self._scope, reject.key, item.seq, slot=reject.slot)
+        self._drop_corrected(item)
         if outcome.rejection is not None:
             return self._reject(item, outcome, outcome.rejection)
         kind = outcome.kind
@@ -120,6 +121,15 @@ class Settlement:
         for slot in slots:
             self._rejects.drop(self._scope, item.stored, item.seq, slot=slot)
 
+    def _drop_corrected(self, item: Item) -> None:
+        """What a corrected copy of a reject says of its record takes the place of that reject."""
+        self._rejects.drop_corrected(self._scope, item.sink.stream, item.line, item.seq)
+
+    def merge(self, item: Item) -> None:
+        """A later copy of its key takes the place of a record."""
+        self.counts(item).merged += 1
+        self._drop_corrected(item)
+
     def _skipped(self, item: Item) -> None:
         """A setting forbids it: an older reject of the key has been replaced, unless uncertain."""
         for state in self._rejects.states(self._scope, [item.stored]).values():
@@ -135,6 +145,7 @@ class Settlement:
     def wait_beside(self, item: Item) -> None:
         """Keep the newest record of a key until its uncertain one is resolved."""
         self.counts(item).add(OutcomeKind.SKIPPED)
+        self._drop_corrected(item)
         self._put(item, Rejection(RejectionKind.HELD, WAITS), NEWER, None)
 
     def adopt(self, item: Item, digest: bytes, remote_id: str | None) -> None:
