@@ -93,7 +93,7 @@ def run(url: str, sandbox: Sandbox) -> None:
     show.heading(f"A day later: {warehouse.change(url)} owners have changed; the same again")
     stage.step("warehouse-to-autoreach", "autoreach")
     second = stage.keep("target-autoreach", "target-autoreach-second-run")
-    show.heading("And back: what AutoReach lets anybody read, into DuckDB")
+    show.heading("And back: what can be read from AutoReach, into DuckDB")
     stage.step("autoreach-to-duckdb", "autoreach")
 
     show.heading("The first run: everything is sent")

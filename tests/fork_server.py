@@ -27,6 +27,7 @@ import struct
 import sys
 import threading
 import time
+import zoneinfo
 from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn, NotRequired, TypedDict
 
@@ -128,6 +129,7 @@ def begin(channel: socket.socket, descriptors: list[int]) -> Request:
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()
+    zoneinfo.reset_tzpath()
     # The stream objects stay: the SDK's readers are bound to sys.stdin when they are imported.
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=os.isatty(1))

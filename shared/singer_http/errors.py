@@ -36,7 +36,7 @@ class SingerHTTPError(Exception):
     nothing_was_done: bool = False
     """The vendor certainly did not carry out the request. The default is that it may have.
 
-    Four things prove it: a refused connection, a 429, a 4xx in the vendor's own words, an error
+    Four things prove it: a refused connection, a 429, a 4xx in the vendor's own format, an error
     before the request left. The client sets it; nothing is inferred from an error's class.
     """
 

@@ -68,6 +68,9 @@ class Rejection(Exception):
     attempts: int = 0
     remote_id: str | None = None
     """The vendor's id of the record that it names, if it is known: a mirror keeps that."""
+    blocked: bool = False
+    """An update that the vendor refuses because another record has its identity. A mirror does not
+    keep that one, if its key has left the source: the update could never succeed."""
 
 
 def invalid(reason: str, *, remote_id: str | None = None) -> Rejection:
@@ -159,6 +162,8 @@ class Outcome:
     """A claim: what other keys had with it is gone at the vendor, and leaves the ledger."""
     released: bool = False
     """Of a removal: another key refers to the record too. Only the ledger's row is removed."""
+    postponed: bool = False
+    """Of a released removal: the other key's row is rejected. Removed once no such row is left."""
     nothing_was_done: bool = True
     """Of a rejection: the vendor certainly has what it had before."""
     reason: str = ""

@@ -248,8 +248,8 @@ class Automations(MerlinOnce):
             return None
         name = "Email" if op.body.get("Email") else "Number"
         return invalid(
-            f"no contact with this {name} is in the ledger: it goes out once the stream contacts "
-            "has delivered it (or give its idContact)"
+            f"no contact with this {name} is in the ledger: this record is sent once the stream "
+            "contacts has delivered the contact (or give its idContact)"
         )
 
     def _contact(self, op: Operation) -> str | None:
@@ -304,8 +304,8 @@ class Messages(MerlinOnce):
         if not guards.admit(op):
             raise StopRun(
                 f"{self.stream}: {guards.most:,} calls and SMS are all that max_messages allows in "
-                "one run: the next one was not sent. Raise it if so many are meant; what went out "
-                "does not go out again."
+                "one run: the next one was not sent. Raise it if this number is intended; what was "
+                "sent is not sent again."
             )
         return None
 

@@ -66,8 +66,8 @@ class TargetActionApi(HTTPTarget):
             th.IntegerType(minimum=0),
             default=1000,
             description=(
-                "Calls and SMS that go out in one run, at most: before the first one over it the "
-                "run stops."
+                "The most calls and SMS that one run sends. The run stops before the first one "
+                "beyond it."
             ),
         ),
         th.Property(

@@ -33,7 +33,7 @@ def read_all(sink: HTTPSink, path: str) -> Iterator[JSON]:
 
 
 def is_own_404(error: NotFound) -> bool:
-    """A 404 in AutoReach's own words (`{"errors": [...]}`), so about the record."""
+    """A 404 in AutoReach's own format (`{"errors": [...]}`), so about the record."""
     errors = error.data.get("errors") if isinstance(error.data, dict) else None
     return isinstance(errors, list) and bool(errors) and all(isinstance(e, dict) for e in errors)
 

@@ -110,7 +110,7 @@ class AutoReachSink(HTTPSink):
         """Send a request.
 
         Raises:
-            NotFound: the vendor does not have the record, in its own words.
+            NotFound: the vendor does not have the record; the answer is in its own format.
             RequestRejected: a 404 of a gateway's, or of an address that has no lists either.
         """
         try:
@@ -118,8 +118,8 @@ class AutoReachSink(HTTPSink):
         except NotFound as error:
             if not isinstance(error.data, dict):
                 raise RequestRejected(
-                    f"{self.stream}: HTTP {error.status} in words that are not AutoReach's: "
-                    f"{error.reason}; look at api_url"
+                    f"{self.stream}: HTTP {error.status}, and the answer is not in AutoReach's "
+                    f"format: {error.reason}; look at api_url"
                 ) from None
             if not is_own_404(error):
                 confirm_lists(self)

@@ -19,6 +19,7 @@ from singer_http.operations import (
     Outcome,
     OutcomeKind,
     Rejection,
+    RejectionKind,
     invalid,
 )
 from singer_http.sink import columns as f
@@ -166,8 +167,19 @@ class Contacts(RecordSink):
             return super().send(ops)
         except Refused as error:
             contact, field = duplicate_of(error)
-            if contact is None or ops[0].remote_id is not None:
+            own = ops[0].remote_id
+            if contact is None or contact == own:
                 raise
+            if own is not None:
+                # Another contact has the email or phone.
+                outcome = Outcome(
+                    OutcomeKind.REJECTED,
+                    rejection=Rejection(
+                        RejectionKind.REFUSED, error.reason, error.status, attempts=1, blocked=True
+                    ),
+                    nothing_was_done=error.nothing_was_done,
+                )
+                return [outcome]
             # It is there after all: found as this one, and then by the mode.
             self._taken[ops[0].key] = contact, field
             return [Outcome(OutcomeKind.GONE)]

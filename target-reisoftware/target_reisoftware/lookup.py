@@ -206,7 +206,7 @@ def understood_lookup(data: Any) -> bool:
 
 
 def is_own_404(error: NotFound) -> bool:
-    """A 404 in the vendor's own words about a record: `{"msg": "Contact not found."}`.
+    """A 404 in the vendor's own format about a record: `{"msg": "Contact not found."}`.
 
     `Cannot GET /v9/contacts` is a server's that does not know the path.
     """

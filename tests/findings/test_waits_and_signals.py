@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -33,26 +34,32 @@ from tests.processes import wait_until
 from tests.tapping import Tap
 
 
-def next_minute(seconds: float) -> datetime.datetime:
-    """The start of the next minute that is at least so many seconds away."""
-    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-    return now.replace(second=0, microsecond=0) + datetime.timedelta(minutes=1)
+def hour_from(directory: Path, seconds: int) -> str:
+    """Quiet hours that begin so many seconds from now: in a time zone of odd seconds."""
+    begins = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
+    offset = 60 - begins.second
+    zone = struct.pack(">4s16x6l", b"TZif", 0, 0, 0, 0, 1, 4) + struct.pack(
+        ">lbb4s", offset, 0, 0, b"ODD"
+    )
+    (directory / "Odd").write_bytes(zone)
+    local = begins + datetime.timedelta(seconds=offset)
+    return f"{local:%H:%M}-{local + datetime.timedelta(hours=1):%H:%M} Odd"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("columns", "make", "kind"), [(SMS, sms, "sms"), (CALLS, call, "calls")])
 def test_nothing_leaves_in_quiet_hours_that_began_during_the_wait(
-    merlin: Plugin, sandbox: Sandbox, columns: JSON, make: Any, kind: str
+    merlin: Plugin,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: JSON,
+    make: Any,
+    kind: str,
 ) -> None:
     """P6: the second one has its permit only when the hours have begun."""
-    begins = next_minute(6)
-    now = datetime.datetime.now(datetime.UTC)
-    time.sleep(max(0.0, (begins - now).total_seconds() - 8))
-    ends = begins + datetime.timedelta(hours=1)
-    window = f"{begins:%H:%M}-{ends:%H:%M} UTC"
-    result = merlin.run(
-        [columns, make("1", "one"), make("2", "two")], quiet_hours=window, rate_limit="1/12s"
-    )
+    monkeypatch.setenv("PYTHONTZPATH", str(merlin.directory))
+    messages = [columns, make("1", "one"), make("2", "two")]
+    result = merlin.run(messages, quiet_hours=hour_from(merlin.directory, 6), rate_limit="1/9s")
     assert result.exit_code == 0, result.error
     assert texts(sandbox, kind) == ["one"]
     assert kinds(result) == ["held"]

@@ -145,6 +145,7 @@ class ChangeCheck:
                 or one.origin.retried  # its reject must be dropped
                 or copies[one.key] > 1
                 or one.key in waiting
+                or self._rejects.corrects(self._scope, one.line)
             ):
                 rest.append(one)
             else:

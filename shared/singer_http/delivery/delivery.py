@@ -96,7 +96,7 @@ class Delivery:
             mirror.saw(item)
             claims = self._parts.ownership.hashed(item)
             new = self._parts.store.ledger.row(self.scope, item.stored) is None
-            mirror.saw_rejected(item, claims, rejection.remote_id, new=new)
+            mirror.saw_rejected(item, claims, rejection, new=new)
         self.reject(item, rejection)
 
     def reject(self, item: Item, rejection: Rejection) -> None:
@@ -177,7 +177,7 @@ class Delivery:
                     self._parts.mirror.saw(item)
         going, merged, rejected = merge_copies(items)
         for item in merged:
-            self._settlement.counts(item).merged += 1
+            self._settlement.merge(item)
         for item, rejection in rejected:
             self.reject(item, rejection)
         known = self._check.known({item.key: item.stored for item in going})
@@ -225,13 +225,14 @@ class Delivery:
         """
         if item.sink.at_most_once:
             _, merged, rejected = merge_copies([earlier, item])
-            self._settlement.counts(item).merged += len(merged)
+            for one in merged:
+                self._settlement.merge(one)
             for _, rejection in rejected:
                 self.reject(item, rejection)
             return True
         self.dispatch.waiting.remove(earlier)
         item.previous = earlier
-        self._settlement.counts(earlier).merged += 1
+        self._settlement.merge(earlier)
         self.dispatch.leave_batches([earlier])
         earlier.check_batch = None
         return False

@@ -309,9 +309,7 @@ class Dispatch:
             return Outcome(OutcomeKind.REJECTED, rejection=rejection)
         if item.sink.at_most_once:
             self._parts.before_first()
-        if item.delete and self._ownership.protects(item, self._parts.mirror):
-            return Outcome(OutcomeKind.SKIPPED, released=True)
-        return None
+        return self._ownership.protects(item, self._parts.mirror) if item.delete else None
 
     # --- settle -------------------------------------------------------------------------------
 
@@ -378,9 +376,8 @@ class Dispatch:
             if outcome.rejection is not None and self._parts.mirror is not None:
                 known = item.row is not None or item.removal or item.origin.retried
                 new = not (known or item.sink.group_by_parent)
-                self._parts.mirror.saw_rejected(
-                    item, self._ownership.hashed(item), outcome.rejection.remote_id, new=new
-                )
+                claims = self._ownership.hashed(item)
+                self._parts.mirror.saw_rejected(item, claims, outcome.rejection, new=new)
             self.settle(item, outcome)
         self.leave_batches(items)
         self._parts.limit.check()

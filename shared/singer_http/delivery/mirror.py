@@ -75,18 +75,19 @@ class Mirror:
             self._repeated.add(stream)
 
     def saw_rejected(
-        self, item: Item, claims: Iterable[str], remote_id: str | None, *, new: bool
+        self, item: Item, claims: Iterable[str], rejection: Rejection, *, new: bool
     ) -> None:
         """A rejected row names a record of the vendor: that is present.
 
         Args:
             item: the row.
             claims: its identities, hashed.
-            remote_id: of the record that its rejection names.
+            rejection: why, and which record of the vendor it names.
             new: the ledger does not know its key. If nothing identifies such a row, nobody can tell
                 which record it refers to, and nothing is removed.
         """
-        names = [*claims, *(f"id {id_}" for id_ in (item.remote_id, remote_id) if id_)]
+        ids = (item.remote_id, rejection.remote_id)
+        names = [*(() if rejection.blocked else claims), *(f"id {id_}" for id_ in ids if id_)]
         self._store.executemany(
             "INSERT OR IGNORE INTO named VALUES (?, ?)", [(item.sink.stream, n) for n in names]
         )

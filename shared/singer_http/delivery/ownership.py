@@ -7,8 +7,16 @@ from collections.abc import Collection, Iterable
 
 from singer_http.delivery.item import Item
 from singer_http.delivery.mirror import Mirror
-from singer_http.operations import DELETED, Rejection, RejectionKind, Row, invalid
-from singer_http.store.ledger import Ledger
+from singer_http.operations import (
+    DELETED,
+    Outcome,
+    OutcomeKind,
+    Rejection,
+    RejectionKind,
+    Row,
+    invalid,
+)
+from singer_http.store.ledger import FORMER, Ledger
 from singer_http.store.rejects import Rejects
 
 NAMES = 10_000
@@ -102,7 +110,7 @@ class Ownership:
     def _owned(self, item: Item, owners: set[str], why: str) -> Rejection | None:
         rows = self._ledger.rows(self._scope, sorted(owners - {item.stored})) if owners else {}
         for row in rows.values():
-            if _is_delivered(row):
+            if _is_delivered(row) and not row.key.startswith(FORMER):
                 name = self.names.of(row.key)
                 return invalid(f"the record with the key {name} {why}", remote_id=row.remote_id)
         for key, state in self._rejects.states(self._scope, sorted(owners - {item.stored})).items():
@@ -113,20 +121,23 @@ class Ownership:
                 )
         return None
 
-    def protects(self, item: Item, mirror: Mirror | None) -> bool:
-        """Whether all that a removal takes away also belongs to another key or a rejected row.
+    def protects(self, item: Item, mirror: Mirror | None) -> Outcome | None:
+        """An outcome if all that a delete takes away also belongs to another key or a rejected row.
 
-        Where only a part of it does, the sink leaves that part out of the removal.
+        Where only a part of it does, the sink leaves that part out of the delete.
         """
         sink = item.sink
         claims = sink.taken_away(item)
+        released = named = False
         if claims:
             kept = self.others_claims(item, claims)
-            return bool(kept) and not sink.keep(item, kept)
-        if sink.names_parent:
-            return False
-        named = mirror is not None and mirror.names(self.held_claims(item), item)
-        return named or self.others_refer_to(item)
+            released = bool(kept) and not sink.keep(item, kept)
+        elif not sink.names_parent:
+            released = self.others_refer_to(item)
+            named = not released and self._rejected_row_names(item, mirror)
+        if not (released or named):
+            return None
+        return Outcome(OutcomeKind.SKIPPED, released=True, postponed=named)
 
     def others_claims(self, item: Item, claims: Iterable[str]) -> set[str]:
         """Which of these claims another key of this sync has too."""
@@ -145,14 +156,20 @@ class Ownership:
         return not self.held_claims(item).isdisjoint(self.hashed(item))
 
     def others_refer_to(self, item: Item) -> bool:
-        """Whether another key, or a rejected row, refers to the record of a removal."""
+        """Whether another key refers to the record of a removal."""
         if item.remote_id is None:
             return False
         owners = self._ledger.owners_of_ids(self._scope, [item.remote_id])
         others = owners.get(item.remote_id, set()) - {item.stored}
-        if any(map(_is_delivered, self._ledger.rows(self._scope, sorted(others)).values())):
+        return any(map(_is_delivered, self._ledger.rows(self._scope, sorted(others)).values()))
+
+    def _rejected_row_names(self, item: Item, mirror: Mirror | None) -> bool:
+        """Whether a rejected row, of this run or an earlier one, may be the record of a removal."""
+        if mirror is not None and mirror.names(self.held_claims(item), item):
             return True
-        return bool(self._rejects.names(self._scope, [item.remote_id]))
+        return item.remote_id is not None and bool(
+            self._rejects.names(self._scope, [item.remote_id])
+        )
 
 
 def _is_delivered(row: Row) -> bool:

@@ -20,12 +20,10 @@ from singer_http.plugin.validation import parse_share
 from singer_http.report.counts import Counts, StreamReport
 from singer_http.sink.base import MIRROR
 from singer_http.store.arrivals import Arrivals
-from singer_http.store.ledger import Ledger
+from singer_http.store.ledger import FORMER, Ledger
 from singer_http.store.rejects import MAIN, NEWER, Rejects, without_rejection
 from singer_http.store.rows import Delivered
 
-FORMER = "\nformer "
-"""How the key of a ledger row begins that keeps an earlier contact of another key."""
 WAITS = "waits until the uncertain record of its key is resolved"
 LOOKED_AT = 20
 """Delivered and rejected records from which a share of rejects is looked at."""
@@ -67,11 +65,12 @@ class Settlement:
         if reject is not None and (reject.key != item.stored or reject.slot not in {MAIN, NEWER}):
             # What is rejected again is put into the place that it has now.
             self._rejects.drop(self._scope, reject.key, item.seq, slot=reject.slot)
+        self._drop_corrected(item)
         if outcome.rejection is not None:
             return self._reject(item, outcome, outcome.rejection)
         kind = outcome.kind
         if outcome.released:
-            self._release(item)
+            self._release(item, postponed=outcome.postponed)
             return None
         if item.removal:
             self.report.counts.removed += 1
@@ -115,10 +114,14 @@ class Settlement:
         moved = before is not None and before != remote_id
         if not (moved and sink.group_by_parent and sink.config["mode"] == MIRROR):
             return
+        self._put_former(item, str(before))
+
+    def _put_former(self, item: Item, remote_id: str) -> None:
         claims = self._ledger.claims_of(self._scope, [item.stored]).get(item.stored, set())
-        key = f"{FORMER}{hashlib.blake2b(str(before).encode(), digest_size=16).hexdigest()}"
+        key = f"{FORMER}{hashlib.blake2b(remote_id.encode(), digest_size=16).hexdigest()}"
         self._ledger.acknowledge(
-            self._scope, Delivered(key, UNKNOWN, b"", before, tuple(sorted(claims)), sent=False)
+            self._scope,
+            Delivered(key, UNKNOWN, b"", remote_id, tuple(sorted(claims)), sent=False),
         )
 
     def _drop_rejects(self, item: Item) -> None:
@@ -126,6 +129,15 @@ class Settlement:
         slots = (MAIN, item.digest.hex()) if item.sink.at_most_once else (None,)
         for slot in slots:
             self._rejects.drop(self._scope, item.stored, item.seq, slot=slot)
+
+    def _drop_corrected(self, item: Item) -> None:
+        """What a corrected copy of a reject says of its record takes the place of that reject."""
+        self._rejects.drop_corrected(self._scope, item.sink.stream, item.line, item.seq)
+
+    def merge(self, item: Item) -> None:
+        """A later copy of its key takes the place of a record."""
+        self.counts(item).merged += 1
+        self._drop_corrected(item)
 
     def _skipped(self, item: Item) -> None:
         """A setting forbids it: an older reject of the key has been replaced, unless uncertain."""
@@ -142,6 +154,7 @@ class Settlement:
     def wait_beside(self, item: Item) -> None:
         """Keep the newest record of a key until its uncertain one is resolved."""
         self.counts(item).add(OutcomeKind.SKIPPED)
+        self._drop_corrected(item)
         self._put(item, Rejection(RejectionKind.HELD, WAITS), NEWER, None)
 
     def adopt(self, item: Item, digest: bytes, remote_id: str | None) -> None:
@@ -156,11 +169,24 @@ class Settlement:
         """Another key's record was merged into a key's record: the vendor's content is unknown."""
         self._ledger.mark_unknown(self._scope, row)
 
-    def _release(self, item: Item) -> None:
-        """Forget a key whose record belongs to another key too; nothing is removed."""
-        self._ledger.forget(self._scope, item.stored)
+    def _release(self, item: Item, *, postponed: bool) -> None:
+        """Forget a key whose record may belong to another key too; nothing is removed.
+
+        Args:
+            item: the delete.
+            postponed: a rejected row may be the record. A mirror removes it once none is, so the
+                ledger keeps it, under a key that does not stand in the way of that row.
+        """
+        key = item.key
+        if postponed and item.removal and item.remote_id:
+            self._put_former(item, item.remote_id)
+            key = f"id {item.remote_id}" if key.startswith(FORMER) else key
+            note = f"not removed yet, since a rejected row may be the same record: {key}"
+        else:
+            note = f"not removed, since another key refers to the same record: {key}"
+        if not item.stored.startswith(FORMER):
+            self._ledger.forget(self._scope, item.stored)
         self._rejects.drop(self._scope, item.stored, item.seq)
-        note = f"not removed, since another key refers to the same record: {item.key}"
         self.report.notes.append(note)
         if not item.removal:
             self.counts(item).add(OutcomeKind.SKIPPED)

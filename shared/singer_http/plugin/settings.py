@@ -117,8 +117,8 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         default="upsert",
         allowed_values=["upsert", "update", "create", "mirror"],
         description=(
-            "upsert; update (never create); create (never touch what exists); mirror (upsert, and "
-            "remove what this sync once wrote and the source no longer has)."
+            "upsert; update (never create); create (never update); mirror (upsert, and remove the "
+            "records that this sync wrote and that the source no longer has)."
         ),
     ),
     th.Property(
@@ -146,7 +146,7 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         default="50%",
         description=(
             "The most rejected records of a run: a number, or a share of delivered and rejected "
-            "ones (looked at once there are 20). Beyond it the run stops. Empty for no limit."
+            "ones (checked from 20 records on). Beyond it the run stops. Empty for no limit."
         ),
     ),
     th.Property(
@@ -161,8 +161,8 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         default="keep",
         allowed_values=["keep", "resend", "drop"],
         description=(
-            "What to do with earlier uncertain rejects: keep; resend (someone checked: they did "
-            "not arrive); drop (they did)."
+            "What to do with earlier uncertain rejects: keep them; resend them (checked at the "
+            "vendor: none arrived); drop them (all arrived)."
         ),
     ),
     th.Property(
@@ -170,8 +170,8 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.NumberType(minimum=0),
         default=8,
         description=(
-            "Seconds that the vendor gets after a create whose answer was lost: it is looked up "
-            "at growing pauses (0.5, 1, 2, ...) until it is found or they are over."
+            "Seconds during which a create whose answer was lost is looked up, at growing "
+            "intervals (0.5, 1, 2, ...), until it is found."
         ),
     ),
     th.Property(
@@ -205,8 +205,8 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.BooleanType,
         default=False,
         description=(
-            "Work out and report everything, send nothing that changes the vendor, write no state, "
-            "ledger or rejects."
+            "Determine and report what a run would do. Nothing that changes the vendor is sent; no "
+            "state, ledger or rejects are written."
         ),
     ),
     th.Property(
@@ -214,8 +214,8 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.BooleanType,
         default=False,
         description=(
-            "Send unchanged rows too (someone edited the vendor's data); never messages, calls "
-            "and the like."
+            "Send unchanged rows too, for example after changes made at the vendor; never "
+            "messages, calls and other at-most-once records."
         ),
     ),
     th.Property(
@@ -265,7 +265,7 @@ def client_credentials_settings(*, auth_url: str, audience: str) -> tuple[th.Pro
             "audience",
             th.StringType,
             default=audience,
-            description="The API that the token is for, to the letter: a trailing slash matters.",
+            description="The API that the token is for, exactly: a trailing slash matters.",
         ),
     )
 

@@ -35,7 +35,7 @@ class Counts:
     seconds: float = 0.0
     """From the stream's first message to its last answer."""
     kept: dict[str, int] = field(default_factory=dict)
-    """Field -> records whose value at the vendor `overwrite` left alone."""
+    """Field -> records whose value at the vendor `overwrite` kept."""
 
     def add(self, kind: OutcomeKind, number: int = 1) -> None:
         """Count an outcome."""
@@ -43,7 +43,7 @@ class Counts:
         setattr(self, name, getattr(self, name) + number)
 
     def keep(self, name: str) -> None:
-        """Count a field of one record that `overwrite` left alone."""
+        """Count a field of one record whose value at the vendor `overwrite` kept."""
         self.kept[name] = self.kept.get(name, 0) + 1
 
     @property

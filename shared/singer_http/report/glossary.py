@@ -6,29 +6,29 @@ from typing import NamedTuple
 
 RUN_OUTCOMES = {
     "ok": "Every record was read and is accounted for. Some may be rejected.",
-    "stopped": "The run ended early for a reason that a person can act on. The error names it.",
+    "stopped": "The run ended early for a known reason, which the error names.",
     "failed": "The run ended early because of an unexpected error.",
 }
 """How a run ended."""
 
 OUTCOMES = {
-    "received": "Records that came for the stream, after `stream_maps`.",
+    "received": "Records read for the stream, after `stream_maps`.",
     "merged": "Earlier copies of a key that a later record of the same run replaced.",
     "unchanged": "Equal to what was delivered before: nothing was sent.",
     "created": "The vendor has a new record.",
     "updated": "A record that the vendor had was changed.",
     "upserted": "Created or updated: the vendor does not say which.",
-    "deleted": "Deleted at the vendor, or not there any more.",
+    "deleted": "Deleted at the vendor, or no longer there.",
     "rejected": "Not delivered. The record is kept in the rejects file with the reason.",
     "skipped": "Not sent because of `mode`, `overwrite`, `suppression` or an uncertain record.",
     "suppressed": "Of `skipped`: people who must not be reached.",
     "removed": "Deleted by mode `mirror`: the source no longer has it. Not part of `received`.",
     "retried": "Records that an earlier run rejected or left pending, sent again by this run.",
-    "kept": "For each field, how many of the vendor's values `overwrite` left alone.",
+    "kept": "For each field, how many of the vendor's values `overwrite` kept.",
     "requests": "HTTP requests to the vendor, retries included.",
     "retries": "Requests that were a further attempt.",
 }
-"""What became of a record, and the other numbers of a stream."""
+"""The outcomes of records, and the other numbers of a stream."""
 
 
 class Rejection(NamedTuple):
@@ -51,7 +51,8 @@ REJECTIONS = {
     ),
     "uncertain": Rejection(
         "The record may have arrived, and must not be sent twice.",
-        "Look at the vendor whether it arrived, and say so. Until then it is not sent again.",
+        "Check at the vendor whether it arrived, and resolve the record. Until then it is not sent "
+        "again.",
     ),
     "held": Rejection(
         "The record is kept back on purpose, for example by `quiet_hours`.",

@@ -25,7 +25,7 @@ OPEN = 3
 """Groups of rejects that are shown unfolded."""
 MASKED = (
     "Values are masked: a letter is shown as a, a digit as 9. Keys are not masked, unless they are "
-    "personal. Line numbers are those of the rejects file, which holds the records unmasked."
+    "personal data. Line numbers are those of the rejects file, which holds the records unmasked."
 )
 CORRECTED = {RejectionKind.INVALID, RejectionKind.REFUSED}
 """Kinds that a person corrects."""
@@ -161,9 +161,9 @@ def _totals(report: JSON, summary: JSON) -> str:
 
 
 def _streams(report: JSON) -> str:
-    parts = ["<h2>What became of the records</h2>"]
+    parts = ["<h2>Outcomes of the records</h2>"]
     if not report["streams"]:
-        return f"{parts[0]}<p>No stream came.</p>"
+        return f"{parts[0]}<p>No stream was received.</p>"
     cards = [_stream(name, stream, report) for name, stream in report["streams"].items()]
     parts.append(f'<div class="cards">{"".join(cards)}</div>')
     parts.append(f'<div class="scroll">{_table(report)}</div>')
@@ -187,7 +187,9 @@ def _stream(name: str, stream: JSON, report: JSON) -> str:
         parts.append(f'<p class="soft">{filtered:,} left out by stream_maps.</p>')
     if kept := stream.get("kept"):
         fields = ", ".join(f"{field} ({number:,})" for field, number in kept.items())
-        parts.append(f"<p>Values that <code>overwrite</code> left alone: {text(fields)}.</p>")
+        parts.append(
+            f"<p>The vendor's values that <code>overwrite</code> kept: {text(fields)}.</p>"
+        )
     parts += [f"<p>{text(note)}</p>" for note in stream.get("notes", ())]
     return f'<section class="card">{"".join(parts)}</section>'
 

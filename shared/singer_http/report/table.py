@@ -17,7 +17,8 @@ REASONS = 5
 WIDTH = 160
 """Characters of such a line, at most."""
 INCOMPLETE = (
-    "Input incomplete: no STATE came after the last record, so the source may have stopped early."
+    "Input incomplete: no STATE was received after the last record, so the source may have ended "
+    "early."
 )
 
 

@@ -22,6 +22,9 @@ from singer_http.store.rows import Delivered, Unfinished
 from singer_http.store.tables import ROW, claims, delivered, pending, scopes
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
+FORMER = "\nformer "
+"""How the key of a ledger row begins that keeps a record of a key which has left it: a mirror still
+has to remove the record. No extract contains such a key, and the row owns nothing."""
 LONGEST_KEY = 200
 """Characters of a key that is stored as it is; a longer one is hashed."""
 
@@ -159,6 +162,7 @@ class Ledger:
                 & (claims.c.claim == identity)
                 & delivered.c.remote_id.is_not(None)
                 & (delivered.c.digest != DELETED)
+                & delivered.c.key.not_like(f"{FORMER}%")
             )
             .order_by(delivered.c.at.desc())
             .limit(1)

@@ -17,7 +17,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from singer_http.exact_json import decode, encode
+from singer_http.exact_json import StrangeJSON, decode, encode
 from singer_http.operations import RejectionKind
 from singer_http.store.database import Database
 from singer_http.store.rows import Reject, RejectState
@@ -27,6 +27,7 @@ MAIN = ""
 NEWER = "newer"
 LAST = 1 << 62
 """Behind every record of a run."""
+_MARK = b'"rejection"'
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -187,6 +188,22 @@ class Rejects:
         place = {"in_scope": scope, "of": key, "slots": NEWER}
         self._hold(_PROMOTE, place)
 
+    def corrects(self, scope: int, line: bytes) -> bool:
+        """Whether a RECORD line may correct something that is outstanding."""
+        return scope in self._outstanding and _MARK in line
+
+    def drop_corrected(self, scope: int, stream: str, line: bytes, seq: int) -> None:
+        """Drop the reject that a line of a corrected export is about, unless it is uncertain.
+
+        Args:
+            scope: whose.
+            stream: the target stream.
+            line: as it was read; its `rejection` says which reject it is about.
+            seq: order of arrival in this run; a newer reject stays.
+        """
+        if self.corrects(scope, line) and (place := _corrected(line, stream)):
+            self._hold(_DELETE_CORRECTED, _place(scope, place[1], self._run, seq, place[0]))
+
     def drop_keys(self, scope: int, keys: Sequence[str]) -> None:
         """Drop what earlier runs left for these (stored) keys, except what is uncertain."""
         for key in keys:
@@ -285,6 +302,7 @@ def exported(row: Any, stream: str) -> bytes:
         "at": datetime.datetime.fromtimestamp(row.at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "run": row.run,
         **({} if key is None else {"key": key}),
+        **({"ref": f"{row.slot}:{row.key}"} if key is None or row.slot else {}),
     }
     return with_rejection(row.record, rejection)
 
@@ -298,7 +316,7 @@ def with_rejection(line: bytes, rejection: dict[str, Any]) -> bytes:
 def without_rejection(line: bytes) -> bytes:
     """A RECORD line without a `rejection` that an export of rejects gave it, on one line."""
     line = line.strip()
-    if b'"rejection"' not in line:
+    if _MARK not in line:
         return line
     try:
         message = decode(line)
@@ -310,6 +328,25 @@ def without_rejection(line: bytes) -> bytes:
     return encode(message)
 
 
+def _corrected(line: bytes, stream: str) -> tuple[str, str] | None:
+    """Slot and stored key of the reject that an exported line is about."""
+    try:
+        message = decode(line)
+    except StrangeJSON as strange:
+        message = strange.value
+    except ValueError:
+        return None
+    try:
+        rejection = message["rejection"]
+        if rejection["target_stream"] != stream:
+            return None
+        ref = rejection.get("ref") or f"{MAIN}:{rejection['key']}"
+        slot, _, key = ref.partition(":")
+    except (KeyError, TypeError, AttributeError):
+        return None  # not written by an export
+    return slot, key
+
+
 def _place(scope: int, key: str, run: str, seq: int, slot: str) -> dict[str, Any]:
     return {"in_scope": scope, "of": key, "this_run": run, "up_to": seq, "slots": slot}
 
@@ -317,6 +354,12 @@ def _place(scope: int, key: str, run: str, seq: int, slot: str) -> dict[str, Any
 _OF_KEY = (rejects.c.scope == sa.bindparam("in_scope")) & (rejects.c.key == sa.bindparam("of"))
 _NOT_NEWER = (rejects.c.run != sa.bindparam("this_run")) | (rejects.c.seq <= sa.bindparam("up_to"))
 _DELETE = rejects.delete().where(_OF_KEY & (rejects.c.slot == sa.bindparam("slots")) & _NOT_NEWER)
+_DELETE_CORRECTED = rejects.delete().where(
+    _OF_KEY
+    & (rejects.c.slot == sa.bindparam("slots"))
+    & _NOT_NEWER
+    & (rejects.c.kind != RejectionKind.UNCERTAIN)
+)
 _DELETE_ALL = rejects.delete().where(_OF_KEY & _NOT_NEWER)
 _DELETE_GONE = rejects.delete().where(
     _OF_KEY

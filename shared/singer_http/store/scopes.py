@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from singer_http.errors import StopRun
+from singer_http.errors import ConfigError, StopRun
 from singer_http.store.database import Database
 from singer_http.store.rows import Scope
 from singer_http.store.tables import accounts, delivered, pending, rejects, scopes
@@ -22,17 +22,9 @@ class Scopes:
         self._query = database.query
         self._execute = database.execute
 
-    def other_accounts(self, plugin: str, credential: str) -> list[str]:
-        """The accounts that are known for other credentials, if this one was never seen.
-
-        Nothing if the credential was seen before or is the first.
-        """
-        found = self._query(
-            sa.select(accounts.c.credential, accounts.c.account).where(accounts.c.plugin == plugin)
-        )
-        if any(row.credential == credential for row in found):
-            return []
-        return sorted({row.account for row in found})
+    def guard_key(self, plugin: str, credential: str) -> None:
+        """Stop at a key that is new; see `guard_key`."""
+        guard_key(self._query(accounts_of(plugin)), credential)
 
     def remember_account(self, plugin: str, credential: str, account: str) -> None:
         """Note that a credential belongs to an account."""
@@ -96,6 +88,30 @@ class Scopes:
         if scope is None:
             raise StopRun("The ledger lost what was just written: is something else emptying it?")
         return scope
+
+
+def accounts_of(plugin: str) -> sa.Select[Any]:
+    """The keys of a plugin that the ledger has seen, each with its account."""
+    return sa.select(accounts.c.credential, accounts.c.account).where(accounts.c.plugin == plugin)
+
+
+def guard_key(known: Sequence[Any], credential: str) -> None:
+    """Stop at a key that the ledger has not seen, beside others that it has.
+
+    Args:
+        known: the rows of `accounts_of`.
+        credential: a fingerprint of the key.
+
+    Raises:
+        ConfigError: it may be a renewed key, or another account's.
+    """
+    if not known or any(row.credential == credential for row in known):
+        return
+    names = " or ".join(sorted({row.account for row in known}))
+    raise ConfigError(
+        f"The ledger has not seen this key, but another one: set account to {names} if the key was "
+        "renewed, or to a new name if this is another account. Nothing was sent."
+    )
 
 
 def _is(account: str, sync: str, stream: str) -> sa.ColumnElement[bool]:

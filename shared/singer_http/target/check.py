@@ -28,8 +28,9 @@ from singer_http.errors import (
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
+from singer_http.store.scopes import accounts_of, guard_key
 from singer_http.store.suppressions import STREAM, number_of_suppressed
-from singer_http.store.tables import VERSION, accounts, claims, delivered, meta
+from singer_http.store.tables import VERSION, claims, delivered, meta
 
 if TYPE_CHECKING:
     import logging
@@ -183,23 +184,11 @@ class Check:
         if version > VERSION:
             raise ConfigError(f"of a later release (version {version}): upgrade this plugin")
         rows = connection.scalar(sa.select(sa.func.count()).select_from(delivered))
-        self._guard(connection)
+        target = self._target
+        if target.account_by_key and not target.config.get("account"):
+            guard_key(connection.execute(accounts_of(target.name)).all(), target.credential)
         later = "" if version == VERSION else ", will be brought up to date"
         return f"{kind}, {rows:,} records known{later}"
-
-    def _guard(self, connection: sa.Connection) -> None:
-        """As the run does: a key that the ledger has not seen beside one that it has."""
-        target = self._target
-        mine = sa.select(accounts.c.credential, accounts.c.account)
-        known = connection.execute(mine.where(accounts.c.plugin == target.name)).all()
-        if not target.account_by_key or target.config.get("account") or not known:
-            return
-        if all(row.credential != target.credential for row in known):
-            names = " or ".join(sorted({row.account for row in known}))
-            raise ConfigError(
-                f"has not seen this key, but another one: set account to {names} if the key was "
-                "renewed, or to a new name if this is another account"
-            )
 
     def _address(self) -> str:
         """Whether the vendor answers; a refusal of the credentials is kept for the next tick."""

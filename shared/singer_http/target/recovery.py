@@ -21,6 +21,7 @@ from singer_http.operations import (
 )
 from singer_http.store.rejects import MAIN, NEWER
 from singer_http.store.rows import Delivered, Reject, Unfinished
+from singer_http.store.store import Store
 from singer_http.target.router import Route, Router
 from singer_http.target.session import Session
 
@@ -160,17 +161,14 @@ class Recovery:
         return next((other for other in found if other.slot == NEWER), reject)
 
     def _arrived(self, delivery: Delivery, route: Route, reject: Reject) -> None:
-        """A person says that it arrived: the ledger knows it, and what waited for it is due."""
+        """A person says that it arrived."""
         item = prepared(self._session, route, reject.record)
         store = self._session.store
         claims = tuple(map(store.ledger.hashed, item.identities))
         digest = reject.digest or UNKNOWN
         source = item.source if item.digest == digest else b""
-        store.ledger.acknowledge(
-            delivery.scope, Delivered(reject.key, digest, source, item.remote_id, claims)
-        )
-        store.rejects.drop(delivery.scope, reject.key, slot=MAIN)
-        store.rejects.promote(delivery.scope, reject.key)
+        delivered = Delivered(reject.key, digest, source, item.remote_id, claims)
+        settle_as_sent(store, delivery.scope, delivered)
         store.commit()
 
     # --- the end of a run ---------------------------------------------------------------------
@@ -240,6 +238,13 @@ class Recovery:
             delivery.stream,
             reject.route,
         )
+
+
+def settle_as_sent(store: Store, scope: int, delivered: Delivered) -> None:
+    """A person says that a record arrived: the ledger knows it, and what waited for it is due."""
+    store.ledger.acknowledge(scope, delivered)
+    store.rejects.drop(scope, delivered.key, slot=MAIN)
+    store.rejects.promote(scope, delivered.key)
 
 
 def prepared(session: Session, route: Route, line: bytes) -> Item:

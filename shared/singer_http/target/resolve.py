@@ -14,6 +14,7 @@ from singer_http.operations import UNKNOWN, RejectionKind
 from singer_http.sink.base import HTTPSink
 from singer_http.store.rejects import MAIN, NEWER, shown_key
 from singer_http.store.rows import Delivered, Reject
+from singer_http.target.recovery import settle_as_sent
 from singer_http.target.session import Session
 
 RESOLVED = "resolved as unsent: it is sent with the next run"
@@ -59,19 +60,18 @@ def _resolve(
             rejects.promote(scope.id, stored)
         done = "it is sent with the next run"
     else:
-        if how == "sent" or sink.at_most_once:
-            digest = main.digest or UNKNOWN
-            if how == "drop":
-                digest = UNKNOWN
-            row = ledger.row(scope.id, stored)
-            remote_id = row.remote_id if row else main.remote_id
-            ledger.acknowledge(scope.id, Delivered(stored, digest, b"", remote_id, None))
-        rejects.drop(scope.id, stored, slot=MAIN)
+        row = ledger.row(scope.id, stored)
+        remote_id = row.remote_id if row else main.remote_id
+        delivered = Delivered(stored, main.digest or UNKNOWN, b"", remote_id, None)
         if how == "sent":
-            rejects.promote(scope.id, stored)
+            settle_as_sent(session.store, scope.id, delivered)
+            done = "it counts as delivered"
         else:
+            if sink.at_most_once:
+                delivered.digest = UNKNOWN
+                ledger.acknowledge(scope.id, delivered)
             rejects.drop(scope.id, stored)
-        done = "it counts as delivered" if how == "sent" else "it is given up"
+            done = "it is given up"
     session.store.commit()
     session.export_rejects(even_unchanged=True)
     return f"{stream}: {key}: {done}."

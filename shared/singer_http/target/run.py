@@ -11,7 +11,7 @@ from singer_sdk.mapper import PluginMapper
 
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.mirror import Mirror, removal
-from singer_http.errors import ConfigError, StopRun, one_line
+from singer_http.errors import StopRun, one_line
 from singer_http.http.client import Client
 from singer_http.operations import JSON, Outcome, OutcomeKind
 from singer_http.report import page
@@ -108,13 +108,8 @@ class TargetRun:
         plan, scopes = self._plan, self.session.store.scopes
         if not plan.credential or plan.config.get("ledger_url") == "none":
             return
-        others = scopes.other_accounts(plan.name, plan.credential)
-        if others and not plan.config.get("account"):
-            raise ConfigError(
-                "The ledger has not seen this key, but another one: set account to "
-                f"{' or '.join(others)} if the key was renewed, or to a new name if this is "
-                "another account. Nothing was sent."
-            )
+        if not plan.config.get("account"):
+            scopes.guard_key(plan.name, plan.credential)
         scopes.remember_account(plan.name, plan.credential, plan.account)
 
     def _opened(self, delivery: Delivery) -> None:

@@ -169,7 +169,7 @@ def test_an_input_that_ends_after_its_last_state_is_reported(
 ) -> None:
     result = people.run(messages)
     assert result.report["input_complete"] is complete
-    assert ("the source may have stopped early" in result.stderr) is not complete
+    assert ("the source may have ended early" in result.stderr) is not complete
 
 
 def test_the_last_lines_name_reasons_files_and_page(people: Plugin) -> None:

@@ -128,7 +128,7 @@ def test_the_last_lines_group_reasons_and_leave_the_rest_as_a_number() -> None:
     assert lines[0] == "2,511 rejected records are outstanding:"
     assert len([line for line in lines if line.startswith("  ")]) == 5
     assert "Report page: /srv/page.html" in lines
-    assert any("the source may have stopped early" in line for line in lines)
+    assert any("the source may have ended early" in line for line in lines)
     assert lines[-1].startswith("The run stopped: 2,511 of 5,000 records were rejected")
 
 
