@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Container, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from singer_http.errors import SingerHTTPError
 from singer_http.http.urls import segment
 from singer_http.operations import JSON
+
+if TYPE_CHECKING:
+    from singer_http.http.client import Client, Response
 
 
 class Call(NamedTuple):
@@ -49,6 +52,10 @@ class Api(ABC):
     def appointments_path(self, contact: str) -> str:
         """The path of a contact's appointments."""
 
+    @abstractmethod
+    def list_contacts(self, client: Client, query: JSON | None) -> Response:
+        """Request a page of contacts. Errors as in `Client.request`."""
+
     # What is read, in the form of v1
 
     def custom_fields(self, rows: list[JSON]) -> list[JSON]:
@@ -67,6 +74,15 @@ class Api(ABC):
     def appointment(self, row: JSON) -> JSON:
         """An appointment."""
         return row
+
+    def with_dates(self, contact: JSON, date_fields: Callable[[], Container[str]]) -> JSON:  # noqa: ARG002
+        """A contact with the dates among its custom values as v1 has them: epoch milliseconds.
+
+        Args:
+            contact: of this class's `contact`; changed in place.
+            date_fields: gives the ids of the custom fields that hold dates, if they are needed.
+        """
+        return contact
 
     # Refusals
 
