@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
+from tap_reisoftware.reading import VendorClock
 from tests.calling import rei_v2
 from tests.contacts import LIST, change, contact, numbers, only_v2, pages
 from tests.front_door import JSON
@@ -116,6 +117,7 @@ def test_contacts_that_go_on_changing_do_not_keep_the_run_alive(
     # After each answer: contact 1 is the newest one.
     moved = {"contacts": [{"id": contact(1), "city": "Again"}]}
     sandbox.fault(vendor="rei", path=LIST, put=moved, times=None)
+    sandbox.options("rei", latency_ms=20)  # else two changes share a millisecond
     done = rei.read(catalog=contacts, page_size=50)
     assert set(numbers(done.records("contacts"))) == set(range(1, 251))
 
@@ -126,22 +128,23 @@ def test_what_the_index_does_not_list_yet_is_read_by_the_next_run(
     sandbox.fill("rei", contacts=250)
     sandbox.options("rei", search_lag=3)
     edit(sandbox, 7, city="Late")
-    time.sleep(2.2)  # the old row is gone, the new one is not there yet
+    change(sandbox, 9, at=now() + 1)  # listed at once: a bookmark there would be after 7
+    time.sleep(2.2)  # the old row of 7 is gone, the new one is not there yet
     first = rei.read(catalog=contacts)
     assert set(numbers(first.records("contacts"))) == set(range(1, 251)) - {7}
-    change(sandbox, 9, at=now())
     sandbox.options("rei", search_lag=0)
     done = rei.read(catalog=contacts, state=first.state)
-    assert {7, 9} <= set(numbers(done.records("contacts")))
+    assert numbers(done.records("contacts")) == [7, 9]
 
 
 def test_the_bookmark_stays_behind_the_run(sandbox: Sandbox, rei: Tap, contacts: JSON) -> None:
     sandbox.fill("rei", contacts=10)
     change(sandbox, 1, at=now() - 20 * MINUTES)
     change(sandbox, 2, at=now() - 2 * MINUTES)
+    change(sandbox, 3, at=now() - MINUTES)
     first = rei.read(catalog=contacts)
     again = rei.read(catalog=contacts, state=first.state)
-    assert numbers(again.records("contacts")) == [2]  # within the last five minutes
+    assert numbers(again.records("contacts")) == [2, 3]  # within the last five minutes
     assert first.state["bookmarks"]["contacts"]["replication_key"] == "dateUpdated"
 
 
@@ -247,3 +250,22 @@ def test_appointments_of_changed_contacts_follow_their_own_bookmark(
     assert len(done.records("contacts")) == 60
     asked = [r for r in sandbox.requests("rei") if "appointments" in r["template"]]
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "earliest", "latest"),
+    [
+        ({"Date": "Sat, 31 Jan 2026 12:00:00 GMT"}, 1_769_860_800_000, 1_769_860_801_000),
+        ({}, None, None),
+        ({"Date": "soon"}, None, None),
+    ],
+)
+def test_the_vendors_clock_is_its_answers_or_ours_with_a_margin(
+    version: str, headers: JSON, earliest: int | None, latest: int | None
+) -> None:
+    clock = VendorClock()
+    clock.note(headers)
+    clock.note({"Date": "Thu, 01 Jan 2026 00:00:00 GMT"})  # does not go back
+    ours, margin = now(), 10 * MINUTES
+    assert clock.started == pytest.approx(earliest or ours - margin, abs=5000)
+    assert clock.now == pytest.approx(latest or ours + margin, abs=5000)
