@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from singer_http.tap.page_stream import Record
     from singer_http.tap.stream import HTTPStream
 
+TAIL = 10_000
+"""Milliseconds of changes that are read beyond the moment when the start of the run was reached:
+the vendor's clocks differ, and its index is behind."""
+
 PAUSES = (1, 2, 4, 8, 16)
 """Seconds between the looks for contacts that are counted but were not listed."""
 
@@ -101,7 +105,7 @@ class SearchReader(ContactsReader):
         Contacts that go on changing would else be read without an end.
         """
         if self._stop_after is None and position >= (self._clock.started or 0):
-            self._stop_after = self._clock.now
+            self._stop_after = self._clock.now + TAIL
         return self._stop_after is not None and position > self._stop_after
 
     def _position(self, row: Record) -> int | None:
