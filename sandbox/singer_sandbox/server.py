@@ -97,7 +97,7 @@ def serve(world: World, listener: socket.socket, ready: Callable[[], None]) -> N
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        date_header=False,
+        date_header=True,
         backlog=1024,
         timeout_keep_alive=120,
         # Requests that are held or slow are not worth waiting for at the end.

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from singer_sdk import typing as th
-from typing_extensions import override
 
-from singer_http.http.auth import BearerKey
+from reisoftware_api.settings import RATE_LIMIT, api_settings
 from singer_http.plugin.settings import tap_settings
-from singer_http.tap.tap import HTTPTap
 from tap_reisoftware.appointments import Appointments
+from tap_reisoftware.base import ReiTap
 from tap_reisoftware.contacts import Contacts
 from tap_reisoftware.streams import Campaigns, CustomFields, Tags, Workflows
 
 
-class TapReiSoftware(HTTPTap):
-    """Singer tap for REI Software."""
+class TapReiSoftware(ReiTap):
+    """Singer tap for REI Software and any HighLevel account."""
 
     name = "tap-reisoftware"
     stream_types = (Appointments, Campaigns, Contacts, CustomFields, Tags, Workflows)
     config_jsonschema = tap_settings(
-        th.Property(
-            "api_key",
-            th.StringType,
-            required=True,
-            secret=True,
-            description="The location's API key, from REI Software.",
-        ),
-        th.Property(
-            "api_url",
-            th.URIType,
-            default="https://rest.reisoftware.com/v1",
-            description="Address of the API.",
-        ),
+        *api_settings(),
         th.Property(
             "start_date",
             th.DateTimeType,
@@ -39,9 +26,12 @@ class TapReiSoftware(HTTPTap):
         ),
         th.Property(
             "page_size",
-            th.IntegerType(minimum=1, maximum=100),
+            th.IntegerType(minimum=1, maximum=500),
             default=100,
-            description="Contacts in one page, 100 at most.",
+            description=(
+                "Contacts in one page. v1: 100 at most. v2: 100 at least are possible, and up to "
+                "500 where the vendor allows it."
+            ),
         ),
         th.Property(
             "appointments_of",
@@ -53,10 +43,5 @@ class TapReiSoftware(HTTPTap):
                 "changed. An appointment can change without its contact."
             ),
         ),
-        # The limits of API v2, since those of v1 are not published.
-        rate_limit="100/10s,200000/day",
+        rate_limit=RATE_LIMIT,
     )
-
-    @override
-    def new_auth(self) -> BearerKey:
-        return BearerKey(self.config["api_key"])
