@@ -24,13 +24,8 @@ from singer_http.operations import (
 from singer_http.sink import columns as f
 from singer_http.sink.kinds import RecordSink, second_step
 from target_reisoftware import values
-from target_reisoftware.lookup import (
-    Api,
-    Identity,
-    contact_path,
-    envelope,
-    may_be,
-)
+from target_reisoftware.lookup import Api, contact_path, envelope, finder_of
+from target_reisoftware.matching import Identity, may_be
 
 TEXTS = (
     "firstName", "lastName", "name", "companyName", "email", "phone", "address1", "city", "state",
@@ -64,6 +59,9 @@ class Contacts(RecordSink):
     @override
     def setup(self) -> None:
         self._taken = self.context.shared("taken contacts", dict[str, tuple[str, str]])
+        self._doubtful = self.context.shared("doubtful contacts", set[str])
+        """Keys of contacts that only the vendor itself is asked for."""
+        self._finder = finder_of(self)
 
     # --- columns ------------------------------------------------------------------------------
 
@@ -128,11 +126,15 @@ class Contacts(RecordSink):
         if op.key in self._taken:
             return self._find_taken(op)
         try:
-            return self.api.find(identity_of(op))
+            return self._finder.find(self.api, identity_of(op), look_up=op.key in self._doubtful)
         except Rejection:
             if op.delete:
                 return None  # what was found is another contact
             raise
+
+    @override
+    def forget_lookup(self, op: Operation) -> None:
+        self._doubtful.add(op.key)
 
     def _find_taken(self, op: Operation) -> str:
         """The contact that a create ran into, unless it is another one with the same phone."""
@@ -175,11 +177,12 @@ class Contacts(RecordSink):
     @override
     def create(self, op: Operation) -> str | None:
         answer = self.api.request("POST", "contacts/", body=op.payload, effect=Effect.CREATE)
-        made = envelope(answer).get("id")
-        if not made:
+        made = envelope(answer)
+        if not made.get("id"):
             # Not an answer that is understood: the contact is looked up.
             raise Refused(200, "the answer to a create names no contact", answer)
-        return text_of(made)
+        self._finder.note(made)
+        return text_of(made["id"])
 
     @override
     def update(self, op: Operation) -> None:
@@ -191,7 +194,7 @@ class Contacts(RecordSink):
             known = self.api.contact(op.remote_id or "")
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
-        self.api.request("PUT", path, body=encode_sorted(body))
+        self._finder.note(envelope(self.api.request("PUT", path, body=encode_sorted(body))))
         if tags := op.body.get("tags"):
             with second_step("tags"):
                 self.api.request(
@@ -201,6 +204,7 @@ class Contacts(RecordSink):
     @override
     def delete(self, op: Operation) -> None:
         self.api.request("DELETE", contact_path(op.remote_id or ""))
+        self._finder.note_deleted(op.remote_id or "")
 
 
 def identity_of(op: Operation) -> Identity:

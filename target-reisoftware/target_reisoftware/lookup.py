@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from singer_http.errors import NotFound, Refused, RequestRejected, VendorDown, reason_of
-from singer_http.exact_json import text_of
 from singer_http.http.urls import segment
-from singer_http.identity import fold_email, fold_phone
-from singer_http.operations import JSON, Effect, invalid
+from singer_http.operations import JSON, Effect
+from target_reisoftware.finder import Finder
+from target_reisoftware.listing import ContactList
+from target_reisoftware.matching import Identity, match
 
 if TYPE_CHECKING:
     from singer_http.http.client import Client
     from singer_http.report.counts import Counts
     from singer_http.sink.base import HTTPSink
-
-REMEMBERED = 50_000
-"""Contacts that a run remembers having looked up."""
-
-
-class Identity(NamedTuple):
-    """By what the vendor tells one contact from another, as a record has it."""
-
-    email: str = ""
-    phone: str = ""
-
-    @property
-    def compared(self) -> Identity:
-        """As the vendor compares them."""
-        return Identity(fold_email(self.email), fold_phone(self.phone))
-
-    @property
-    def folded(self) -> tuple[str, ...]:
-        """What there is of it, as the vendor compares it; the email is the one that is unique."""
-        return tuple(filter(None, self.compared))
 
 
 class Api:
@@ -144,6 +121,10 @@ class Api:
             )
         return list(data.get("contacts") or ())
 
+    def contact_list(self) -> ContactList:
+        """The account's list of contacts."""
+        return ContactList(self._client, self._meter)
+
     def find(self, identity: Identity) -> str | None:
         """The id of the contact that a record is about.
 
@@ -151,31 +132,6 @@ class Api:
             Rejection: several have that email, or the phone is another contact's.
         """
         return match(self.look_up(identity), identity)
-
-
-def match(found: Iterable[JSON], identity: Identity) -> str | None:
-    """Which of the contacts that a lookup found is the one."""
-    email = fold_email(identity.email)
-    others = list(found)
-    same = [item for item in others if email and fold_email(item.get("email")) == email]
-    if not same and identity.phone:
-        same = others
-        if foreign := [item for item in same if not may_be(item, email)]:
-            raise invalid(
-                f"the phone is that of the contact {foreign[0]['id']}, whose email is another one: "
-                "give the id, or another phone"
-            )
-    if len(same) > 1:
-        ids = ", ".join(str(item["id"]) for item in same[:5])
-        what = "email" if fold_email(same[0].get("email")) == email and email else "phone"
-        raise invalid(f"several contacts have this {what} ({ids}): give the id")
-    return text_of(same[0]["id"]) if same else None
-
-
-def may_be(contact: JSON, email: str) -> bool:
-    """Whether a contact with the same phone can be the one with this (folded) email."""
-    own = fold_email(contact.get("email"))
-    return not email or not own or own == email
 
 
 def contact_path(contact: str, *rest: str) -> str:
@@ -238,40 +194,6 @@ def is_missing(error: Refused, thing: str) -> bool:
     return fields_of(error) == {f"{thing}Id"} or bool(re.search(words, error.reason, re.IGNORECASE))
 
 
-def directory_of(sink: HTTPSink) -> Directory:
-    """The directory that the streams of a run share."""
-    return sink.context.shared("directory", Directory)
-
-
-class Directory:
-    """Contacts by what records call them: each is looked up once, whoever asks first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[Identity, Future[str | None]] = OrderedDict()
-
-    def find(self, identity: Identity, look_up: Callable[[Identity], str | None]) -> str | None:
-        """The contact's id; the first to ask looks it up, the others wait for that."""
-        key = identity.compared
-        with self._lock:
-            future = self._known.get(key)
-            mine = future is None
-            if future is None:
-                future = self._known[key] = Future()
-                if len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
-        if not mine:
-            return future.result()
-        try:
-            future.set_result(look_up(identity))
-        except BaseException as error:
-            with self._lock:
-                self._known.pop(key, None)
-            future.set_exception(error)
-            raise
-        return future.result()
-
-    def forget(self, identity: Identity) -> None:
-        """Look it up again at the next use."""
-        with self._lock:
-            self._known.pop(identity.compared, None)
+def finder_of(sink: HTTPSink) -> Finder:
+    """The finder that the streams of a run share."""
+    return sink.context.shared("finder", lambda: Finder(sink.config["matching"], sink.logger))

@@ -22,7 +22,8 @@ from singer_http.operations import (
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
 from target_reisoftware import values
-from target_reisoftware.lookup import Api, Identity, directory_of, is_missing
+from target_reisoftware.lookup import Api, finder_of, is_missing
+from target_reisoftware.matching import Identity
 
 
 class OnContact(HTTPSink):
@@ -107,14 +108,14 @@ class OnContact(HTTPSink):
     def find(self, op: Operation) -> str | None:
         if not self._is_named(op):
             return None  # a delete of what was never written
-        found = directory_of(self).find(identity_of(op), self.api.find)
+        found = finder_of(self).find_once(self.api, identity_of(op))
         if found is None and not op.delete:
             raise invalid(f"there is no contact with this {_kinds(op)}")
         return found
 
     @override
     def forget_lookup(self, op: Operation) -> None:
-        directory_of(self).forget(identity_of(op))
+        finder_of(self).forget(identity_of(op))
 
     def unknown(self, op: Operation) -> Outcome:
         """The vendor does not know the contact's id: it was found long ago, or is the record's."""

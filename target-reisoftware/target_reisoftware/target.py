@@ -9,6 +9,7 @@ from singer_http.http.auth import BearerKey
 from singer_http.plugin.settings import target_settings
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
+from target_reisoftware.finder import AUTO, LIST, LOOKUP
 from target_reisoftware.links import ContactCampaigns, ContactTags, ContactWorkflows
 
 
@@ -31,6 +32,17 @@ class TargetReiSoftware(HTTPTarget):
             th.URIType,
             default="https://rest.reisoftware.com/v1",
             description="Address of the API.",
+        ),
+        th.Property(
+            "matching",
+            th.StringType,
+            default=AUTO,
+            allowed_values=[AUTO, LOOKUP, LIST],
+            description=(
+                "How contacts are found that the ledger does not know: lookup (a request each), "
+                "list (the account's contacts are read once), or auto (lookups, until they have "
+                "cost as many requests as the list)."
+            ),
         ),
         # The limits of API v2, since those of v1 are not published.
         rate_limit="100/10s,200000/day",
