@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from singer_sdk import typing as th
-from typing_extensions import override
 
-from singer_http.http.auth import BearerKey
+from reisoftware_api.plugin import ReiPlugin
+from reisoftware_api.settings import RATE_LIMIT, api_settings
 from singer_http.plugin.settings import tap_settings
 from singer_http.tap.tap import HTTPTap
 from tap_reisoftware.appointments import Appointments
@@ -13,25 +13,13 @@ from tap_reisoftware.contacts import Contacts
 from tap_reisoftware.streams import Campaigns, CustomFields, Tags, Workflows
 
 
-class TapReiSoftware(HTTPTap):
+class TapReiSoftware(ReiPlugin, HTTPTap):
     """Singer tap for REI Software."""
 
     name = "tap-reisoftware"
     stream_types = (Appointments, Campaigns, Contacts, CustomFields, Tags, Workflows)
     config_jsonschema = tap_settings(
-        th.Property(
-            "api_key",
-            th.StringType,
-            required=True,
-            secret=True,
-            description="The location's API key, from REI Software.",
-        ),
-        th.Property(
-            "api_url",
-            th.URIType,
-            default="https://rest.reisoftware.com/v1",
-            description="Address of the API.",
-        ),
+        *api_settings(),
         th.Property(
             "start_date",
             th.DateTimeType,
@@ -53,10 +41,5 @@ class TapReiSoftware(HTTPTap):
                 "changed. An appointment can change without its contact."
             ),
         ),
-        # The limits of API v2, since those of v1 are not published.
-        rate_limit="100/10s,200000/day",
+        rate_limit=RATE_LIMIT,
     )
-
-    @override
-    def new_auth(self) -> BearerKey:
-        return BearerKey(self.config["api_key"])

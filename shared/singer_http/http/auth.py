@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
+    from singer_http.errors import SingerHTTPError
     from singer_http.http.client import Client
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,20 @@ class Renewable(Protocol):
 
         Raises:
             StopRun: new credentials are refused, or cannot be had now.
+        """
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """An auth that knows what its vendor's refusals mean: the client asks it first."""
+
+    def explain(
+        self, request: PreparedRequest, status: int, words: str, data: Any
+    ) -> SingerHTTPError | None:
+        """Give the error for an answer with this 4xx; None: the one that its status stands for.
+
+        `words` is the vendor's reason: one line, without secrets, empty for none. `data` is the
+        answer's body.
         """
 
 

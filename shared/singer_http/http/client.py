@@ -366,6 +366,10 @@ class Client:
     def _refusal(self, action: Action, request: PreparedRequest, answer: Answer) -> SingerHTTPError:
         """The error for an answer after which nothing is tried again."""
         status, words = answer.status, reason_of(answer.data)
+        explain = getattr(self.auth, "explain", None)  # see auth.Explaining
+        error: SingerHTTPError | None = explain and explain(request, status, words, answer.data)
+        if error is not None:
+            return error
         if action in (Action.RENEW, Action.FORBIDDEN):
             setting = getattr(self.auth, "setting", "the credentials")
             return BadCredentials(f"HTTP {status}: {words or 'no reason given'}; look at {setting}")

@@ -67,7 +67,7 @@ class HTTPPlugin(PluginBase):
                 redaction.add(str(given[name]).strip())
         checks = {**validation.CHECKS, **self.setting_checks}
         try:
-            given = validation.validate(given, schema, checks)
+            given = self.complete(validation.validate(given, schema, checks))
             super().__init__(config=given, validate_config=validate_config, **kwargs)
         except ConfigValidationError as error:
             raise ConfigError(one_line("; ".join(error.errors))) from None
@@ -81,6 +81,17 @@ class HTTPPlugin(PluginBase):
     def new_auth(self) -> AuthBase | None:
         """The credentials for the plugin's requests, made from its settings."""
         raise NotImplementedError
+
+    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings as they were given, with what some of them say about others.
+
+        Args:
+            given: valid settings, without defaults.
+
+        Raises:
+            ConfigError: they do not fit together; one line that names the setting.
+        """
+        return dict(given)
 
     def default_account(self) -> str:
         """Whose data this is when `account` is not set: a fingerprint of host and secrets."""
