@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
+from reisoftware_api.writing import Call, Writing
 from singer_http.errors import SingerHTTPError
 from singer_http.http.urls import segment
 from singer_http.operations import JSON
 
 
-class Call(NamedTuple):
-    """A request that reads."""
-
-    path: str
-    params: Mapping[str, str]
-
-
-class Api(ABC):
+class Api(Writing, ABC):
     """One version of the API, for one location."""
 
     version: ClassVar[str]

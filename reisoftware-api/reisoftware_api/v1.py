@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from reisoftware_api.api import Api, Call
+from reisoftware_api.api import Api
+from reisoftware_api.writing import Call, WritingV1
 from singer_http.errors import ConfigError, SingerHTTPError
 
 
-class V1(Api):
+class V1(WritingV1, Api):
     """https://rest.reisoftware.com/v1; without support since 2025-12-31."""
 
     version = "v1"

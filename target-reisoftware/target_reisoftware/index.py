@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any, NamedTuple
 
+from reisoftware_api.times import milliseconds
 from singer_http.exact_json import text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON
-from singer_http.sink.formats import parse_date_time
 from target_reisoftware.matching import Identity, several
 
 
@@ -143,14 +142,6 @@ def email_name(value: Any) -> int | None:
 def phone_name(value: Any) -> int | None:
     """A hash of a phone as it is compared."""
     return _hash("phone", fold_phone(value))
-
-
-def milliseconds(value: Any) -> int | None:
-    """Epoch milliseconds of a time as the vendor writes it (ISO, or a number), else None."""
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return int(value)
-    moment = parse_date_time(value) if isinstance(value, str) else None
-    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 def _hash(kind: str, folded: str) -> int | None:

@@ -24,7 +24,7 @@ from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR
 from singer_http.sink.kinds import AtMostOnceSink, LinkSink
 from target_reisoftware import values
-from target_reisoftware.lookup import contact_path, is_missing
+from target_reisoftware.lookup import is_missing
 from target_reisoftware.on_contact import OnContact, identity_of, refused
 
 ALL = "*"
@@ -86,7 +86,9 @@ class ContactTags(OnContact, LinkSink):
         contact = ops[0].remote_id or ""
         tags = list(dict.fromkeys(tag for op in ops for tag in op.body["tags"]))
         try:
-            self.api.request(method, contact_path(contact, "tags", ""), json={"tags": tags})
+            self.vendor.request(
+                method, self.path(contact, *self.vendor.api.tags_end), json={"tags": tags}
+            )
         except Refused as error:
             if self.contact_unknown(error, contact):
                 return [self.unknown(op) for op in ops]
@@ -201,9 +203,11 @@ class ContactCampaigns(OnContact, LinkSink):
 
     def _one(self, op: Operation, contact: str, campaign: str) -> Outcome:
         everything = op.delete and campaign == ALL
-        path = contact_path(contact, "campaigns", "remove-all" if everything else segment(campaign))
+        api = self.vendor.api
+        path = self.path(contact, "campaigns", api.remove_all if everything else segment(campaign))
+        body = None if op.delete else api.campaign_body
         try:
-            self.api.request("DELETE" if op.delete else "POST", path)
+            self.vendor.request("DELETE" if op.delete else "POST", path, json=body)
         except Refused as error:
             if self.contact_unknown(error, contact):
                 return self.unknown(op)
@@ -275,9 +279,9 @@ class ContactWorkflows(OnContact, AtMostOnceSink):
     @override
     def perform(self, op: Operation) -> str | None:
         start = op.body.get("eventStartTime")
-        self.api.request(
+        self.vendor.request(
             "POST",
-            contact_path(op.remote_id or "", "workflow", segment(op.body["workflowId"])),
+            self.path(op.remote_id or "", "workflow", segment(op.body["workflowId"])),
             json={"eventStartTime": start} if start else {},
             effect=Effect.AT_MOST_ONCE,
         )

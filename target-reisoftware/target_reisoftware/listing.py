@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from reisoftware_api.times import iso, milliseconds
 from singer_http.errors import Incomplete
 from singer_http.operations import JSON
-from target_reisoftware.index import milliseconds
 
 if TYPE_CHECKING:
     from singer_http.http.client import Client, Response
     from singer_http.report.counts import Counts
 
 PAGE_SIZE = 100
+MISSING = 0.1
+"""The share of contacts that a lagging list may lack before it is taken for cut off."""
 ADDED, UPDATED = "date_added", "date_updated"
 FIELDS = {ADDED: "dateAdded", UPDATED: "dateUpdated"}
 
@@ -31,31 +36,55 @@ class Page:
     """Contacts in the account, as the answer states it."""
     at: int
     """Epoch milliseconds of the answer, by the vendor's clock."""
-    cursor: tuple[Any, Any] | None = None
+    cursor: Any = None
     """Of the next page; None after the last one."""
 
 
-class ContactList:
-    """The list as API v1 gives it."""
+class ContactList(ABC):
+    """The list of one account, in the order of one version of the API."""
 
-    def __init__(self, client: Client, meter: Counts) -> None:
+    def __init__(self, client: Client, meter: Counts, location: str) -> None:
         """Read nothing yet."""
         self._client = client
         self._meter = meter
+        self._location = location
         self.shows_changes = True
         """Contacts come in the order of their changes, as far as is known."""
 
     def cost(self) -> int | None:
         """Requests that reading all contacts takes; None if the vendor does not say it."""
-        total = self._page({"limit": 1}).total
+        total = self.total()
         return None if total is None else max(1, math.ceil(total / PAGE_SIZE))
 
+    @abstractmethod
+    def total(self) -> int | None:
+        """How many contacts there are, as one request says it."""
+
+    @abstractmethod
     def all(self) -> Iterator[Page]:
         """All contacts. New ones come at the end, and so into a page that is still to be read.
 
         Raises:
             Incomplete: some are missing.
         """
+
+    @abstractmethod
+    def changed(self, since: int) -> Iterator[Page]:
+        """Contacts that changed at a moment (epoch milliseconds) or later.
+
+        Only those that were added since, if the vendor does not sort them by their changes.
+        """
+
+
+class ContactListV1(ContactList):
+    """The list as API v1 gives it."""
+
+    @override
+    def total(self) -> int | None:
+        return self._page({"limit": 1}).total
+
+    @override
+    def all(self) -> Iterator[Page]:
         got, least = 0, math.inf
         for page in self._pages(ADDED, "asc"):
             got += len(page.rows)
@@ -65,11 +94,8 @@ class ContactList:
             message = f"contacts: {got} of {least} contacts were read"
             raise Incomplete(message)
 
+    @override
     def changed(self, since: int) -> Iterator[Page]:
-        """Contacts that changed at a moment (epoch milliseconds) or later.
-
-        Only those that were added since, if the vendor does not sort them by their changes.
-        """
         if self.shows_changes:
             last: int | None = None
             for page in self._pages(UPDATED, "desc"):
@@ -105,12 +131,8 @@ class ContactList:
 
     def _page(self, query: JSON) -> Page:
         answer = self._client.request("GET", "contacts/", params=query, meter=self._meter)
-        data = answer.data if isinstance(answer.data, dict) else {}
-        rows, meta = data.get("contacts"), data.get("meta")
+        rows, meta = rows_of(answer), answer.data.get("meta")
         meta = meta if isinstance(meta, dict) else {}
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            message = "contacts: the answer has no list 'contacts'"
-            raise Incomplete(message)
         cursor = None
         if rows and meta.get("nextPage") != "":
             # Without one half of the cursor the same page would come again.
@@ -120,6 +142,70 @@ class ContactList:
                 after, after_id = milliseconds(rows[-1].get(field)), rows[-1].get("id")
             cursor = (after, after_id)
         return Page(rows, number(meta.get("total")), moment_of(answer), cursor)
+
+
+class ContactListV2(ContactList):
+    """The search of API v2, from the contact that was not changed for the longest time.
+
+    Its index lags behind writes by up to a minute, and `total` does not: it is a hint.
+    """
+
+    @override
+    def total(self) -> int | None:
+        return self._page({"pageLimit": 1}).total
+
+    @override
+    def all(self) -> Iterator[Page]:
+        got, least = 0, math.inf
+        for page in self._pages([]):
+            got += len(page.rows)
+            least = min(least, page.total if page.total is not None else math.inf)
+            yield page
+        if math.isfinite(least) and got < least * (1 - MISSING):
+            message = f"contacts: {got} of {least} contacts were read"
+            raise Incomplete(message)
+
+    @override
+    def changed(self, since: int) -> Iterator[Page]:
+        value = {"gte": iso(since)}
+        return self._pages([{"field": "dateUpdated", "operator": "range", "value": value}])
+
+    def _pages(self, filters: list[JSON]) -> Iterator[Page]:
+        query: JSON = {
+            "pageLimit": PAGE_SIZE,
+            "sort": [{"field": "dateUpdated", "direction": "asc"}],
+        }
+        if filters:
+            query["filters"] = filters
+        while True:
+            page = self._page(query)
+            yield page
+            if not page.rows:
+                return
+            if page.cursor is None or page.cursor == query.get("searchAfter"):
+                message = "contacts/search: the cursor searchAfter is missing, or does not move"
+                raise Incomplete(message)
+            query["searchAfter"] = page.cursor
+
+    def _page(self, query: JSON) -> Page:
+        body = {"locationId": self._location, **query}
+        answer = self._client.request("POST", "contacts/search", json=body, meter=self._meter)
+        rows = rows_of(answer)
+        cursor = rows[-1].get("searchAfter") if rows else None
+        return Page(rows, number(answer.data.get("total")), moment_of(answer), cursor)
+
+
+def rows_of(answer: Response) -> list[JSON]:
+    """The contacts of an answer.
+
+    Raises:
+        Incomplete: it has none.
+    """
+    rows = answer.data.get("contacts") if isinstance(answer.data, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        message = "contacts: the answer has no list 'contacts'"
+        raise Incomplete(message)
+    return rows
 
 
 def number(value: Any) -> int | None:

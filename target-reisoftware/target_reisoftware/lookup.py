@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from reisoftware_api.api import Api
+from reisoftware_api.settings import VERSIONS
 from singer_http.errors import NotFound, Refused, RequestRejected, VendorDown, reason_of
-from singer_http.http.urls import segment
+from singer_http.exact_json import encode_sorted
+from singer_http.identity import fold_email
 from singer_http.operations import JSON, Effect
 from target_reisoftware.finder import Finder
-from target_reisoftware.listing import ContactList
+from target_reisoftware.listing import ContactList, ContactListV1, ContactListV2
 from target_reisoftware.matching import Identity, match
 
 if TYPE_CHECKING:
@@ -18,10 +22,11 @@ if TYPE_CHECKING:
     from singer_http.sink.base import HTTPSink
 
 
-class Api:
+class ReiClient:
     """The vendor's requests about contacts, counted for one stream."""
 
-    def __init__(self, client: Client, meter: Counts) -> None:
+    def __init__(self, client: Client, api: Api, meter: Counts) -> None:
+        self.api = api
         self._client = client
         self._meter = meter
 
@@ -30,12 +35,20 @@ class Api:
         method: str,
         path: str,
         *,
-        params: JSON | None = None,
+        params: Mapping[str, str] | None = None,
         json: Any = None,
-        body: bytes | None = None,
         effect: Effect = Effect.IDEMPOTENT,
+        by_contact: bool = False,
     ) -> Any:
         """Send a request; the answer's JSON.
+
+        Args:
+            method: GET, POST, ...
+            path: below the address of the API.
+            params: the query.
+            json: the body.
+            effect: what the request does.
+            by_contact: the answer says of each contact whether it succeeded.
 
         Raises:
             NotFound: the contact is unknown, in whichever words.
@@ -43,15 +56,14 @@ class Api:
             RequestRejected: a 404 of a server that does not have the vendor's API.
         """
         try:
-            return self._client.request(
+            answer = self._client.request(
                 method,
                 path,
                 params=params,
-                json=json,
-                body=body,
+                body=None if json is None else encode_sorted(json),
                 effect=effect,
                 meter=self._meter,
-            ).data
+            )
         except NotFound as error:
             if isinstance(error.data, str):
                 message = f"HTTP {error.status}, not the API's: {error.reason}; look at api_url"
@@ -65,6 +77,11 @@ class Api:
                 missing.nothing_was_done = error.nothing_was_done
                 raise missing from None
             raise
+        if not by_contact and failed(answer.data):
+            words = reason_of(answer.data) or "the vendor answers that it did not succeed"
+            done = answer.earlier_maybe_done
+            raise Refused(answer.status, words, answer.data, nothing_was_done=not done)
+        return answer.data
 
     def confirm(self) -> None:
         """Make sure that the address is the API's: every location has custom fields to list.
@@ -75,8 +92,8 @@ class Api:
         self.custom_fields()
 
     def contact(self, contact: str) -> JSON:
-        """A contact by its id; NotFound if there is none."""
-        return envelope(self.request("GET", contact_path(contact)))
+        """A contact by its id, in v1's form; NotFound if there is none."""
+        return self.api.contact(envelope(self.request("GET", self.api.contact_path(contact))))
 
     def custom_fields(self) -> list[JSON]:
         """The location's custom fields.
@@ -84,18 +101,22 @@ class Api:
         Raises:
             RequestRejected: the address does not have them.
         """
+        call = self.api.listing("custom_fields")
         try:
             # Not by `request`, which would ask here again.
-            data = self._client.request("GET", "custom-fields/", meter=self._meter).data
+            data = self._client.request(
+                "GET", call.path, params=call.params, meter=self._meter
+            ).data
         except Refused as error:
             raise RequestRejected(
-                f"custom-fields: HTTP {error.status}: {error.reason}; check `api_url`"
+                f"{call.path}: HTTP {error.status}: {error.reason}; check `api_url`"
             ) from None
         found = data.get("customFields") if isinstance(data, dict) else None
         if not isinstance(found, list):
-            message = "custom-fields: the answer has no list 'customFields'; check `api_url`"
+            message = f"{call.path}: the answer has no list 'customFields'; check `api_url`"
             raise RequestRejected(message)
-        return [item for item in found if isinstance(item, dict) and item.get("id")]
+        rows = [item for item in found if isinstance(item, dict) and item.get("id")]
+        return self.api.custom_fields(rows)
 
     def look_up(self, identity: Identity) -> list[JSON]:
         """The contacts with this email, else with this phone.
@@ -105,25 +126,27 @@ class Api:
         Raises:
             VendorDown: the answer is neither contacts nor one of the known forms of none.
         """
-        params = {"email": identity.email or None, "phone": identity.phone or None}
+        call = self.api.lookup(identity.email, identity.phone)
         try:
-            data = self.request("GET", "contacts/lookup", params=params)
+            data = self.request("GET", call.path, params=call.params)
         except NotFound:
             return []
         except Refused as error:
             if error.status == 422 and fields_of(error) <= {"email", "phone"}:
                 return []
             raise
-        if not understood_lookup(data):
+        found = self.api.looked_up(data)
+        if found is None:
             raise VendorDown(
-                f"contacts/lookup: the answer was not understood ({reason_of(data) or 'empty'}): "
+                f"{call.path}: the answer was not understood ({reason_of(data) or 'empty'}): "
                 "run again when the vendor is back"
             )
-        return list(data.get("contacts") or ())
+        return found
 
     def contact_list(self) -> ContactList:
         """The account's list of contacts."""
-        return ContactList(self._client, self._meter)
+        kind = ContactListV2 if self.api.version == "v2" else ContactListV1
+        return kind(self._client, self._meter, self.api.location)
 
     def find(self, identity: Identity) -> str | None:
         """The id of the contact that a record is about.
@@ -131,34 +154,26 @@ class Api:
         Raises:
             Rejection: several have that email, or the phone is another contact's.
         """
-        return match(self.look_up(identity), identity)
+        found = self.look_up(identity)
+        email = identity.compared.email
+        by_other = found and email and fold_email(found[0].get("email")) != email
+        if by_other and identity.phone and self.api.one_match:
+            # Found by its phone: the email comes first, whatever the account's own rule is.
+            found = self.look_up(Identity(identity.email)) or found
+        return match(found, identity)
 
 
-def contact_path(contact: str, *rest: str) -> str:
-    """The path of a contact, and of what hangs on it."""
-    return "/".join(["contacts", segment(contact), *rest])
+def failed(data: Any) -> bool:
+    """Whether a 2xx answer says that nothing was done (`succeded` is the vendor's spelling)."""
+    return isinstance(data, dict) and any(
+        data.get(name) is False for name in ("succeded", "succeeded")
+    )
 
 
 def envelope(data: Any) -> JSON:
     """The contact within an answer."""
     inner = data.get("contact", data) if isinstance(data, dict) else None
     return inner if isinstance(inner, dict) else {}
-
-
-HARMLESS = frozenset({"contacts", "meta", "total", "count", "traceId"})
-"""Members that may stand beside the contacts of a lookup, or alone where it found none."""
-
-
-def understood_lookup(data: Any) -> bool:
-    """A lookup's answer: contacts with their ids, or a known form of none."""
-    if not isinstance(data, dict):
-        return False
-    found = data.get("contacts")
-    if found is None:
-        return set(data) <= HARMLESS
-    return isinstance(found, list) and all(
-        isinstance(item, dict) and bool(item.get("id")) for item in found
-    )
 
 
 def is_own_404(error: NotFound) -> bool:
@@ -171,8 +186,9 @@ def is_own_404(error: NotFound) -> bool:
 
 
 _ABOUT_PATH = re.compile(r"\bcannot [A-Z]+ /|/contacts\b", re.IGNORECASE)
+_GONE = "not found|not exist|invalid|is deleted|not a valid"
 _NOT_THERE = re.compile(
-    r"\b(contact|campaign|workflow|tag)s?\b.{0,40}\b(not found|not exist|invalid)"
+    r"\b(contact|campaign|workflow|tag)s?\b.{0,40}\b(not found|not exist|invalid|deleted)"
     r"|\bno (such )?(contact|campaign|workflow|tag)s?\b",
     re.IGNORECASE,
 )
@@ -190,8 +206,14 @@ def is_missing(error: Refused, thing: str) -> bool:
     """Whether a refusal says that there is no such contact (campaign, workflow)."""
     if error.status not in {400, 404, 410, 422}:
         return False
-    words = rf"\b{thing}( ?id)?\b.{{0,20}}(not found|not exist|invalid)|no such {thing}"
+    words = rf"\b{thing}( ?id)?\b.{{0,20}}({_GONE})|no such {thing}"
     return fields_of(error) == {f"{thing}Id"} or bool(re.search(words, error.reason, re.IGNORECASE))
+
+
+def rei_client_of(sink: HTTPSink) -> ReiClient:
+    """A sink's requests, by the version of the API that the settings name."""
+    api = sink.context.shared("api", lambda: VERSIONS[sink.config["api_version"]](sink.config))
+    return ReiClient(sink.client, api, sink.meter)
 
 
 def finder_of(sink: HTTPSink) -> Finder:

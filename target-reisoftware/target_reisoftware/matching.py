@@ -28,17 +28,18 @@ class Identity(NamedTuple):
 
 
 def match(found: Iterable[JSON], identity: Identity) -> str | None:
-    """Which of the contacts that a lookup found is the one."""
+    """Which of the contacts that a lookup found is the one.
+
+    Raises:
+        Rejection: several have the email or phone, or it is that of a contact with another email.
+    """
     email = fold_email(identity.email)
     others = list(found)
     same = [item for item in others if email and fold_email(item.get("email")) == email]
-    if not same and identity.phone:
+    if not same:
         same = others
         if foreign := [item for item in same if not may_be(item, email)]:
-            raise invalid(
-                f"the phone is that of the contact {foreign[0]['id']}, whose email is another one: "
-                "give the id, or another phone"
-            )
+            raise another(foreign[0], identity)
     if len(same) > 1:
         what = "email" if fold_email(same[0].get("email")) == email and email else "phone"
         raise several(what, [str(item["id"]) for item in same])
@@ -54,3 +55,18 @@ def may_be(contact: JSON, email: str) -> bool:
 def several(what: str, ids: Sequence[str]) -> Rejection:
     """Contacts with one email or phone: none of them is the one."""
     return invalid(f"several contacts have this {what} ({', '.join(ids[:5])}): give the id")
+
+
+def another(contact: JSON, identity: Identity) -> Rejection:
+    """A contact that has the phone, or the email beside its own, and is another one."""
+    phone = fold_phone(contact.get("phone"))
+    by_phone = bool(phone) and phone == fold_phone(identity.phone)
+    if by_phone or not identity.email:
+        return invalid(
+            f"the phone is that of the contact {contact['id']}, whose email is another one: give "
+            "the id, or another phone"
+        )
+    return invalid(
+        f"the email is a further one of the contact {contact['id']}, whose first email is another "
+        "one: give the id, or another email"
+    )

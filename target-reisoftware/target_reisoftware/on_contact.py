@@ -22,7 +22,7 @@ from singer_http.operations import (
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
 from target_reisoftware import values
-from target_reisoftware.lookup import Api, finder_of, is_missing
+from target_reisoftware.lookup import ReiClient, finder_of, is_missing, rei_client_of
 from target_reisoftware.matching import Identity
 
 
@@ -40,9 +40,13 @@ class OnContact(HTTPSink):
     """Columns beside the contact's."""
 
     @cached_property
-    def api(self) -> Api:
+    def vendor(self) -> ReiClient:
         """The vendor."""
-        return Api(self.client, self.meter)
+        return rei_client_of(self)
+
+    def path(self, contact: str, *rest: str) -> str:
+        """The path of what belongs to a contact."""
+        return self.vendor.api.contact_path(contact, *rest)
 
     @override
     def setup(self) -> None:
@@ -108,7 +112,7 @@ class OnContact(HTTPSink):
     def find(self, op: Operation) -> str | None:
         if not self._is_named(op):
             return None  # a delete of what was never written
-        found = finder_of(self).find_once(self.api, identity_of(op))
+        found = finder_of(self).find_once(self.vendor, identity_of(op))
         if found is None and not op.delete:
             raise invalid(f"there is no contact with this {_kinds(op)}")
         return found
@@ -134,7 +138,7 @@ class OnContact(HTTPSink):
         ):
             return False
         try:
-            self.api.contact(contact)
+            self.vendor.contact(contact)
         except NotFound:
             return True
         return False

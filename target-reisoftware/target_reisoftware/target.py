@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from singer_sdk import typing as th
 
 from reisoftware_api.plugin import ReiPlugin
 from reisoftware_api.settings import RATE_LIMIT, api_settings
+from reisoftware_api.writing import VALUE_NAMES
 from singer_http.plugin.settings import target_settings
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
@@ -18,7 +21,6 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
 
     name = "target-reisoftware"
     sinks = (Contacts, ContactTags, ContactCampaigns, ContactWorkflows)
-    account_by_key = True
     config_jsonschema = target_settings(
         *api_settings(),
         th.Property(
@@ -32,5 +34,26 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
                 "cost as many requests as the list)."
             ),
         ),
+        th.Property(
+            "custom_value_name",
+            th.StringType,
+            default=VALUE_NAMES[0],
+            allowed_values=list(VALUE_NAMES),
+            description=(
+                "API v2: the name of a custom field's value in what is sent. The run warns if the "
+                "account does not take the values."
+            ),
+        ),
+        th.Property(
+            "bulk_tags",
+            th.IntegerType(minimum=1),
+            default=100,
+            description="API v2: contacts in one request that changes their tags, at most.",
+        ),
         rate_limit=RATE_LIMIT,
     )
+
+    def __init__(self, **kwargs: Any) -> None:
+        """API v1 says whose data it is by the key alone; with v2 the location is named."""
+        super().__init__(**kwargs)
+        self.account_by_key = self.config["api_version"] == "v1"
