@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Container, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from reisoftware_api.writing import Call, Writing
 from singer_http.errors import SingerHTTPError
 from singer_http.http.urls import segment
 from singer_http.operations import JSON
+
+if TYPE_CHECKING:
+    from singer_http.http.client import Client, Response
 
 
 class Api(Writing, ABC):
@@ -43,6 +46,10 @@ class Api(Writing, ABC):
     def appointments_path(self, contact: str) -> str:
         """The path of a contact's appointments."""
 
+    @abstractmethod
+    def list_contacts(self, client: Client, query: JSON | None) -> Response:
+        """Request a page of contacts. Errors as in `Client.request`."""
+
     # What is read, in the form of v1
 
     def custom_fields(self, rows: list[JSON]) -> list[JSON]:
@@ -61,6 +68,15 @@ class Api(Writing, ABC):
     def appointment(self, row: JSON) -> JSON:
         """An appointment."""
         return row
+
+    def with_dates(self, contact: JSON, date_fields: Callable[[], Container[str]]) -> JSON:  # noqa: ARG002
+        """A contact with the dates among its custom values as v1 has them: epoch milliseconds.
+
+        Args:
+            contact: of this class's `contact`; changed in place.
+            date_fields: gives the ids of the custom fields that hold dates, if they are needed.
+        """
+        return contact
 
     # Refusals
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from reisoftware_api.api import Api
 from reisoftware_api.writing import Call, WritingV1
 from singer_http.errors import ConfigError, SingerHTTPError
+from singer_http.operations import JSON
+
+if TYPE_CHECKING:
+    from singer_http.http.client import Client, Response
 
 
 class V1(WritingV1, Api):
@@ -22,6 +26,10 @@ class V1(WritingV1, Api):
     @override
     def listing(self, name: str) -> Call:
         return Call(f"{name.replace('_', '-')}/", {})
+
+    @override
+    def list_contacts(self, client: Client, query: JSON | None) -> Response:
+        return client.request("GET", "contacts/", params=query)
 
     @override
     def appointments_path(self, contact: str) -> str:

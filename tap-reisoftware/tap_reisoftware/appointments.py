@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from singer_sdk import SchemaDirectory, StreamSchema
 from typing_extensions import override
 
+from reisoftware_api.times import iso, milliseconds
 from singer_http.errors import NotFound, Refused, RequestRejected
-from singer_http.http.urls import segment
 from singer_http.tap.page_stream import Record
 from singer_http.tap.stream import ChildStream
-from tap_reisoftware import schemas
-from tap_reisoftware.contacts import Contacts, ReadsContacts, changed
-from tap_reisoftware.contacts_scan import iso, milliseconds
+from tap_reisoftware.base import ReiStream
+from tap_reisoftware.contacts import Contacts, ReadsContacts
+from tap_reisoftware.reading import changed
 
 BOOKMARK = "contacts_changed_since"
 """In this stream's state: appointments of contacts that changed since are read (`changed`)."""
 
 
-class Appointments(ChildStream, ReadsContacts):
+class Appointments(ChildStream, ReiStream, ReadsContacts):
     """Appointments of all contacts, or of those that changed (`appointments_of`)."""
 
     name = "appointments"
-    path = "contacts/"
-    primary_keys = ("id",)
-    schema = StreamSchema(SchemaDirectory(schemas))
     parent_stream_type = Contacts
     needs_all_parents = True  # it has a bookmark of its own
 
@@ -53,9 +49,9 @@ class Appointments(ChildStream, ReadsContacts):
 
     @override
     def records_of(self, parent: Record) -> list[Record]:
-        contact = segment(parent["id"])
+        contact = str(parent["id"])
         try:
-            answer = self._tap.client.request("GET", f"contacts/{contact}/appointments/").data
+            answer = self._tap.client.request("GET", self.api.appointments_path(contact)).data
         except NotFound:
             return []  # deleted since it was listed
         except Refused as error:
@@ -63,14 +59,13 @@ class Appointments(ChildStream, ReadsContacts):
                 return []
             message = f"{self.name} of contact {contact}: {error}; look at api_url"
             raise RequestRejected(message) from error
-        # Without appointments: {}. With some, it is not known which of these two it is.
-        rows = (answer or {}).get("appointments") or (answer or {}).get("events") or []
-        return [{"contactId": parent["id"], **row} for row in self.rows(rows)]
+        rows = self.rows(self.api.appointments(answer))
+        return [self.api.appointment({"contactId": contact, **row}) for row in rows]
 
     def _is_gone(self, contact: str) -> bool:
         """Whether the vendor does not know a contact: it may say so without a 404."""
         try:
-            self._tap.client.request("GET", f"contacts/{contact}")
+            self._tap.client.request("GET", self.api.contact_path(contact))
         except Refused:
             return True
         return False

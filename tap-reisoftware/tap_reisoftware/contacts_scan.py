@@ -13,35 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from reisoftware_api.times import milliseconds
 
 if TYPE_CHECKING:
     from singer_http.tap.page_stream import Record
     from singer_http.tap.stream import HTTPStream
 
 FIELDS = {"date_added": "dateAdded", "date_updated": "dateUpdated"}
-
-
-def milliseconds(value: Any) -> int | None:
-    """Epoch milliseconds of a time as the vendor writes it (ISO, or a number), else None."""
-    if isinstance(value, int | Decimal):
-        return int(value)
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
-
-
-def iso(value: int) -> str:
-    """A time in epoch milliseconds, as the vendor writes it."""
-    moment = datetime.fromtimestamp(value / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)

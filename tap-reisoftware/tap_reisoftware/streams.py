@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from singer_sdk import SchemaDirectory, StreamSchema
+from typing import Any
 
-from singer_http.tap.stream import HTTPStream
-from tap_reisoftware import schemas
+from typing_extensions import override
 
-
-class ReiStream(HTTPStream):
-    """A list under a name of its own."""
-
-    primary_keys = ("id",)
-    schema = StreamSchema(SchemaDirectory(schemas))
+from singer_http.tap.page_stream import Record
+from tap_reisoftware.base import ReiStream
 
 
 class CustomFields(ReiStream):
     """Custom fields of contacts."""
 
     name = "custom_fields"
-    path = "custom-fields/"
     records_key = "customFields"
+
+    @override
+    def rows(self, answer: Any) -> list[Record]:
+        return self.api.custom_fields(super().rows(answer))
 
 
 class Tags(ReiStream):
     """Tags of contacts."""
 
     name = "tags"
-    path = "tags/"
     records_key = "tags"
 
 
@@ -35,7 +32,6 @@ class Campaigns(ReiStream):
     """Campaigns."""
 
     name = "campaigns"
-    path = "campaigns/"
     records_key = "campaigns"
 
 
@@ -43,5 +39,4 @@ class Workflows(ReiStream):
     """Workflows."""
 
     name = "workflows"
-    path = "workflows/"
     records_key = "workflows"

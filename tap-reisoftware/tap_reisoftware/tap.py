@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from singer_sdk import typing as th
 
-from reisoftware_api.plugin import ReiPlugin
 from reisoftware_api.settings import RATE_LIMIT, api_settings
 from singer_http.plugin.settings import tap_settings
-from singer_http.tap.tap import HTTPTap
 from tap_reisoftware.appointments import Appointments
+from tap_reisoftware.base import ReiTap
 from tap_reisoftware.contacts import Contacts
 from tap_reisoftware.streams import Campaigns, CustomFields, Tags, Workflows
 
 
-class TapReiSoftware(ReiPlugin, HTTPTap):
-    """Singer tap for REI Software."""
+class TapReiSoftware(ReiTap):
+    """Singer tap for REI Software and any HighLevel account."""
 
     name = "tap-reisoftware"
     stream_types = (Appointments, Campaigns, Contacts, CustomFields, Tags, Workflows)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from reisoftware_api.times import iso, milliseconds
+from reisoftware_api.times import milliseconds
 from singer_http.errors import Incomplete
 from singer_http.operations import JSON
 
 if TYPE_CHECKING:
+    from reisoftware_api.v2 import V2
     from singer_http.http.client import Client, Response
     from singer_http.report.counts import Counts
 
@@ -43,11 +44,10 @@ class Page:
 class ContactList(ABC):
     """The list of one account, in the order of one version of the API."""
 
-    def __init__(self, client: Client, meter: Counts, location: str) -> None:
+    def __init__(self, client: Client, meter: Counts) -> None:
         """Read nothing yet."""
         self._client = client
         self._meter = meter
-        self._location = location
         self.shows_changes = True
         """Contacts come in the order of their changes, as far as is known."""
 
@@ -150,14 +150,19 @@ class ContactListV2(ContactList):
     Its index lags behind writes by up to a minute, and `total` does not: it is a hint.
     """
 
+    def __init__(self, client: Client, api: V2, meter: Counts) -> None:
+        """Read nothing yet."""
+        super().__init__(client, meter)
+        self._api = api
+
     @override
     def total(self) -> int | None:
-        return self._page({"pageLimit": 1}).total
+        return self._page(self._api.search(1)).total
 
     @override
     def all(self) -> Iterator[Page]:
         got, least = 0, math.inf
-        for page in self._pages([]):
+        for page in self._pages(None):
             got += len(page.rows)
             least = min(least, page.total if page.total is not None else math.inf)
             yield page
@@ -167,31 +172,24 @@ class ContactListV2(ContactList):
 
     @override
     def changed(self, since: int) -> Iterator[Page]:
-        value = {"gte": iso(since)}
-        return self._pages([{"field": "dateUpdated", "operator": "range", "value": value}])
+        return self._pages(since)
 
-    def _pages(self, filters: list[JSON]) -> Iterator[Page]:
-        query: JSON = {
-            "pageLimit": PAGE_SIZE,
-            "sort": [{"field": "dateUpdated", "direction": "asc"}],
-        }
-        if filters:
-            query["filters"] = filters
+    def _pages(self, since: int | None) -> Iterator[Page]:
+        after: Any = None
         while True:
-            page = self._page(query)
+            page = self._page(self._api.search(PAGE_SIZE, since=since, after=after))
             yield page
             if not page.rows:
                 return
-            if page.cursor is None or page.cursor == query.get("searchAfter"):
-                message = "contacts/search: the cursor searchAfter is missing, or does not move"
+            if page.cursor == after:
+                message = "contacts/search: the cursor searchAfter does not move"
                 raise Incomplete(message)
-            query["searchAfter"] = page.cursor
+            after = page.cursor
 
     def _page(self, query: JSON) -> Page:
-        body = {"locationId": self._location, **query}
-        answer = self._client.request("POST", "contacts/search", json=body, meter=self._meter)
+        answer = self._client.request("POST", "contacts/search", json=query, meter=self._meter)
         rows = rows_of(answer)
-        cursor = rows[-1].get("searchAfter") if rows else None
+        cursor = self._api.cursor(rows[-1]) if rows else None
         return Page(rows, number(answer.data.get("total")), moment_of(answer), cursor)
 
 

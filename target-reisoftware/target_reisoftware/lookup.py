@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reisoftware_api.api import Api
 from reisoftware_api.settings import VERSIONS
+from reisoftware_api.v2 import V2
 from singer_http.errors import NotFound, Refused, RequestRejected, VendorDown, reason_of
 from singer_http.exact_json import encode_sorted
 from singer_http.identity import fold_email
@@ -145,8 +146,9 @@ class ReiClient:
 
     def contact_list(self) -> ContactList:
         """The account's list of contacts."""
-        kind = ContactListV2 if self.api.version == "v2" else ContactListV1
-        return kind(self._client, self._meter, self.api.location)
+        if isinstance(self.api, V2):
+            return ContactListV2(self._client, self.api, self._meter)
+        return ContactListV1(self._client, self._meter)
 
     def find(self, identity: Identity) -> str | None:
         """The id of the contact that a record is about.

@@ -384,7 +384,6 @@ def test_the_rate_limit_is_the_vendors_by_default(rei: Plugin) -> None:
     about = rei.finish(rei.start([], "--about", "--format=json"))
     settings = json.loads(about.stdout)["settings"]["properties"]
     assert settings["rate_limit"]["default"] == "100/10s,200000/day"
-    assert settings["api_url"]["default"] == "https://rest.reisoftware.com/v1"
     assert settings["api_key"]["secret"] is True
 
 

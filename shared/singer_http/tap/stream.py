@@ -40,6 +40,9 @@ class HTTPStream(PageStream):
     records_key: ClassVar[str] = "data"
     """The member of an answer that holds its rows."""
 
+    address_settings: ClassVar[str] = "api_url"
+    """The settings to look at when the vendor refuses a page."""
+
     @property
     def address(self) -> str:
         """The path of the request; data in it is percent-encoded."""
@@ -76,10 +79,17 @@ class HTTPStream(PageStream):
             StopRun: there is no usable answer.
         """
         try:
-            return self._tap.client.request("GET", self.address, params=params)
+            return self.send(params)
         except Refused as error:
-            message = f"{self.name}: the vendor refuses to list them: {error}; look at api_url"
+            message = (
+                f"{self.name}: the vendor refuses to list them: {error}; "
+                f"look at {self.address_settings}"
+            )
             raise RequestRejected(message) from error
+
+    def send(self, params: dict[str, Any] | None) -> Response:
+        """Send the request for a page. Errors as in `Client.request`."""
+        return self._tap.client.request("GET", self.address, params=params)
 
     def rows(self, answer: Any) -> list[Record]:
         """The rows of an answer.
