@@ -191,15 +191,15 @@ class Finder:
         contacts, index = vendor.contact_list(), self._index
         if self._list is None or index is None:
             return
-        contacts.shows_changes = self._list.shows_changes
+        contacts.is_proved = self._list.is_proved
         began, first = self._clock(), None
         for page in contacts.changed(self._read_from - OVERLAP):
             first = first or page.at
             index.put(page.rows)
         if self._list.shows_changes and not contacts.shows_changes:
-            self._logger.warning(
-                "The vendor does not sort contacts by their changes: a contact that is found in "
-                "its list is looked up before it is updated (setting matching)"
+            self._logger.info(
+                "It is not certain that the vendor sorts contacts by their changes: a contact that "
+                "is found in its list is looked up too"
             )
         self._list = contacts
         self._read_at, self._read_from = began, first or self._read_from

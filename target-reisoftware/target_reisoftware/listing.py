@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -38,7 +39,8 @@ class Page:
     at: int
     """Epoch milliseconds of the answer, by the vendor's clock."""
     cursor: Any = None
-    """Of the next page; None after the last one."""
+    """What the next page is asked for by."""
+    is_last: bool = False
 
 
 class ContactList(ABC):
@@ -49,7 +51,9 @@ class ContactList(ABC):
         self._client = client
         self._meter = meter
         self.shows_changes = True
-        """Contacts come in the order of their changes, as far as is known."""
+        """What was read has all changes: it is certain that contacts come in their order."""
+        self.is_proved = False
+        """A reading has shown that contacts come in the order of their changes."""
 
     def cost(self) -> int | None:
         """Requests that reading all contacts takes; None if the vendor does not say it."""
@@ -96,23 +100,20 @@ class ContactListV1(ContactList):
 
     @override
     def changed(self, since: int) -> Iterator[Page]:
-        if self.shows_changes:
-            last: int | None = None
-            for page in self._pages(UPDATED, "desc"):
-                times = [milliseconds(row.get("dateUpdated")) or 0 for row in page.rows]
-                known = times if last is None else [last, *times]
-                yield page
-                if known != sorted(known, reverse=True):
-                    self.shows_changes = False
-                    break
-                last = times[-1] if times else last
-                if not times or times[-1] < since:
-                    return
-            else:
-                # The cursor ended, or did not move.
-                self.shows_changes = last is None or last < since or page.cursor is None
-                if self.shows_changes:
-                    return
+        times: list[int] = []
+        added: list[int] = []
+        self.shows_changes = False
+        for page in self._pages(UPDATED, "desc"):
+            yield page
+            times += [milliseconds(row.get("dateUpdated")) or 0 for row in page.rows]
+            added += [milliseconds(row.get("dateAdded")) or 0 for row in page.rows]
+            if not _descends(times):
+                break
+            # In order they are by chance too, unless they would not be by the time of adding.
+            self.is_proved = self.is_proved or not _descends(added) or _from_change(page)
+            if not page.rows or times[-1] < since or page.is_last:
+                self.shows_changes = self.is_proved
+                return
         for page in self._pages(ADDED, "desc"):
             yield page
             if not page.rows or (milliseconds(page.rows[-1].get("dateAdded")) or 0) < since:
@@ -124,7 +125,7 @@ class ContactListV1(ContactList):
         while True:
             page = self._page(query)
             yield page
-            if page.cursor is None or page.cursor == seen:
+            if page.is_last or page.cursor == seen:
                 return
             seen = page.cursor
             query |= {"startAfter": page.cursor[0], "startAfterId": page.cursor[1]}
@@ -133,15 +134,26 @@ class ContactListV1(ContactList):
         answer = self._client.request("GET", "contacts/", params=query, meter=self._meter)
         rows, meta = rows_of(answer), answer.data.get("meta")
         meta = meta if isinstance(meta, dict) else {}
-        cursor = None
-        if rows and meta.get("nextPage") != "":
-            # Without one half of the cursor the same page would come again.
+        cursor = (meta.get("startAfter"), meta.get("startAfterId"))
+        if rows and None in cursor:
+            # With one half of the cursor the same page would come again.
             field = FIELDS[query.get("sortBy", ADDED)]
-            after, after_id = meta.get("startAfter"), meta.get("startAfterId")
-            if None in (after, after_id):
-                after, after_id = milliseconds(rows[-1].get(field)), rows[-1].get("id")
-            cursor = (after, after_id)
-        return Page(rows, number(meta.get("total")), moment_of(answer), cursor)
+            cursor = (milliseconds(rows[-1].get(field)), rows[-1].get("id"))
+        is_last = not rows or meta.get("nextPage") == ""
+        return Page(rows, number(meta.get("total")), moment_of(answer), cursor, is_last)
+
+
+def _descends(times: list[int]) -> bool:
+    return all(first >= second for first, second in pairwise(times))
+
+
+def _from_change(page: Page) -> bool:
+    """Whether a page's cursor is its last contact's dateUpdated, and not its dateAdded."""
+    if not page.rows:
+        return False
+    last = page.rows[-1]
+    updated, added = milliseconds(last.get("dateUpdated")), milliseconds(last.get("dateAdded"))
+    return updated != added and milliseconds(page.cursor[0]) == updated
 
 
 class ContactListV2(ContactList):
@@ -190,7 +202,7 @@ class ContactListV2(ContactList):
         answer = self._client.request("POST", "contacts/search", json=query, meter=self._meter)
         rows = rows_of(answer)
         cursor = self._api.cursor(rows[-1]) if rows else None
-        return Page(rows, number(answer.data.get("total")), moment_of(answer), cursor)
+        return Page(rows, number(answer.data.get("total")), moment_of(answer), cursor, not rows)
 
 
 def rows_of(answer: Response) -> list[JSON]:
