@@ -208,8 +208,13 @@ def is_missing(error: Refused, thing: str) -> bool:
     """Whether a refusal says that there is no such contact (campaign, workflow)."""
     if error.status not in {400, 404, 410, 422}:
         return False
+    return fields_of(error) == {f"{thing}Id"} or says_missing(error.reason, thing)
+
+
+def says_missing(reason: str, thing: str) -> bool:
+    """Whether the vendor's words say that there is no such contact (campaign, workflow)."""
     words = rf"\b{thing}( ?id)?\b.{{0,20}}({_GONE})|no such {thing}"
-    return fields_of(error) == {f"{thing}Id"} or bool(re.search(words, error.reason, re.IGNORECASE))
+    return bool(re.search(words, reason, re.IGNORECASE))
 
 
 def rei_client_of(sink: HTTPSink) -> ReiClient:

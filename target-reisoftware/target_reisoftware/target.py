@@ -13,7 +13,8 @@ from singer_http.plugin.settings import target_settings
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
 from target_reisoftware.finder import AUTO, LIST, LOOKUP
-from target_reisoftware.links import ContactCampaigns, ContactTags, ContactWorkflows
+from target_reisoftware.links import ContactCampaigns, ContactWorkflows
+from target_reisoftware.tags import MOST_IN_BULK, ContactTags
 
 
 class TargetReiSoftware(ReiPlugin, HTTPTarget):
@@ -46,8 +47,8 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
         ),
         th.Property(
             "bulk_tags",
-            th.IntegerType(minimum=1),
-            default=100,
+            th.IntegerType(minimum=1, maximum=MOST_IN_BULK),
+            default=MOST_IN_BULK,
             description="API v2: contacts in one request that changes their tags, at most.",
         ),
         rate_limit=RATE_LIMIT,
