@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from singer_sandbox import Sandbox
 from tests.front_door import JSON
 
 CHANGED = 1_740_000_000_000
 """Epoch milliseconds (February 2025), after the sandbox's invented contacts were added."""
+
+
+LIST = "contacts/(search)?$"
+"""The path of a page of contacts, in both versions of the API."""
+
+only_v1 = pytest.mark.parametrize("version", ["v1"], indirect=True)
+only_v2 = pytest.mark.parametrize("version", ["v2"], indirect=True)
 
 
 def contact(number: int) -> str:
@@ -30,4 +39,5 @@ def change(sandbox: Sandbox, *which: int, at: int = CHANGED, **fields: Any) -> N
 
 def pages(sandbox: Sandbox) -> int:
     """How often the list of contacts was asked for."""
-    return sum(request["template"] == "/v1/contacts" for request in sandbox.requests("rei"))
+    lists = ("/v1/contacts", "/v2/contacts/search")
+    return sum(request["template"] in lists for request in sandbox.requests("rei"))

@@ -6,6 +6,7 @@ agency, the header Version. None of them is worth a retry.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -16,6 +17,8 @@ from singer_http.errors import (
     RequestRejected,
     SingerHTTPError,
 )
+
+logger = logging.getLogger(__name__)
 
 SCOPES = (
     (r"GET /contacts\b|POST /contacts/search$", "contacts.readonly"),
@@ -40,6 +43,10 @@ def scope_of(method: str, path: str) -> str:
 def explain(method: str, path: str, status: int, words: str, data: Any) -> SingerHTTPError | None:
     """The error for an answer that refuses more than a record; see `Api.explain`."""
     said = f"HTTP {status}: {words or 'no reason given'}"
+    if trace := data.get("traceId") if isinstance(data, dict) else None:
+        # What the vendor's support asks for.
+        logger.debug("%s %s: %s (traceId %s)", method, path, said, trace)
+        said += f" (traceId {trace})"
     text = words.lower()
     if status == 401:
         return _unauthorized(method, path, said, text)

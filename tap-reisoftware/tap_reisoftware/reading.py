@@ -27,7 +27,7 @@ class VendorClock:
         """Take the time from an answer's headers."""
         try:
             told = round(parsedate_to_datetime(headers.get("Date", "")).timestamp() * 1000)
-            earliest = latest = told
+            earliest, latest = told, told + 1000  # it has whole seconds
         except (TypeError, ValueError):
             ours = round(time.time() * 1000)
             earliest, latest = ours - CLOCKS_APART, ours + CLOCKS_APART

@@ -108,9 +108,10 @@ class SearchReader(ContactsReader):
         return milliseconds(self._api.cursor(row)[0])
 
     def _new(self, rows: list[Record]) -> list[Record]:
-        """The rows that this run has not read in this version."""
-        if self._is_full:
-            self._ids.extend(hash(row.get("id")) for row in rows)
+        """The rows that this run has not read: a full refresh reads the end of the order again."""
+        if not self._is_full:
+            return rows
+        self._ids.extend(hash(row.get("id")) for row in rows)
         recent = (self._clock.started or 0) - self.overlap
         new = []
         for row in rows:

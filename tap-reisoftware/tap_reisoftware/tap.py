@@ -26,9 +26,12 @@ class TapReiSoftware(ReiTap):
         ),
         th.Property(
             "page_size",
-            th.IntegerType(minimum=1, maximum=100),
+            th.IntegerType(minimum=1, maximum=500),
             default=100,
-            description="Contacts in one page, 100 at most.",
+            description=(
+                "Contacts in one page. v1: 100 at most. v2: 100 at least are possible, and up to "
+                "500 where the vendor allows it."
+            ),
         ),
         th.Property(
             "appointments_of",

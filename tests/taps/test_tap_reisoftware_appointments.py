@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.contacts import change, contact, numbers
+from tests.contacts import change, contact, numbers, only_v1
 from tests.front_door import JSON
 from tests.tapping import Tap, only
 
@@ -18,6 +18,7 @@ def both(rei: Tap) -> JSON:
     return only(rei.discover(), "contacts", "appointments")
 
 
+@only_v1
 @pytest.mark.parametrize("form", ["empty-object-when-none", "appointments", "events"])
 def test_appointments_come_in_every_envelope(
     sandbox: Sandbox, rei: Tap, both: JSON, form: str

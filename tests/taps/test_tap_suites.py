@@ -19,8 +19,9 @@ SANDBOX.start()
 WORK_DIR = tempfile.TemporaryDirectory()
 
 
-def settings(name: str) -> dict[str, str]:
-    return {**SANDBOX.settings(name), "rate_limit": "", "work_dir": WORK_DIR.name}
+def settings(name: str, api_version: str = "v1") -> dict[str, str]:
+    given = SANDBOX.settings(name, api_version=api_version)
+    return {**given, "rate_limit": "", "work_dir": WORK_DIR.name}
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:Fields in transformed catalog")
@@ -30,6 +31,9 @@ TestAutoReach = get_tap_test_class(
 )
 TestReiSoftware = get_tap_test_class(
     TapReiSoftware, config=settings("tap-reisoftware"), parse_env_config=False
+)
+TestReiSoftwareV2 = get_tap_test_class(
+    TapReiSoftware, config=settings("tap-reisoftware", "v2"), parse_env_config=False
 )
 TestEmailMarketing = get_tap_test_class(
     TapEmailMarketing,

@@ -136,6 +136,6 @@ def _event(row: Row, *, naive: bool) -> Row:
     event = {names.get(name, name): value for name, value in row.items()}
     if naive:
         event.pop("appoinmentStatus", None)
-        for name in ("startTime", "endTime"):
+        for name in {"startTime", "endTime"} & event.keys():
             event[name] = str(event[name])[:19].replace("T", " ")
     return event
