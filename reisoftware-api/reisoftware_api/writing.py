@@ -74,6 +74,18 @@ class Writing(ABC):
         """
 
 
+NOT_IN_UPDATES = frozenset({"tags", "contactName"})
+"""Tags would replace all that the contact has; `contactName` is read in lower case by v2."""
+
+
+def named(body: JSON) -> JSON:
+    """The body of a create, where a record has no name but `contactName`."""
+    if "contactName" not in body:
+        return body
+    kept = dict(body)
+    return {"name": kept.pop("contactName")} | kept
+
+
 HARMLESS = frozenset({"contacts", "contact", "matchingField", "meta", "total", "count", "traceId"})
 """Members that may stand beside what a lookup found, or alone where it found none."""
 
@@ -101,11 +113,11 @@ class WritingV1(Writing):
 
     @override
     def create_body(self, body: JSON, kind_of: KindOf) -> JSON:
-        return body
+        return named(body)
 
     @override
     def update_body(self, body: JSON, kind_of: KindOf) -> JSON:
-        return {name: value for name, value in body.items() if name != "tags"}
+        return {name: value for name, value in body.items() if name not in NOT_IN_UPDATES}
 
     @override
     def not_taken(self, sent: JSON, contact: JSON) -> list[str]:
@@ -154,7 +166,7 @@ class WritingV2(Writing):
     @override
     def create_body(self, body: JSON, kind_of: KindOf) -> JSON:
         # Nothing has to be cleared in a new contact.
-        kept = {name: value for name, value in body.items() if value is not None}
+        kept = {name: value for name, value in named(body).items() if value is not None}
         return self._body(kept, kind_of) | {"locationId": self.location}
 
     @override
@@ -163,7 +175,7 @@ class WritingV2(Writing):
         for name, value in body.items():
             if value is None and name in TEXTS:
                 kept[name] = ""
-            elif name != "tags" and (value is not None or name in NULLABLE):
+            elif name not in NOT_IN_UPDATES and (value is not None or name in NULLABLE):
                 kept[name] = value
         return self._body(kept, kind_of)
 

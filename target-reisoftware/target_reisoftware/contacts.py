@@ -83,7 +83,7 @@ class Contacts(RecordSink):
 
     @property
     def _only_contact_name(self) -> bool:
-        """The source knows no other name: else `contactName` is made from these by the vendor."""
+        """The source knows no other name: else the vendor makes `contactName` from these."""
         return "contactName" in self.properties and NAMES.isdisjoint(self.properties)
 
     @override
@@ -94,7 +94,7 @@ class Contacts(RecordSink):
     @override
     def resolve_columns(self) -> f.Columns:
         columns = super().resolve_columns()
-        wanted = ["name"] if self._only_contact_name else []
+        wanted = ["contactName"] if self._only_contact_name else []
         if "address" in self.properties and "address1" not in self.properties:
             wanted.append("address1")
         more = [f.Column(name, name, self.converter(name, None, {})) for name in wanted]
@@ -123,7 +123,8 @@ class Contacts(RecordSink):
             return values.calendar_date(name)
         if name == "dnd":
             return values.boolean(name)
-        return values.text(name) if name in TEXTS and found is None else found
+        is_text = name in TEXTS or name == "contactName"
+        return values.text(name) if is_text and found is None else found
 
     @override
     def unpack(self, container: Any) -> JSON:
@@ -140,10 +141,9 @@ class Contacts(RecordSink):
     # --- a record -----------------------------------------------------------------------------
 
     def _in_v1_names(self, record: JSON) -> JSON:
-        names = dict(V2_NAMES, contactName="name") if self._only_contact_name else V2_NAMES
         renamed = {
             name: record[other]
-            for other, name in names.items()
+            for other, name in V2_NAMES.items()
             if not f.is_null(record.get(other)) and f.is_null(record.get(name))
         }
         return record | renamed if renamed else record

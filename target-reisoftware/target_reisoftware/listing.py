@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 MISSING = 0.1
-"""The share of contacts that a lagging list may lack before it is taken for cut off."""
+"""The share of contacts that a lagging list may lack (or a page, if that is more)."""
 ADDED, UPDATED = "date_added", "date_updated"
 FIELDS = {ADDED: "dateAdded", UPDATED: "dateUpdated"}
 
@@ -178,7 +178,7 @@ class ContactListV2(ContactList):
             got += len(page.rows)
             least = min(least, page.total if page.total is not None else math.inf)
             yield page
-        if math.isfinite(least) and got < least * (1 - MISSING):
+        if math.isfinite(least) and least - got > max(PAGE_SIZE, least * MISSING):
             message = f"contacts: {got} of {least} contacts were read"
             raise Incomplete(message)
 

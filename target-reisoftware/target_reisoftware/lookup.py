@@ -79,9 +79,10 @@ class ReiClient:
                 raise missing from None
             raise
         if not by_contact and failed(answer.data):
-            words = reason_of(answer.data) or "the vendor answers that it did not succeed"
+            words = reason_of(answer.data.get("message")) or "no reason given"
+            reason = f"the vendor answers that it did not succeed: {words}"
             done = answer.earlier_maybe_done
-            raise Refused(answer.status, words, answer.data, nothing_was_done=not done)
+            raise Refused(answer.status, reason, answer.data, nothing_was_done=not done)
         return answer.data
 
     def confirm(self) -> None:
