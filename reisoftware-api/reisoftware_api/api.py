@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from reisoftware_api.writing import Call, Writing
 from singer_http.errors import SingerHTTPError
 from singer_http.http.urls import segment
 from singer_http.operations import JSON
@@ -14,14 +15,7 @@ if TYPE_CHECKING:
     from singer_http.http.client import Client, Response
 
 
-class Call(NamedTuple):
-    """A request that reads."""
-
-    path: str
-    params: Mapping[str, str]
-
-
-class Api(ABC):
+class Api(Writing, ABC):
     """One version of the API, for one location."""
 
     version: ClassVar[str]

@@ -42,6 +42,14 @@ class ReiAuth(BearerKey):
         path = urlsplit(str(request.url)).path.removeprefix(self._root)
         return self._api.explain(str(request.method), path, status, words, data)
 
+    def pause(self, headers: Mapping[str, str]) -> float | None:
+        """Until the day's requests are renewed, if they are used up (`singer_http`'s `Pausing`).
+
+        The day begins with its first request; the header has milliseconds.
+        """
+        left, reset = (headers.get(f"x-ratelimit-daily-{name}") for name in ("remaining", "reset"))
+        return int(reset) / 1000 if left == "0" and reset and reset.isdecimal() else None
+
 
 class ReiPlugin(HTTPPlugin):
     """A plugin for REI Software and any HighLevel account, by API v1 or v2."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from reisoftware_api.api import Api, Call
+from reisoftware_api.api import Api
+from reisoftware_api.writing import Call, WritingV1
 from singer_http.errors import ConfigError, SingerHTTPError
 from singer_http.operations import JSON
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from singer_http.http.client import Client, Response
 
 
-class V1(Api):
+class V1(WritingV1, Api):
     """https://rest.reisoftware.com/v1; without support since 2025-12-31."""
 
     version = "v1"

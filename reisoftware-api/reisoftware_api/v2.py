@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from reisoftware_api import access, shapes
-from reisoftware_api.api import Api, Call
+from reisoftware_api.api import Api
 from reisoftware_api.times import iso, milliseconds
+from reisoftware_api.writing import Call, WritingV2
 from singer_http.errors import SingerHTTPError
 from singer_http.http.urls import segment
 from singer_http.operations import JSON
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from singer_http.http.client import Client, Response
 
 
-class V2(Api):
+class V2(WritingV2, Api):
     """https://services.leadconnectorhq.com, for every HighLevel account."""
 
     version = "v2"
@@ -30,6 +31,7 @@ class V2(Api):
         """Take the location and the header."""
         super().__init__(config)
         self._header = str(config.get("version_header") or self.header).strip()
+        self.value_name = config.get("custom_value_name") or self.value_name
 
     @property
     @override

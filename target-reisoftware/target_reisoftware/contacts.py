@@ -9,9 +9,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from singer_http.errors import Refused
-from singer_http.exact_json import NotJSON, StrangeJSON, decode, encode_sorted, text_of
-from singer_http.identity import fold_email
+from reisoftware_api.writing import VALUE_NAMES, unknown_keys
+from singer_http.errors import Refused, SingerHTTPError
+from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
 from singer_http.operations import (
     JSON,
     Effect,
@@ -23,20 +23,19 @@ from singer_http.operations import (
     invalid,
 )
 from singer_http.sink import columns as f
+from singer_http.sink.base import CREATE
 from singer_http.sink.kinds import RecordSink, second_step
 from target_reisoftware import values
-from target_reisoftware.lookup import (
-    Api,
-    Identity,
-    contact_path,
-    envelope,
-    may_be,
-)
+from target_reisoftware.lookup import ReiClient, envelope, finder_of, rei_client_of
+from target_reisoftware.matching import Identity, another, may_be
 
 TEXTS = (
     "firstName", "lastName", "name", "companyName", "email", "phone", "address1", "city", "state",
     "postalCode", "country", "website", "timezone", "source",
 )  # fmt: skip
+NAMES = frozenset({"name", "firstName", "lastName"})
+V2_NAMES = {"address": "address1", "customFields": "customField"}
+"""API v2's names → v1's."""
 
 
 class Contacts(RecordSink):
@@ -49,6 +48,13 @@ class Contacts(RecordSink):
         "id", "locationId", "contactName", "type", "assignedTo", "dateAdded", "dateUpdated",
         "lastActivity", "fingerprint", "emailLowerCase", "firstNameLowerCase", "lastNameLowerCase",
         "fullNameLowerCase",
+        # Of API v2.
+        "additionalEmails", "additionalPhones", "attachments", "attributionSource", "attributions",
+        "birthDay", "birthMonth", "bounceEmail", "businessId", "businessName", "createdBy",
+        "deleted", "dndSettings", "followers", "gender", "inboundDndSettings", "keyword",
+        "lastAttributionSource", "lastSessionActivityAt", "lastUpdatedBy", "offers",
+        "opportunities", "phoneLabel", "products", "profilePhoto", "searchAfter", "ssn",
+        "unsubscribeEmail", "validEmail", "validEmailDate", "visitorId",
     )  # fmt: skip
     identities = (("id",), ("email",), ("phone",))
     personal = ("email", "phone")
@@ -58,23 +64,53 @@ class Contacts(RecordSink):
     deterministic = True
 
     @cached_property
-    def api(self) -> Api:
+    def vendor(self) -> ReiClient:
         """The vendor."""
-        return Api(self.client, self.meter)
+        return rei_client_of(self)
 
     @override
     def setup(self) -> None:
-        self._taken = self.context.shared("taken contacts", dict[str, tuple[str, str]])
+        shared = self.context.shared
+        self._taken = shared("taken contacts", dict[str, tuple[str, str]])
+        self._doubtful = shared("doubtful contacts", set[str])
+        """Keys of contacts that only the vendor itself is asked for."""
+        self._refused_fields = shared("refused fields", set[str])
+        """Fields that this account's updates do not take."""
+        self._said = shared("fields warned about", set[str])
+        self._finder = finder_of(self)
 
     # --- columns ------------------------------------------------------------------------------
 
+    @property
+    def _only_contact_name(self) -> bool:
+        """The source knows no other name: else the vendor makes `contactName` from these."""
+        return "contactName" in self.properties and NAMES.isdisjoint(self.properties)
+
     @override
     def extra_columns(self) -> Sequence[str]:
-        return ("customField", "tags")
+        named = ("contactName",) if self._only_contact_name else ()
+        return ("customField", "tags", *V2_NAMES, *named)
+
+    @override
+    def resolve_columns(self) -> f.Columns:
+        columns = super().resolve_columns()
+        wanted = ["contactName"] if self._only_contact_name else []
+        if "address" in self.properties and "address1" not in self.properties:
+            wanted.append("address1")
+        more = [f.Column(name, name, self.converter(name, None, {})) for name in wanted]
+        return f.Columns((*columns.plain, *more), columns.custom, columns.unknown)
+
+    @property
+    @override
+    def description(self) -> Any:
+        columns, inner = super().description
+        if inner is None and "customFields" in self.properties:
+            inner = repr(self.account_fields().fields)
+        return [columns, inner]
 
     @override
     def read_custom_fields(self) -> Sequence[f.CustomField]:
-        return [custom_field(item) for item in self.api.custom_fields()]
+        return [custom_field(item) for item in self.vendor.custom_fields()]
 
     @override
     def converter(
@@ -87,7 +123,8 @@ class Contacts(RecordSink):
             return values.calendar_date(name)
         if name == "dnd":
             return values.boolean(name)
-        return values.text(name) if name in TEXTS and found is None else found
+        is_text = name in TEXTS or name == "contactName"
+        return values.text(name) if is_text and found is None else found
 
     @override
     def unpack(self, container: Any) -> JSON:
@@ -98,10 +135,18 @@ class Contacts(RecordSink):
         if isinstance(container, list):
             if not all(isinstance(item, dict) and item.get("id") for item in container):
                 raise invalid('customField: the list has items that are no {"id", "value"}')
-            return {text_of(item["id"]): item.get("value") for item in container}
+            return {text_of(item["id"]): _custom_value(item) for item in container}
         return super().unpack(container)
 
     # --- a record -----------------------------------------------------------------------------
+
+    def _in_v1_names(self, record: JSON) -> JSON:
+        renamed = {
+            name: record[other]
+            for other, name in V2_NAMES.items()
+            if not f.is_null(record.get(other)) and f.is_null(record.get(name))
+        }
+        return record | renamed if renamed else record
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
@@ -112,6 +157,7 @@ class Contacts(RecordSink):
             op.body = f.applier(who, send_nulls=False)(record)
             op.identities = identity_of(op).folded
             return
+        record = self._in_v1_names(record)
         super().prepare(record, op)
         op.identities = identity_of(op).folded
         custom = self.custom_values(record)
@@ -129,21 +175,26 @@ class Contacts(RecordSink):
         if op.key in self._taken:
             return self._find_taken(op)
         try:
-            return self.api.find(identity_of(op))
+            doubtful = op.key in self._doubtful
+            return self._finder.find(self.vendor, identity_of(op), look_up=doubtful)
         except Rejection:
             if op.delete:
                 return None  # what was found is another contact
             raise
 
+    @override
+    def forget_lookup(self, op: Operation) -> None:
+        self._doubtful.add(op.key)
+
     def _find_taken(self, op: Operation) -> str:
         """The contact that a create ran into, unless it is another one with the same phone."""
         contact, field = self._taken.pop(op.key)
-        email = fold_email(op.body.get("email"))
-        if field != "email" and not may_be(self.api.contact(contact), email):
-            raise invalid(
-                f"the phone is that of the contact {contact}, whose email is another one: give the "
-                "id, or another phone"
-            )
+        identity = identity_of(op)
+        # An email can be a further one of a contact in API v2.
+        if field != "email" or self.vendor.api.one_match:
+            known = self.vendor.contact(contact)
+            if not may_be(known, identity.compared.email):
+                raise another(known, identity)
         return contact
 
     @override
@@ -154,65 +205,140 @@ class Contacts(RecordSink):
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        known = self.api.contact(op.remote_id or "")
+        known = self.vendor.contact(op.remote_id or "")
         # Tags are added: those that it has are no change, and its others stay.
-        had = set(known.get("tags") or ())
-        return known | {"tags": [tag for tag in op.body.get("tags", ()) if tag in had] or None}
+        missing = missing_tags(op, known)
+        had = [tag for tag in op.body.get("tags", ()) if tag not in missing]
+        return known | {"tags": had or None}
 
     # --- requests -----------------------------------------------------------------------------
 
     @override
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:
+        (op,) = ops
         try:
             return super().send(ops)
         except Refused as error:
             contact, field = duplicate_of(error)
-            own = ops[0].remote_id
-            if contact is None or contact == own:
-                raise
-            if own is not None:
+            if op.remote_id is not None:
+                if contact in (None, op.remote_id):
+                    raise
                 # Another contact has the email or phone.
-                outcome = Outcome(
-                    OutcomeKind.REJECTED,
-                    rejection=Rejection(
-                        RejectionKind.REFUSED, error.reason, error.status, attempts=1, blocked=True
-                    ),
-                    nothing_was_done=error.nothing_was_done,
+                rejection = Rejection(
+                    RejectionKind.REFUSED, error.reason, error.status, attempts=1, blocked=True
                 )
-                return [outcome]
+                done = error.nothing_was_done
+                return [Outcome(OutcomeKind.REJECTED, rejection=rejection, nothing_was_done=done)]
+            if contact is None and error.status == 422 and self.vendor.api.refused_may_exist:
+                contact = self._made_all_the_same(op)
+                if contact is not None and self.config["mode"] == CREATE:
+                    reason = f"{error.reason} (but the contact {contact} was made)"
+                    made = Outcome.rejected(RejectionKind.REFUSED, reason, status=error.status)
+                    made.nothing_was_done = False
+                    return [made]
+            if contact is None:
+                raise
             # It is there after all: found as this one, and then by the mode.
-            self._taken[ops[0].key] = contact, field
+            self._taken[op.key] = contact, field
             return [Outcome(OutcomeKind.GONE)]
+
+    def _made_all_the_same(self, op: Operation) -> str | None:
+        """The contact whose create was refused, if the vendor has made it."""
+        try:
+            return self.vendor.find(identity_of(op))
+        except Rejection:
+            return None
+        except SingerHTTPError as error:
+            error.nothing_was_done = False  # the create may have been carried out
+            raise
 
     @override
     def create(self, op: Operation) -> str | None:
-        answer = self.api.request("POST", "contacts/", body=op.payload, effect=Effect.CREATE)
-        made = envelope(answer).get("id")
-        if not made:
+        body = self.vendor.api.create_body(op.body, self._kind_of)
+        answer = self.vendor.request("POST", "contacts/", json=body, effect=Effect.CREATE)
+        made = envelope(answer)
+        if not made.get("id"):
             # Not an answer that is understood: the contact is looked up.
             raise Refused(200, "the answer to a create names no contact", answer)
-        return text_of(made)
+        self._finder.note(made)
+        self._compare(body, made)
+        return text_of(made["id"])
 
     @override
     def update(self, op: Operation) -> None:
-        # Tags in an update would replace all that the contact has.
-        body = {name: value for name, value in op.body.items() if name != "tags"}
-        path = contact_path(op.remote_id or "")
-        if not body.get("email") and not body.get("phone"):
+        api, contact = self.vendor.api, op.remote_id or ""
+        body = api.update_body(op.body, self._kind_of)
+        if api.update_needs_identity and not body.get("email") and not body.get("phone"):
             # The vendor asks for one of them, changed or not.
-            known = self.api.contact(op.remote_id or "")
+            known = self.vendor.contact(contact)
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
-        self.api.request("PUT", path, body=encode_sorted(body))
-        if tags := op.body.get("tags"):
-            with second_step("tags"):
-                self.api.request(
-                    "POST", contact_path(op.remote_id or "", "tags", ""), json={"tags": tags}
-                )
+        written = self._put(contact, body) if body or not op.body.get("tags") else None
+        if tags := missing_tags(op, written or {}):
+            with contextlib.nullcontext() if written is None else second_step("tags"):
+                path = api.contact_path(contact, *api.tags_end)
+                self.vendor.request("POST", path, json={"tags": tags})
+
+    def _put(self, contact: str, body: JSON) -> JSON:
+        """Update the fields; the contact as the answer shows it.
+
+        A field that a strict vendor does not take in an update is left out, in the whole run.
+        """
+        while True:
+            sent = {name: v for name, v in body.items() if name not in self._refused_fields}
+            path = self.vendor.api.contact_path(contact)
+            try:
+                written = envelope(self.vendor.request("PUT", path, json=sent))
+            except Refused as error:
+                names = unknown_keys(error.data) & sent.keys() & set(self.fields)
+                if not names:
+                    raise
+                self._refused_fields |= names
+                for name in sorted(names):
+                    self._warn(name, "the vendor takes it with a new contact only")
+                continue
+            self._finder.note(written)
+            self._compare(sent, written)
+            return written
 
     @override
     def delete(self, op: Operation) -> None:
-        self.api.request("DELETE", contact_path(op.remote_id or ""))
+        self.vendor.request("DELETE", self.vendor.api.contact_path(op.remote_id or ""))
+        self._finder.note_deleted(op.remote_id or "")
+
+    # --- answers ------------------------------------------------------------------------------
+
+    def _kind_of(self, custom_field: str) -> str:
+        field = self.account_fields().find(custom_field)
+        return field.type if field else ""
+
+    def _compare(self, sent: JSON, contact: JSON) -> None:
+        """Warn of custom fields that the vendor ignored: it does not say so."""
+        for name in self.vendor.api.not_taken(sent, contact):
+            field = self.account_fields().find(name)
+            label = field.names[-1] if field else name
+            self._warn(
+                label,
+                "the vendor did not take its value: look at the field's type and at the settings "
+                "custom_value_name and nulls",
+            )
+
+    def _warn(self, field: str, what: str) -> None:
+        if field not in self._said:
+            self._said.add(field)
+            self.logger.warning("%s: field %r: %s", self.stream, field, what)
+
+
+def _custom_value(item: JSON) -> Any:
+    """The value of a custom field in a list: `value`, or as API v2 takes it, `field_value`."""
+    return next((item[name] for name in ("value", *VALUE_NAMES) if name in item), None)
+
+
+def missing_tags(op: Operation, contact: JSON) -> list[str]:
+    """The tags of a record that a contact does not have; the vendor compares them without case."""
+    has = contact.get("tags")
+    known = {str(tag).lower() for tag in has} if isinstance(has, list) else set()
+    return [tag for tag in op.body.get("tags", ()) if tag.lower() not in known]
 
 
 def identity_of(op: Operation) -> Identity:

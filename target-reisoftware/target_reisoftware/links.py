@@ -1,11 +1,9 @@
-"""What hangs on a contact: tags, campaigns, workflows."""
+"""What hangs on a contact: campaigns, workflows."""
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from typing_extensions import override
 
@@ -21,110 +19,15 @@ from singer_http.operations import (
     invalid,
 )
 from singer_http.sink import columns as f
-from singer_http.sink.base import MIRROR
 from singer_http.sink.kinds import AtMostOnceSink, LinkSink
 from target_reisoftware import values
-from target_reisoftware.lookup import contact_path, is_missing
+from target_reisoftware.lookup import is_missing
 from target_reisoftware.on_contact import OnContact, identity_of, refused
 
 ALL = "*"
 """A delete with this campaign removes the contact from all of them."""
 MOVING = 10_000
 """Names of contacts being emptied that are kept in mind: more than can be on their way at once."""
-
-
-class ContactTags(OnContact, LinkSink):
-    """Tags of contacts: all that are at hand for one contact go in one request."""
-
-    stream = "contact_tags"
-    identities = (
-        ("contactId", "tag"), ("email", "tag"), ("phone", "tag"),
-        ("contactId",), ("email",), ("phone",),
-    )  # fmt: skip
-    columns_read = ("tags", "tag")
-
-    @override
-    def prepare(self, record: JSON, op: Operation) -> None:
-        super().prepare(record, op)
-        tags = {*values.tags("tags", record.get("tags")), *_one_tag(record.get("tag"))}
-        if tags:
-            op.body["tags"] = sorted(tags)
-        elif not op.delete:
-            raise invalid("which tags it is about is missing: tags or tag")
-        else:
-            # Which of them were written is in the ledger, if anywhere.
-            op.remote_id, op.body = None, {}
-
-    @override
-    def _is_named(self, op: Operation) -> bool:
-        return bool(op.body.get("tags")) and super()._is_named(op)
-
-    @override
-    def prepare_removal(self, op: Operation) -> None:
-        contact, _, written = (op.remote_id or "").partition("/")
-        op.remote_id, op.body = contact, {"tags": json.loads(written or "[]")}
-
-    @override
-    def taken_away(self, op: Operation) -> Sequence[str]:
-        return [tag_claim(op.remote_id or "", tag) for tag in op.body.get("tags", ())]
-
-    @override
-    def keep(self, op: Operation, kept: Collection[str]) -> bool:
-        contact, tags = op.remote_id or "", op.body.get("tags", ())
-        op.body["tags"] = [tag for tag in tags if tag_claim(contact, tag) not in kept]
-        return bool(op.body["tags"])
-
-    @override
-    def send(self, ops: Sequence[Operation]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for delete, run in itertools.groupby(ops, key=lambda op: op.delete):
-            outcomes += self._together("DELETE" if delete else "POST", list(run))
-        return outcomes
-
-    def _together(self, method: str, ops: list[Operation]) -> list[Outcome]:
-        """One request for all of them; if it is refused, one for each."""
-        contact = ops[0].remote_id or ""
-        tags = list(dict.fromkeys(tag for op in ops for tag in op.body["tags"]))
-        try:
-            self.api.request(method, contact_path(contact, "tags", ""), json={"tags": tags})
-        except Refused as error:
-            if self.contact_unknown(error, contact):
-                return [self.unknown(op) for op in ops]
-            if len(ops) == 1:
-                return [refused(ops[0], error)]
-            outcomes = [self._together(method, [op])[0] for op in ops]
-            for outcome in outcomes:
-                outcome.nothing_was_done = outcome.nothing_was_done and error.nothing_was_done
-            return outcomes
-        return [
-            Outcome(OutcomeKind.DELETED) if op.delete else self._tagged(op, contact) for op in ops
-        ]
-
-    def _tagged(self, op: Operation, contact: str) -> Outcome:
-        """What this sync put on the contact under this key, earlier tags included.
-
-        A mirror removes those that the record does not name any more.
-        """
-        tags = set(op.body["tags"])
-        before, _, written = (op.row.remote_id or "" if op.row else "").partition("/")
-        if before == contact and written and self.config["mode"] != MIRROR:
-            tags.update(json.loads(written))
-        remote_id = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
-        claims = tuple(tag_claim(contact, tag) for tag in sorted(tags))
-        return Outcome(OutcomeKind.UPSERTED, remote_id, claims=claims)
-
-
-def _one_tag(tag: object) -> list[str]:
-    if f.is_null(tag):
-        return []
-    if not isinstance(tag, str):
-        raise invalid(f"tag: {f.shortened(tag)} is not a text")
-    return [tag.strip()]
-
-
-def tag_claim(contact: str, tag: str) -> str:
-    """A tag of a contact, as the vendor compares tags: without case."""
-    return f"tag {contact}/{tag.strip().lower()}"
 
 
 class ContactCampaigns(OnContact, LinkSink):
@@ -202,9 +105,11 @@ class ContactCampaigns(OnContact, LinkSink):
 
     def _one(self, op: Operation, contact: str, campaign: str) -> Outcome:
         everything = op.delete and campaign == ALL
-        path = contact_path(contact, "campaigns", "remove-all" if everything else segment(campaign))
+        api = self.vendor.api
+        path = self.path(contact, "campaigns", api.remove_all if everything else segment(campaign))
+        body = None if op.delete else api.campaign_body
         try:
-            self.api.request("DELETE" if op.delete else "POST", path)
+            self.vendor.request("DELETE" if op.delete else "POST", path, json=body)
         except Refused as error:
             if self.contact_unknown(error, contact):
                 return self.unknown(op)
@@ -277,9 +182,9 @@ class ContactWorkflows(OnContact, AtMostOnceSink):
     @override
     def perform(self, op: Operation) -> str | None:
         start = op.body.get("eventStartTime")
-        self.api.request(
+        self.vendor.request(
             "POST",
-            contact_path(op.remote_id or "", "workflow", segment(op.body["workflowId"])),
+            self.path(op.remote_id or "", "workflow", segment(op.body["workflowId"])),
             json={"eventStartTime": start} if start else {},
             effect=Effect.AT_MOST_ONCE,
         )

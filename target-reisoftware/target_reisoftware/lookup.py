@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from reisoftware_api.api import Api
+from reisoftware_api.settings import VERSIONS
+from reisoftware_api.v2 import V2
 from singer_http.errors import NotFound, Refused, RequestRejected, VendorDown, reason_of
-from singer_http.exact_json import text_of
-from singer_http.http.urls import segment
-from singer_http.identity import fold_email, fold_phone
-from singer_http.operations import JSON, Effect, invalid
+from singer_http.exact_json import encode_sorted
+from singer_http.identity import fold_email
+from singer_http.operations import JSON, Effect
+from target_reisoftware.finder import Finder
+from target_reisoftware.listing import ContactList, ContactListV1, ContactListV2
+from target_reisoftware.matching import Identity, match
 
 if TYPE_CHECKING:
     from singer_http.http.client import Client
     from singer_http.report.counts import Counts
     from singer_http.sink.base import HTTPSink
 
-REMEMBERED = 50_000
-"""Contacts that a run remembers having looked up."""
 
-
-class Identity(NamedTuple):
-    """By what the vendor tells one contact from another, as a record has it."""
-
-    email: str = ""
-    phone: str = ""
-
-    @property
-    def compared(self) -> Identity:
-        """As the vendor compares them."""
-        return Identity(fold_email(self.email), fold_phone(self.phone))
-
-    @property
-    def folded(self) -> tuple[str, ...]:
-        """What there is of it, as the vendor compares it; the email is the one that is unique."""
-        return tuple(filter(None, self.compared))
-
-
-class Api:
+class ReiClient:
     """The vendor's requests about contacts, counted for one stream."""
 
-    def __init__(self, client: Client, meter: Counts) -> None:
+    def __init__(self, client: Client, api: Api, meter: Counts) -> None:
+        self.api = api
         self._client = client
         self._meter = meter
 
@@ -53,12 +36,20 @@ class Api:
         method: str,
         path: str,
         *,
-        params: JSON | None = None,
+        params: Mapping[str, str] | None = None,
         json: Any = None,
-        body: bytes | None = None,
         effect: Effect = Effect.IDEMPOTENT,
+        by_contact: bool = False,
     ) -> Any:
         """Send a request; the answer's JSON.
+
+        Args:
+            method: GET, POST, ...
+            path: below the address of the API.
+            params: the query.
+            json: the body.
+            effect: what the request does.
+            by_contact: the answer says of each contact whether it succeeded.
 
         Raises:
             NotFound: the contact is unknown, in whichever words.
@@ -66,15 +57,14 @@ class Api:
             RequestRejected: a 404 of a server that does not have the vendor's API.
         """
         try:
-            return self._client.request(
+            answer = self._client.request(
                 method,
                 path,
                 params=params,
-                json=json,
-                body=body,
+                body=None if json is None else encode_sorted(json),
                 effect=effect,
                 meter=self._meter,
-            ).data
+            )
         except NotFound as error:
             if isinstance(error.data, str):
                 message = f"HTTP {error.status}, not the API's: {error.reason}; look at api_url"
@@ -88,6 +78,12 @@ class Api:
                 missing.nothing_was_done = error.nothing_was_done
                 raise missing from None
             raise
+        if not by_contact and failed(answer.data):
+            words = reason_of(answer.data.get("message")) or "no reason given"
+            reason = f"the vendor answers that it did not succeed: {words}"
+            done = answer.earlier_maybe_done
+            raise Refused(answer.status, reason, answer.data, nothing_was_done=not done)
+        return answer.data
 
     def confirm(self) -> None:
         """Make sure that the address is the API's: every location has custom fields to list.
@@ -98,8 +94,8 @@ class Api:
         self.custom_fields()
 
     def contact(self, contact: str) -> JSON:
-        """A contact by its id; NotFound if there is none."""
-        return envelope(self.request("GET", contact_path(contact)))
+        """A contact by its id, in v1's form; NotFound if there is none."""
+        return self.api.contact(envelope(self.request("GET", self.api.contact_path(contact))))
 
     def custom_fields(self) -> list[JSON]:
         """The location's custom fields.
@@ -107,18 +103,22 @@ class Api:
         Raises:
             RequestRejected: the address does not have them.
         """
+        call = self.api.listing("custom_fields")
         try:
             # Not by `request`, which would ask here again.
-            data = self._client.request("GET", "custom-fields/", meter=self._meter).data
+            data = self._client.request(
+                "GET", call.path, params=call.params, meter=self._meter
+            ).data
         except Refused as error:
             raise RequestRejected(
-                f"custom-fields: HTTP {error.status}: {error.reason}; check `api_url`"
+                f"{call.path}: HTTP {error.status}: {error.reason}; check `api_url`"
             ) from None
         found = data.get("customFields") if isinstance(data, dict) else None
         if not isinstance(found, list):
-            message = "custom-fields: the answer has no list 'customFields'; check `api_url`"
+            message = f"{call.path}: the answer has no list 'customFields'; check `api_url`"
             raise RequestRejected(message)
-        return [item for item in found if isinstance(item, dict) and item.get("id")]
+        rows = [item for item in found if isinstance(item, dict) and item.get("id")]
+        return self.api.custom_fields(rows)
 
     def look_up(self, identity: Identity) -> list[JSON]:
         """The contacts with this email, else with this phone.
@@ -128,21 +128,28 @@ class Api:
         Raises:
             VendorDown: the answer is neither contacts nor one of the known forms of none.
         """
-        params = {"email": identity.email or None, "phone": identity.phone or None}
+        call = self.api.lookup(identity.email, identity.phone)
         try:
-            data = self.request("GET", "contacts/lookup", params=params)
+            data = self.request("GET", call.path, params=call.params)
         except NotFound:
             return []
         except Refused as error:
             if error.status == 422 and fields_of(error) <= {"email", "phone"}:
                 return []
             raise
-        if not understood_lookup(data):
+        found = self.api.looked_up(data)
+        if found is None:
             raise VendorDown(
-                f"contacts/lookup: the answer was not understood ({reason_of(data) or 'empty'}): "
+                f"{call.path}: the answer was not understood ({reason_of(data) or 'empty'}): "
                 "run again when the vendor is back"
             )
-        return list(data.get("contacts") or ())
+        return found
+
+    def contact_list(self) -> ContactList:
+        """The account's list of contacts."""
+        if isinstance(self.api, V2):
+            return ContactListV2(self._client, self.api, self._meter)
+        return ContactListV1(self._client, self._meter)
 
     def find(self, identity: Identity) -> str | None:
         """The id of the contact that a record is about.
@@ -150,59 +157,26 @@ class Api:
         Raises:
             Rejection: several have that email, or the phone is another contact's.
         """
-        return match(self.look_up(identity), identity)
+        found = self.look_up(identity)
+        email = identity.compared.email
+        by_other = found and email and fold_email(found[0].get("email")) != email
+        if by_other and identity.phone and self.api.one_match:
+            # Found by its phone: the email comes first, whatever the account's own rule is.
+            found = self.look_up(Identity(identity.email)) or found
+        return match(found, identity)
 
 
-def match(found: Iterable[JSON], identity: Identity) -> str | None:
-    """Which of the contacts that a lookup found is the one."""
-    email = fold_email(identity.email)
-    others = list(found)
-    same = [item for item in others if email and fold_email(item.get("email")) == email]
-    if not same and identity.phone:
-        same = others
-        if foreign := [item for item in same if not may_be(item, email)]:
-            raise invalid(
-                f"the phone is that of the contact {foreign[0]['id']}, whose email is another one: "
-                "give the id, or another phone"
-            )
-    if len(same) > 1:
-        ids = ", ".join(str(item["id"]) for item in same[:5])
-        what = "email" if fold_email(same[0].get("email")) == email and email else "phone"
-        raise invalid(f"several contacts have this {what} ({ids}): give the id")
-    return text_of(same[0]["id"]) if same else None
-
-
-def may_be(contact: JSON, email: str) -> bool:
-    """Whether a contact with the same phone can be the one with this (folded) email."""
-    own = fold_email(contact.get("email"))
-    return not email or not own or own == email
-
-
-def contact_path(contact: str, *rest: str) -> str:
-    """The path of a contact, and of what hangs on it."""
-    return "/".join(["contacts", segment(contact), *rest])
+def failed(data: Any) -> bool:
+    """Whether a 2xx answer says that nothing was done (`succeded` is the vendor's spelling)."""
+    return isinstance(data, dict) and any(
+        data.get(name) is False for name in ("succeded", "succeeded")
+    )
 
 
 def envelope(data: Any) -> JSON:
     """The contact within an answer."""
     inner = data.get("contact", data) if isinstance(data, dict) else None
     return inner if isinstance(inner, dict) else {}
-
-
-HARMLESS = frozenset({"contacts", "meta", "total", "count", "traceId"})
-"""Members that may stand beside the contacts of a lookup, or alone where it found none."""
-
-
-def understood_lookup(data: Any) -> bool:
-    """A lookup's answer: contacts with their ids, or a known form of none."""
-    if not isinstance(data, dict):
-        return False
-    found = data.get("contacts")
-    if found is None:
-        return set(data) <= HARMLESS
-    return isinstance(found, list) and all(
-        isinstance(item, dict) and bool(item.get("id")) for item in found
-    )
 
 
 def is_own_404(error: NotFound) -> bool:
@@ -215,8 +189,9 @@ def is_own_404(error: NotFound) -> bool:
 
 
 _ABOUT_PATH = re.compile(r"\bcannot [A-Z]+ /|/contacts\b", re.IGNORECASE)
+_GONE = "not found|not exist|invalid|is deleted|not a valid"
 _NOT_THERE = re.compile(
-    r"\b(contact|campaign|workflow|tag)s?\b.{0,40}\b(not found|not exist|invalid)"
+    r"\b(contact|campaign|workflow|tag)s?\b.{0,40}\b(not found|not exist|invalid|deleted)"
     r"|\bno (such )?(contact|campaign|workflow|tag)s?\b",
     re.IGNORECASE,
 )
@@ -234,44 +209,21 @@ def is_missing(error: Refused, thing: str) -> bool:
     """Whether a refusal says that there is no such contact (campaign, workflow)."""
     if error.status not in {400, 404, 410, 422}:
         return False
-    words = rf"\b{thing}( ?id)?\b.{{0,20}}(not found|not exist|invalid)|no such {thing}"
-    return fields_of(error) == {f"{thing}Id"} or bool(re.search(words, error.reason, re.IGNORECASE))
+    return fields_of(error) == {f"{thing}Id"} or says_missing(error.reason, thing)
 
 
-def directory_of(sink: HTTPSink) -> Directory:
-    """The directory that the streams of a run share."""
-    return sink.context.shared("directory", Directory)
+def says_missing(reason: str, thing: str) -> bool:
+    """Whether the vendor's words say that there is no such contact (campaign, workflow)."""
+    words = rf"\b{thing}( ?id)?\b.{{0,20}}({_GONE})|no such {thing}"
+    return bool(re.search(words, reason, re.IGNORECASE))
 
 
-class Directory:
-    """Contacts by what records call them: each is looked up once, whoever asks first."""
+def rei_client_of(sink: HTTPSink) -> ReiClient:
+    """A sink's requests, by the version of the API that the settings name."""
+    api = sink.context.shared("api", lambda: VERSIONS[sink.config["api_version"]](sink.config))
+    return ReiClient(sink.client, api, sink.meter)
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[Identity, Future[str | None]] = OrderedDict()
 
-    def find(self, identity: Identity, look_up: Callable[[Identity], str | None]) -> str | None:
-        """The contact's id; the first to ask looks it up, the others wait for that."""
-        key = identity.compared
-        with self._lock:
-            future = self._known.get(key)
-            mine = future is None
-            if future is None:
-                future = self._known[key] = Future()
-                if len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
-        if not mine:
-            return future.result()
-        try:
-            future.set_result(look_up(identity))
-        except BaseException as error:
-            with self._lock:
-                self._known.pop(key, None)
-            future.set_exception(error)
-            raise
-        return future.result()
-
-    def forget(self, identity: Identity) -> None:
-        """Look it up again at the next use."""
-        with self._lock:
-            self._known.pop(identity.compared, None)
+def finder_of(sink: HTTPSink) -> Finder:
+    """The finder that the streams of a run share."""
+    return sink.context.shared("finder", lambda: Finder(sink.config["matching"], sink.logger))

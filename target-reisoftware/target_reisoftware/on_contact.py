@@ -23,7 +23,8 @@ from singer_http.operations import (
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
 from target_reisoftware import values
-from target_reisoftware.lookup import Api, Identity, directory_of, is_missing
+from target_reisoftware.lookup import ReiClient, finder_of, is_missing, rei_client_of
+from target_reisoftware.matching import Identity
 
 
 class OnContact(HTTPSink):
@@ -40,9 +41,13 @@ class OnContact(HTTPSink):
     """Columns beside the contact's."""
 
     @cached_property
-    def api(self) -> Api:
+    def vendor(self) -> ReiClient:
         """The vendor."""
-        return Api(self.client, self.meter)
+        return rei_client_of(self)
+
+    def path(self, contact: str, *rest: str) -> str:
+        """The path of what belongs to a contact."""
+        return self.vendor.api.contact_path(contact, *rest)
 
     @override
     def setup(self) -> None:
@@ -114,14 +119,14 @@ class OnContact(HTTPSink):
     def find(self, op: Operation) -> str | None:
         if not self._is_named(op):
             return None  # a delete of what was never written
-        found = directory_of(self).find(identity_of(op), self.api.find)
+        found = finder_of(self).find_once(self.vendor, identity_of(op))
         if found is None and not op.delete:
             raise invalid(f"there is no contact with this {_kinds(op)}")
         return found
 
     @override
     def forget_lookup(self, op: Operation) -> None:
-        directory_of(self).forget(identity_of(op))
+        finder_of(self).forget(identity_of(op))
 
     def unknown(self, op: Operation) -> Outcome:
         """The vendor does not know the contact's id: it was found long ago, or is the record's."""
@@ -140,7 +145,7 @@ class OnContact(HTTPSink):
         ):
             return False
         try:
-            self.api.contact(contact)
+            self.vendor.contact(contact)
         except NotFound:
             return True
         return False

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from singer_sdk import typing as th
+
 from reisoftware_api.plugin import ReiPlugin
 from reisoftware_api.settings import RATE_LIMIT, api_settings
+from reisoftware_api.writing import VALUE_NAMES
 from singer_http.plugin.settings import target_settings
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
-from target_reisoftware.links import ContactCampaigns, ContactTags, ContactWorkflows
+from target_reisoftware.finder import AUTO, LIST, LOOKUP
+from target_reisoftware.links import ContactCampaigns, ContactWorkflows
+from target_reisoftware.tags import MOST_IN_BULK, ContactTags
 
 
 class TargetReiSoftware(ReiPlugin, HTTPTarget):
@@ -15,8 +22,39 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
 
     name = "target-reisoftware"
     sinks = (Contacts, ContactTags, ContactCampaigns, ContactWorkflows)
-    account_by_key = True
     config_jsonschema = target_settings(
         *api_settings(),
+        th.Property(
+            "matching",
+            th.StringType,
+            default=AUTO,
+            allowed_values=[AUTO, LOOKUP, LIST],
+            description=(
+                "How contacts are found that the ledger does not know: lookup (a request each), "
+                "list (the account's contacts are read once), or auto (lookups, until they have "
+                "cost as many requests as the list)."
+            ),
+        ),
+        th.Property(
+            "custom_value_name",
+            th.StringType,
+            default=VALUE_NAMES[0],
+            allowed_values=list(VALUE_NAMES),
+            description=(
+                "API v2: the name of a custom field's value in what is sent. The run warns if the "
+                "account does not take the values."
+            ),
+        ),
+        th.Property(
+            "bulk_tags",
+            th.IntegerType(minimum=1, maximum=MOST_IN_BULK),
+            default=MOST_IN_BULK,
+            description="API v2: contacts in one request that changes their tags, at most.",
+        ),
         rate_limit=RATE_LIMIT,
     )
+
+    def __init__(self, **kwargs: Any) -> None:
+        """API v1 says whose data it is by the key alone; with v2 the location is named."""
+        super().__init__(**kwargs)
+        self.account_by_key = self.config["api_version"] == "v1"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.hostile.faults import CREATE, READ, WRITE
-from tests.hostile.models import autoreach, kasplo, merlin, rei
+from tests.hostile.models import autoreach, kasplo, merlin, rei, rei_v2
 from tests.hostile.models.server import JSON, Vendor, World
 from tests.hostile.source import Person
 
@@ -70,14 +70,26 @@ class Setup:
         return forms
 
     def _rei(self, rng: random.Random) -> JSON:
-        forms = {"duplicates": rng.choice(["merge", "forbid", "allow"]),
-                 "none": rng.choice(["404", "empty", "without", "422"]),
-                 "refusal": rng.choice(["nest", "map"])}  # fmt: skip
+        matching = rng.choice(["auto", "lookup", "list"])
+        forms: JSON
+        if rng.random() < 0.5:
+            kind: type[rei.Rei] = rei.Rei
+            forms = {"duplicates": rng.choice(["merge", "forbid", "allow"]),
+                     "none": rng.choice(["404", "empty", "without", "422"]),
+                     "refusal": rng.choice(["nest", "map"])}  # fmt: skip
+            more = {"api_url": f"{self.url}/v1"}
+        else:
+            kind = rei_v2.ReiV2
+            forms = {"duplicates": rng.choice(["forbid", "forbid", "allow"]),
+                     "none": rng.choice(["404", "null", "empty"]), "kept": rng.random() < 0.5,
+                     "flags": rng.choice([[], ["succeded"], ["succeded", "succeeded"]]),
+                     "bulk": rng.choice([1, 3, 100])}  # fmt: skip
+            more = {"api_url": self.url, "api_version": "v2", "location_id": rei_v2.LOCATION}
         for name, secret in self.secrets.items():
             self.accounts[name] = rei.Account(secret)
-            self.settings[name] = {"api_key": secret, "api_url": f"{self.url}/v1"}
-        self.vendor = rei.Rei(self.world, list(self.accounts.values()), forms)
-        return forms
+            self.settings[name] = {"api_key": secret, "matching": matching, **more}
+        self.vendor = kind(self.world, list(self.accounts.values()), forms)
+        return forms | {"matching": matching, "api": kind.__name__}
 
     def _kasplo(self, rng: random.Random) -> JSON:
         forms = {"shuffled": rng.random() < 0.5}

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from singer_sandbox import Sandbox
+from tests.calling import rei as rei_v1
+from tests.calling import rei_v2
 from tests.front_door import JSON, Plugin, Result, adds_up, record, schema
+from tests.reisoftware import LOOKUP, LOOKUPS, READS, VERSIONS, asked, is_v2, lookups, target
 
 BASICS = ("id", "email", "phone", "firstName")
 
 
-@pytest.fixture
-def rei(sandbox: Sandbox, tmp_path: Path) -> Plugin:
-    return Plugin("target-reisoftware", sandbox, tmp_path)
+@pytest.fixture(params=VERSIONS)
+def rei(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Plugin]:
+    yield from target(request.param, sandbox, tmp_path)
 
 
 def contacts(*rows: JSON, key: str = "key", **types: Any) -> list[JSON]:
@@ -31,18 +35,10 @@ def held(sandbox: Sandbox) -> list[JSON]:
     return list(sandbox.state("rei")["contacts"].values())
 
 
-def asked(sandbox: Sandbox) -> list[str]:
-    """The requests that reached the vendor: method and path."""
-    return [
-        f"{entry['method']} {entry['path'].partition('/v1/')[2]}"
-        for entry in sandbox.requests("rei")
-    ]
-
-
 def sent(sandbox: Sandbox, *methods: str) -> list[str]:
-    """Those of them that change something."""
+    """The requests that change something."""
     wanted = methods or ("POST", "PUT", "DELETE")
-    return [line for line in asked(sandbox) if line.partition(" ")[0] in wanted]
+    return [line for line in asked(sandbox, *wanted) if line not in READS]
 
 
 def reasons(result: Result) -> list[str]:
@@ -74,13 +70,16 @@ def test_a_new_contact_is_made_with_two_requests(rei: Plugin) -> None:
     assert contact["dnd"] is True
     assert contact["tags"] == ["a", "b"]
     assert result.counts("contacts") == {"received": 1, "created": 1}
-    assert asked(rei.sandbox) == ["GET custom-fields/", "GET contacts/lookup", "POST contacts/"]
+    fields, *others = asked(rei.sandbox)
+    assert "ustom" in fields
+    assert others == [LOOKUPS[is_v2(rei)], "POST contacts/"]
     assert adds_up(result.report)
 
 
 @pytest.mark.parametrize("form", ["404", "empty", "absent", "422"])
 def test_each_form_of_not_found_means_that_there_is_none(rei: Plugin, form: str) -> None:
-    rei.sandbox.options("rei", lookup_missing=form)
+    v2_form = {"absent": "empty", "422": "null"}.get(form, form)
+    rei.sandbox.options("rei", lookup_missing=form, duplicate_missing=v2_form)
     rows = [{"key": "1", "email": "a@example.com"}, {"key": "2", "phone": "+4930123456"}]
     result = rei.run(contacts(*rows))
     assert result.counts("contacts") == {"received": 2, "created": 2}
@@ -89,7 +88,7 @@ def test_each_form_of_not_found_means_that_there_is_none(rei: Plugin, form: str)
 
 def test_a_422_about_something_else_is_a_refusal(rei: Plugin) -> None:
     answer = {"location": {"message": "The location is locked.", "rule": "locked"}}
-    rei.sandbox.fault(vendor="rei", path="lookup", status=422, answer=answer)
+    rei.sandbox.fault(vendor="rei", path=LOOKUP, status=422, answer=answer)
     result = rei.run(contacts({"key": "1", "email": "a@example.com"}))
     assert kinds(result) == ["refused"]
     assert "The location is locked." in reasons(result)[0]
@@ -111,9 +110,8 @@ def test_a_contact_is_matched_by_phone_whose_plus_arrives(rei: Plugin) -> None:
     rei.run(contacts({"key": "1", "email": "new@example.com", "phone": "+49 30 123456"}))
     (contact,) = held(rei.sandbox)
     assert (contact["id"], contact["email"]) == ("c1", "new@example.com")
-    assert "phone=%2B49" in next(
-        entry["query"] for entry in rei.sandbox.requests("rei") if "lookup" in entry["path"]
-    )
+    query, *_ = [e["query"] for e in rei.sandbox.requests("rei") if re.search(LOOKUP, e["path"])]
+    assert ("number=%2B49" if is_v2(rei) else "phone=%2B49") in query
 
 
 def test_a_shared_phone_is_no_match_and_the_reason_names_the_contact(rei: Plugin) -> None:
@@ -139,7 +137,9 @@ def test_a_record_without_an_email_is_matched_by_its_phone_alone(rei: Plugin) ->
 def test_several_contacts_with_one_email_are_not_guessed_among(rei: Plugin) -> None:
     twins = [{"id": "c1", "email": "a@example.com"}, {"id": "c2", "email": "A@example.com"}]
     rei.sandbox.put_state("rei", {"contacts": twins})
-    result = rei.run(contacts({"key": "1", "email": "a@example.com"}))
+    # A lookup of API v2 names one of them, its list both.
+    matching = "list" if is_v2(rei) else "lookup"
+    result = rei.run(contacts({"key": "1", "email": "a@example.com"}), matching=matching)
     assert kinds(result) == ["invalid"]
     assert "c1, c2" in reasons(result)[0]
 
@@ -190,7 +190,8 @@ def test_the_second_run_sends_nothing(rei: Plugin) -> None:
     rei.sandbox.log(clear=True)
     result = rei.run(contacts(*rows))
     assert result.counts("contacts") == {"received": 30, "unchanged": 30}
-    assert asked(rei.sandbox) == ["GET custom-fields/"]
+    (only,) = asked(rei.sandbox)
+    assert "ustom" in only
 
 
 def test_a_changed_contact_goes_to_the_id_that_the_ledger_knows(rei: Plugin) -> None:
@@ -198,7 +199,7 @@ def test_a_changed_contact_goes_to_the_id_that_the_ledger_knows(rei: Plugin) -> 
     rei.sandbox.log(clear=True)
     rei.run(contacts({"key": "1", "email": "b@example.com"}))
     assert [contact["email"] for contact in held(rei.sandbox)] == ["b@example.com"]
-    assert [line for line in asked(rei.sandbox) if "lookup" in line] == []
+    assert lookups(rei.sandbox) == []
 
 
 @pytest.mark.parametrize("status", [404, 400, 422])
@@ -219,9 +220,7 @@ def test_an_id_that_the_vendor_forgot_is_matched_or_made_anew(rei: Plugin, statu
 def hide(sandbox: Sandbox, times: int = 1) -> None:
     """The vendor's search lags behind: a lookup does not show what is there."""
     sandbox.options("rei", allow_duplicates_error=True)
-    sandbox.fault(
-        vendor="rei", path="lookup", times=times, status=200, answer={"contacts": []}, when="before"
-    )
+    sandbox.fault(vendor="rei", path=LOOKUP, times=times, status=200, answer={}, when="before")
 
 
 def test_a_forbidden_duplicate_becomes_an_update(rei: Plugin) -> None:
@@ -355,9 +354,7 @@ def test_what_the_vendor_shows_is_written_back_unchanged_and_then_nothing_is_sen
     rei: Plugin,
 ) -> None:
     rei.sandbox.seed()
-    headers = {"Authorization": f"Bearer {rei.config['api_key']}"}
-    address = f"{rei.config['api_url']}/contacts/?limit=100"
-    shown = requests.get(address, headers=headers, timeout=10).json()["contacts"]
+    shown = listed(rei)
     before = rei.sandbox.state("rei")["contacts"]
     messages = contacts(*shown, key="id")
     result = rei.run(messages, concurrency=8)
@@ -371,12 +368,27 @@ def test_what_the_vendor_shows_is_written_back_unchanged_and_then_nothing_is_sen
     assert sent(rei.sandbox) == []
 
 
+def listed(rei: Plugin) -> list[JSON]:
+    """All contacts as the vendor shows them."""
+    call = rei_v2 if is_v2(rei) else rei_v1
+    if is_v2(rei):
+        body = {"locationId": rei.config["location_id"], "pageLimit": 100}
+        answer = call(rei.sandbox, "POST", "/contacts/search", body)
+    else:
+        answer = call(rei.sandbox, "GET", "contacts/?limit=100")
+    found: list[JSON] = answer.json()["contacts"]
+    return found
+
+
 def unstamped(row: JSON) -> str:
     kept = {
         name: value
         for name, value in row.items()
         if name not in {"dateUpdated", "dnd"} and value is not None
     }
+    # A date of API v2 has no time of day.
+    dates = {k: v // 86_400_000 for k, v in row["customField"].items() if "Date" in k}
+    kept["customField"] = row["customField"] | dates
     return json.dumps(kept | {"dnd": bool(row.get("dnd"))}, sort_keys=True)
 
 
@@ -384,7 +396,6 @@ def test_the_rate_limit_is_the_vendors_by_default(rei: Plugin) -> None:
     about = rei.finish(rei.start([], "--about", "--format=json"))
     settings = json.loads(about.stdout)["settings"]["properties"]
     assert settings["rate_limit"]["default"] == "100/10s,200000/day"
-    assert settings["api_url"]["default"] == "https://rest.reisoftware.com/v1"
     assert settings["api_key"]["secret"] is True
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from reisoftware_api.v1 import V1
 from singer_http.errors import NotFound, Refused, reason_of
 from singer_http.sink.columns import CustomField
 from singer_http.sink.kinds import second_step
 from singer_sandbox import Sandbox
 from target_reisoftware import values
-from target_reisoftware.lookup import is_own_404, understood_lookup
+from target_reisoftware.lookup import is_own_404
 from tests.front_door import JSON, Plugin
 from tests.targets.test_target_reisoftware import contacts, held
 
@@ -30,7 +31,7 @@ def rei(sandbox: Sandbox, tmp_path: Path) -> Plugin:
     [{}, {"contacts": []}, {"contacts": None}, {"contacts": [{"id": "c1"}]}, {"traceId": "t"}],
 )
 def test_contacts_and_the_known_forms_of_none_are_answers(data: Any) -> None:
-    assert understood_lookup(data)
+    assert V1({}).looked_up(data) is not None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_contacts_and_the_known_forms_of_none_are_answers(data: Any) -> None:
      {"error": "x"}],
 )  # fmt: skip
 def test_anything_else_is_no_answer(data: Any) -> None:
-    assert not understood_lookup(data)
+    assert V1({}).looked_up(data) is None
 
 
 @pytest.mark.parametrize("answer", [{"message": "busy"}, {"statusCode": 500}, ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema
+from tests.reisoftware import VERSIONS, is_v2, target
 
 FIELDS: list[JSON] = [
     {"id": "f1", "name": "Parcel ID", "fieldKey": "contact.parcel_id", "dataType": "TEXT"},
@@ -26,10 +28,10 @@ FIELDS: list[JSON] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def rei(sandbox: Sandbox, tmp_path: Path) -> Plugin:
+@pytest.fixture(params=VERSIONS)
+def rei(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Plugin]:
     sandbox.put_state("rei", {"custom_fields": FIELDS})
-    return Plugin("target-reisoftware", sandbox, tmp_path)
+    yield from target(request.param, sandbox, tmp_path)
 
 
 def run(rei: Plugin, *rows: JSON, types: JSON | None = None, **config: Any) -> Result:
@@ -141,8 +143,11 @@ def test_an_unknown_column_is_warned_about_or_stops_the_run_or_is_sent(rei: Plug
     stopped = run(rei, {"shoe_size": "9"}, unknown_fields="error")
     assert stopped.exit_code == 1
     assert "unknown_fields" in stopped.error
-    run(rei, {"shoe_size": "9"}, unknown_fields="send")
-    assert held(rei)[0]["shoe_size"] == "9"
+    sent = run(rei, {"shoe_size": "9"}, unknown_fields="send")
+    if is_v2(rei):  # its bodies are strict
+        assert reasons(sent) == ["property shoe_size should not exist; Unprocessable Entity"]
+    else:
+        assert held(rei)[0]["shoe_size"] == "9"
 
 
 def test_an_unknown_custom_field_in_the_container_is_warned_about_once(rei: Plugin) -> None:

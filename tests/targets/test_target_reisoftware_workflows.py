@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin
+from tests.reisoftware import VERSIONS, target
 from tests.targets.test_target_reisoftware_links import DELETED, directory, entries, rejection, rows
 
 
-@pytest.fixture
-def rei(sandbox: Sandbox, tmp_path: Path) -> Plugin:
-    return directory(sandbox, tmp_path)
+@pytest.fixture(params=VERSIONS)
+def rei(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Plugin]:
+    directory(sandbox)
+    yield from target(request.param, sandbox, tmp_path)
 
 
 def entry(key: str, **row: Any) -> JSON:

@@ -133,6 +133,7 @@ class Matching:
             pause = 2 * pause + FIRST_PAUSE
             item.lost.asked += 1
         item.due = item.lost.since + min(pause, self._wait)
+        item.sink.forget_lookup(item)
 
     def ask_again(self, item: Item) -> bool:
         """Whether a lost create that was not found is looked up again, at `item.due`."""

@@ -40,7 +40,8 @@ class Outbox:
             workers: carry them out.
             scope: of the ledger.
             batch: rows in one request, at most.
-            by_parent: operations on one parent record go in one call, one call at a time.
+            by_parent: operations on one parent record go in one call, one call at a time; `batch`
+                is then the number of parents in a call that can have several.
             answered: takes the result.
         """
         self.batch = batch
@@ -70,8 +71,9 @@ class Outbox:
         """Mark what is ready as pending, and hand it over."""
         ready, self.ready = self.ready, []
         if self._by_parent:
-            chunks, self.ready = by_parent(ready, self._in_flight)
-            self._in_flight.update(chunk[0].remote_id for chunk in chunks)
+            groups, self.ready = by_parent(ready, self._in_flight)
+            chunks = list(joined(groups, self.batch))
+            self._in_flight.update(item.remote_id for chunk in chunks for item in chunk)
         else:
             isolate = self._still_refused >= self._healed
             chunks = list(batches(ready, self.batch, isolate=isolate))
@@ -106,7 +108,7 @@ class Outbox:
 
     def _completed(self, items: Sequence[Item], task: Task) -> None:
         if self._by_parent:
-            self._in_flight.discard(items[0].remote_id)
+            self._in_flight.difference_update(item.remote_id for item in items)
         self._answered(items, task)
 
     def leave_entry(self, item: Item) -> None:
@@ -166,6 +168,26 @@ def by_parent(
         else:
             groups.setdefault(item.remote_id, group).append(item)
     return list(groups.values()), waiting
+
+
+def joined(groups: Iterable[list[Item]], size: int) -> Iterable[list[Item]]:
+    """Groups of operations, one group for each parent; those that may share a call joined.
+
+    Args:
+        groups: not empty, each in order.
+        size: groups in one call, at most.
+    """
+    together: dict[Any, list[list[Item]]] = {}
+    for group in groups:
+        first = group[0]
+        shared = {item.sink.joins_parents(item) for item in group} if size > 1 else {None}
+        if first.alone or len(shared) > 1 or None in shared:
+            yield group
+        else:
+            together.setdefault((first.route, *shared), []).append(group)
+    for some in together.values():
+        for start in range(0, len(some), size):
+            yield [item for group in some[start : start + size] for item in group]
 
 
 def unpacked(sent: bytes) -> tuple[Any, list[str], bytes]:

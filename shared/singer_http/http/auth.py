@@ -61,6 +61,14 @@ class Explaining(Protocol):
         """
 
 
+@runtime_checkable
+class Pausing(Protocol):
+    """An auth that knows how its vendor says when it takes requests again."""
+
+    def pause(self, headers: Mapping[str, str]) -> float | None:
+        """Seconds to wait after a 429 without the usual headers; None: it does not say."""
+
+
 class HeaderKey(AuthBase):
     """A key in a header of its own."""
 

@@ -268,7 +268,8 @@ class Client:
             return _Failure(status, f"the answer has no known form ({words})")
         if action in (Action.WAIT, Action.UNSURE):
             refused, running = action is Action.WAIT, status in GATEWAY_TIMEOUTS
-            return _Failure(status, reason_of(answer.data), refused, running, asked_pause(answer))
+            asked = asked_pause(answer, getattr(self.auth, "pause", None))  # see auth.Pausing
+            return _Failure(status, reason_of(answer.data), refused, running, asked)
         if 400 <= status < 500 and answer.in_own_words:
             call.maybe_done = earlier
         if action is Action.RENEW and not call.renewed and self._renew(request):

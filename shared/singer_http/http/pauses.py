@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from singer_http.http.transport import Answer
 
 LONGEST_SENSIBLE = 366 * 86400.0
@@ -29,12 +31,18 @@ _NUMBER = re.compile(
 )
 
 
-def asked_pause(answer: Answer) -> float | None:
+def asked_pause(
+    answer: Answer, own_way: Callable[[Mapping[str, str]], float | None] | None = None
+) -> float | None:
     """Read how many seconds an answer asks to wait (at least 0); None if it does not ask.
 
     `Retry-After`, else `X-RateLimit-Reset` with a 429. Gateways add headers of their own, so one
     text can hold several values: the longest that makes sense counts, what makes none is ignored.
     A date is measured against the answer's own Date, so that a wrong clock here does not matter.
+
+    Args:
+        answer: of the vendor.
+        own_way: reads headers of the vendor's own, asked with a 429 that has none of these.
     """
     names = ["Retry-After"]
     if answer.status == 429:
@@ -48,7 +56,7 @@ def asked_pause(answer: Answer) -> float | None:
             now = _epoch(answer.headers.get("Date") or "") or time.time()
         if pauses := _pauses(text, now):
             return max(pauses)
-    return None
+    return own_way(answer.headers) if own_way and answer.status == 429 else None
 
 
 def _pauses(text: str, now: float) -> list[float]:

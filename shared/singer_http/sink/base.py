@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import datetime
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from singer_http.errors import ConfigError
@@ -67,7 +67,7 @@ class HTTPSink(abc.ABC):
     sends_nothing: ClassVar[bool] = False
     """No request leaves: a dry run carries it out, in its copy of the database."""
     group_by_parent: ClassVar[bool] = False
-    """Operations on one parent record go in one call, in order."""
+    """Operations on one parent record go in one call, in order (see `joins_parents`)."""
     examples: ClassVar[int] = 3
     """What a dry run prints of each kind of operation, at most."""
     deterministic: ClassVar[bool] = False
@@ -330,6 +330,13 @@ class HTTPSink(abc.ABC):
     def can_find(self, op: Operation) -> bool:
         """Whether `find` can tell."""
         return self.has_lookup
+
+    def joins_parents(self, op: Operation) -> Hashable | None:
+        """With `group_by_parent`: operations of several parents that share this may go in one call.
+
+        `batch_limit` is the number of parents. None: a call for each parent.
+        """
+        return None
 
     @abc.abstractmethod
     def send(self, ops: Sequence[Operation]) -> list[Outcome]:

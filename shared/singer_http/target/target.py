@@ -43,7 +43,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
     sinks: ClassVar[tuple[type[HTTPSink], ...]]
     """One for each stream, in the order in which they are delivered."""
-    account_by_key: ClassVar[bool] = False
+    account_by_key: bool = False
     """The account's default is made of the key: one that the ledger has not seen stops the run."""
 
     message_reader_class = LineReader

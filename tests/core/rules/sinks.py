@@ -14,6 +14,7 @@ from target_autoreach import sinks as autoreach
 from target_emailmarketing import sinks as kasplo
 from target_reisoftware import contacts as rei
 from target_reisoftware import links
+from target_reisoftware.tags import ContactTags
 from tests.front_door import JSON, record, schema
 from tests.subscribers import ACCOUNT
 
@@ -103,7 +104,7 @@ CASES = [
         lambda state: columns_of(state["contacts"], "email", "firstName"),
     ),
     Case(
-        "target-reisoftware", links.ContactTags, "rei",
+        "target-reisoftware", ContactTags, "rei",
         lambda key, v: {"email": email(key), "tags": ["kept", f"tag{v}"]},
         lambda state: {k: sorted(c.get("tags") or ()) for k, c in state["contacts"].items()},
         lambda keys: {"contacts": _a_contact_each(keys)},

@@ -76,13 +76,14 @@ class Rei(Vendor):
     # --- contacts -----------------------------------------------------------------------------
 
     def _list(self, account: Account, query: dict[str, str]) -> Answer:
-        """Newest first; the cursor is the date's milliseconds and the id."""
-        rows = [c for c in account.contacts.values() if self.world.visible(c["_made"])]
-        rows.sort(key=lambda c: (-c["_ms"], c["id"]))
+        """Newest first, or last; the cursor is the date's milliseconds and the id."""
+        rows = [c for c in account.contacts.values() if self.world.visible(c["_named"])]
+        sign = 1 if query.get("order") == "asc" else -1
+        rows.sort(key=lambda c: (sign * c["_ms"], c["id"]))
         if "startAfter" in query:
-            after = (-int(query["startAfter"]), query.get("startAfterId", ""))
-            rows = [c for c in rows if (-c["_ms"], c["id"]) > after]
-        limit = min(100, int(query.get("limit", 20)))
+            after = (sign * int(query["startAfter"]), query.get("startAfterId", ""))
+            rows = [c for c in rows if (sign * c["_ms"], c["id"]) > after]
+        limit = min(5, int(query.get("limit", 20)))
         page, more = rows[:limit], len(rows) > limit
         last = page[-1] if page else None
         meta = {"total": len(account.contacts), "nextPage": 2 if more else "", "currentPage": 1,
