@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from singer_sdk import typing as th
+from typing_extensions import override
 
 from reisoftware_api.plugin import ReiPlugin
 from reisoftware_api.settings import RATE_LIMIT, api_settings
 from reisoftware_api.writing import VALUE_NAMES
+from singer_http.errors import Refused
 from singer_http.plugin.settings import target_settings
+from singer_http.target.takeover import EarlierAPI
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
 from target_reisoftware.finder import AUTO, LIST, LOOKUP
 from target_reisoftware.links import ContactCampaigns, ContactWorkflows
+from target_reisoftware.lookup import ReiClient
 from target_reisoftware.tags import MOST_IN_BULK, ContactTags
 
 
@@ -58,3 +62,21 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
         """API v1 says whose data it is by the key alone; with v2 the location is named."""
         super().__init__(**kwargs)
         self.account_by_key = self.config["api_version"] == "v1"
+
+    @property
+    @override
+    def earlier_api(self) -> EarlierAPI | None:
+        """API v1 has the same contacts, under the same ids."""
+        if self.config["api_version"] == "v1":
+            return None
+        here = self.ledger_account.partition(" ")[2]
+        return EarlierAPI(is_server=lambda server: server != here, knows=self._knows)
+
+    def _knows(self, stream: str, remote_id: str) -> bool:
+        """Whether the location has the contact that a ledger row names."""
+        vendor = ReiClient(self.client, self.api, self.report.stream(stream).counts)
+        try:
+            contact = vendor.contact(remote_id.partition("/")[0])
+        except Refused:  # it is unknown, or another location's
+            return False
+        return contact.get("locationId") in (None, self.config["location_id"])

@@ -64,7 +64,7 @@ class Project:
     def __init__(self, folder: Path, sandbox: Sandbox, url: str, ledger_url: str) -> None:
         self.sandbox, self.url = sandbox, url
         self._folder, self._kept = folder, folder / "kept"
-        self._values = {
+        self.values = {
             **environment(sandbox.url),
             "TAP_POSTGRES_SQLALCHEMY_URL": url,
             "TARGET_AUTOREACH_LEDGER_URL": ledger_url,
@@ -94,7 +94,7 @@ class Project:
             if block.language == "sql":
                 self.execute(block.text)
             elif block.language == "yaml" and block.text.startswith("plugins:"):
-                self._configure(yaml.safe_load(block.text)["plugins"])
+                self.configure(yaml.safe_load(block.text)["plugins"])
             elif block.language == "sh" and not block.note:
                 done = self.sh(block.text)
                 assert done.returncode == 0, block.text + done.stdout
@@ -125,7 +125,8 @@ class Project:
         with psycopg.connect(self.url) as connection:
             connection.execute(statement.encode())
 
-    def _configure(self, kinds: dict[str, list[dict[str, Any]]]) -> None:
+    def configure(self, kinds: dict[str, list[dict[str, Any]]]) -> None:
+        """Change plugins in meltano.yml."""
         path = self.root / "meltano.yml"
         content = yaml.safe_load(path.read_text())
         for kind, plugins in kinds.items():
@@ -141,11 +142,13 @@ class Project:
     def _give_values(self, page: str, block: Block) -> None:
         """What the page names, and the values that a sandbox has for it."""
         named = dict.fromkeys(VARIABLE.findall((PAGES / f"{page}.md").read_text()))
-        assert set(VARIABLE.findall(block.text)) <= set(self._values)
+        assert set(VARIABLE.findall(block.text)) <= set(self.values)
+        self.add_to_env({name: self.values[name] for name in named if name in self.values})
+
+    def add_to_env(self, values: dict[str, str]) -> None:
+        """Add variables to the project's .env."""
         with (self.root / ".env").open("a") as file:
-            for name in named:
-                if name in self._values:
-                    file.write(f"{name}='{self._values[name]}'\n")
+            file.writelines(f"{name}='{value}'\n" for name, value in values.items())
 
     def keep(self) -> None:
         """Remember how the first page left everything."""
@@ -279,6 +282,44 @@ def test_messages(project: Project) -> None:
     sms = project.report("target-actionapi")["streams"]["sms"]
     assert (sms["created"], sms["rejected"]) == (2, 1)
     assert project.rejected("target-actionapi") == []
+
+
+def test_highlevel_v2(project: Project) -> None:
+    """The page goes on from a project that has sent by v1."""
+    plugin = "$SINGER_PLUGINS/plugins/target-reisoftware.meltano.yml"
+    assert project.sh(f'meltano add target-reisoftware --from-ref "{plugin}"').returncode == 0
+    project.execute(
+        "create schema to_autoreach_2; create view to_autoreach_2.contacts as select owner_id, "
+        "email, first_name as \"firstName\" from warehouse.owners where email like '%@%'"
+    )
+    v1 = {k: v for k, v in environment(project.sandbox.url).items() if "REISOFTWARE" in k}
+    project.add_to_env(v1)
+    project.configure(
+        {
+            "extractors": [
+                {
+                    "name": "tap-postgres",
+                    "config": {"filter_schemas": ["to_autoreach_2"]},
+                    "select": ["to_autoreach_2-contacts.*"],
+                }
+            ],
+            "loaders": [
+                {"name": "target-reisoftware", "config": {"keys": {"contacts": ["owner_id"]}}}
+            ],
+        }
+    )
+    began = project.sh("meltano run --refresh-catalog tap-postgres target-reisoftware")
+    assert began.returncode == 0, began.stdout
+    v2 = project.sandbox.settings("target-reisoftware", "v2")
+    values = {f"TARGET_REISOFTWARE_{name.upper()}": str(value) for name, value in v2.items()}
+    project.values.update(values)
+    project.sandbox.log(clear=True)
+    _, dry_run, run = project.follow("highlevel-v2")
+    for said in (dry_run, run):
+        assert "is taken over: 3 of 3 records" in said
+    assert project.report("target-reisoftware")["streams"]["contacts"]["unchanged"] == 3
+    assert {request["method"] for request in project.sandbox.requests("rei")} == {"GET"}
+    project.execute("drop schema to_autoreach_2 cascade")
 
 
 def test_opt_outs(project: Project) -> None:

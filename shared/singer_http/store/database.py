@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from singer_http.errors import ConfigError, StopRun
-from singer_http.store.dry_copy import copy_for_dry_run, remove_copy
+from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
 from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
 
 Row = tuple[Any, ...]
@@ -37,13 +37,13 @@ class Database:
         ConfigError: it cannot be opened or written; the line names the setting.
     """
 
-    def __init__(self, url: str, *, dry_run_of: str | None = None) -> None:
+    def __init__(self, url: str, *, dry_run_of: Pipeline | None = None) -> None:
         """Open it, and make or migrate the tables.
 
         Args:
             url: any SQLAlchemy URL of SQLite or PostgreSQL.
-            dry_run_of: an account (as in `scopes`) whose rows are copied into a temporary SQLite:
-                the database itself is only read, and not locked.
+            dry_run_of: a pipeline whose rows are copied into a temporary SQLite: the database
+                itself is only read, and not locked.
         """
         self._copy: Path | None = None
         self._locks: list[int] = []

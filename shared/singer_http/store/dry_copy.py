@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -21,6 +21,7 @@ from singer_http.store.tables import (
     metadata,
     pending,
     rejects,
+    runs,
     scopes,
 )
 
@@ -28,8 +29,17 @@ PIECE = 5_000
 """Rows that are copied at once."""
 
 
-def copy_for_dry_run(url: sa.URL, account: str) -> Path:
-    """Copy the rows that a dry run of an account reads into a new file.
+class Pipeline(NamedTuple):
+    """What a run is a run of."""
+
+    plugin: str
+    sync: str
+    account: str
+    """With the server, as in `scopes`."""
+
+
+def copy_for_dry_run(url: sa.URL, pipeline: Pipeline) -> Path:
+    """Copy the rows that a dry run reads into a new file.
 
     Raises:
         SQLAlchemyError, OSError, sqlite3.Error: the database cannot be read.
@@ -46,7 +56,7 @@ def copy_for_dry_run(url: sa.URL, account: str) -> Path:
                 ):
                     source.backup(into)
         else:
-            _copy_account(url, f"sqlite:///{name}", account)
+            _copy_accounts(url, f"sqlite:///{name}", pipeline)
     except BaseException:
         remove_copy(copy)
         raise
@@ -59,7 +69,7 @@ def remove_copy(copy: Path) -> None:
         Path(f"{copy}{suffix}").unlink(missing_ok=True)
 
 
-def _copy_account(url: sa.URL, into: str, account: str) -> None:
+def _copy_accounts(url: sa.URL, into: str, pipeline: Pipeline) -> None:
     source, target = sa.create_engine(url), sa.create_engine(into)
     try:
         with source.connect() as reader, target.begin() as writer:
@@ -67,16 +77,20 @@ def _copy_account(url: sa.URL, into: str, account: str) -> None:
             if not sa.inspect(reader).has_table(meta.name):
                 writer.execute(meta.delete())
                 return
-            own = sa.select(scopes.c.id).where(scopes.c.account == account)
-            for table, condition in (
+            names = _accounts(reader, pipeline)
+            own = sa.select(scopes.c.id).where(scopes.c.account.in_(names))
+            copied: list[tuple[sa.Table, Any]] = [
                 (meta, sa.true()),
                 (accounts, sa.true()),
-                (scopes, scopes.c.account == account),
+                (scopes, scopes.c.account.in_(names)),
                 *(
                     (table, table.c.scope.in_(own))
                     for table in (delivered, claims, pending, rejects)
                 ),
-            ):
+            ]
+            if sa.inspect(reader).has_table(runs.name):
+                copied.append((runs, runs.c.account.in_(names)))
+            for table, condition in copied:
                 _copy_rows(reader, writer, table, condition)
             # What an older release wrote is copied into the tables of this one.
             stated = meta.c.name == "version"
@@ -85,6 +99,17 @@ def _copy_account(url: sa.URL, into: str, account: str) -> None:
     finally:
         source.dispose()
         target.dispose()
+
+
+def _accounts(reader: sa.Connection, pipeline: Pipeline) -> list[str]:
+    """The account; those that the pipeline had before too, if this one has no ledger yet."""
+    known = sa.select(scopes.c.id).where(scopes.c.account == pipeline.account).limit(1)
+    if reader.execute(known).first() or not sa.inspect(reader).has_table(runs.name):
+        return [pipeline.account]
+    earlier = sa.select(runs.c.account.distinct()).where(
+        (runs.c.plugin == pipeline.plugin) & (runs.c.sync == pipeline.sync)
+    )
+    return [pipeline.account, *(row[0] for row in reader.execute(earlier))]
 
 
 def _copy_rows(

@@ -8,6 +8,7 @@ from typing import Any
 from singer_http.operations import JSON
 from singer_http.store.arrivals import Arrivals
 from singer_http.store.database import Database
+from singer_http.store.dry_copy import Pipeline
 from singer_http.store.ledger import Ledger
 from singer_http.store.rejects import Rejects
 from singer_http.store.runs import Runs
@@ -22,13 +23,13 @@ class Store:
         ConfigError: it cannot be opened or written; the line names the setting.
     """
 
-    def __init__(self, url: str, run: str, *, dry_run_of: str | None = None) -> None:
+    def __init__(self, url: str, run: str, *, dry_run_of: Pipeline | None = None) -> None:
         """Open it.
 
         Args:
             url: any SQLAlchemy URL of SQLite or PostgreSQL.
             run: the id of this run.
-            dry_run_of: an account whose rows are copied: nothing is written or locked.
+            dry_run_of: a pipeline whose rows are copied: nothing is written or locked.
         """
         self._database = Database(url, dry_run_of=dry_run_of)
         self.scopes = Scopes(self._database)

@@ -22,6 +22,7 @@ from singer_http.operations import Rejection
 from singer_http.report.counts import Report
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.preview import example
+from singer_http.store.dry_copy import Pipeline
 from singer_http.store.rejects import ExportedLine
 from singer_http.store.rows import Scope
 from singer_http.store.store import Store
@@ -63,7 +64,8 @@ class Session:
         self.sync: str = config["sync"]
         self.dry_run: bool = config["dry_run"]
         self.rejects_path = rejects_path
-        self.store = Store(url, report.run, dry_run_of=account if self.dry_run else None)
+        copied = Pipeline(name, self.sync, account) if self.dry_run else None
+        self.store = Store(url, report.run, dry_run_of=copied)
         if not self.store.lock(f"{name} {self.sync} {account}"):
             self.store.close()
             raise ConfigError(
