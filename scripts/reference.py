@@ -121,6 +121,13 @@ def readme(name: str) -> str:
     return re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: inner, text, flags=re.DOTALL)
 
 
+def folders(name: str) -> list[str]:
+    """The folders of the workspace that a plugin is installed from, itself last."""
+    text = (ROOT / name / "pyproject.toml").read_text("utf-8")
+    shared = {"singer-http": "shared", "merlin-api": "merlin-api"}
+    return [folder for package, folder in shared.items() if f'"{package}~=' in text] + [name]
+
+
 # --- definitions ------------------------------------------------------------------------------
 
 
@@ -133,7 +140,7 @@ def definition(name: str) -> str:
         "namespace": name.replace("-", "_"),
         "variant": "singer-http",
         "label": told["description"].removeprefix("Singer ").rstrip("."),
-        "pip_url": f"-e ${{SINGER_PLUGINS}}/shared -e ${{SINGER_PLUGINS}}/{name}",
+        "pip_url": " ".join(f"-e ${{SINGER_PLUGINS}}/{folder}" for folder in folders(name)),
         "executable": name,
         "capabilities": sorted(told["capabilities"]),
         "settings_group_validation": [list(schema.get("required", ()))],

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("shared/singer_http", *(str(p.relative_to(ROOT)) for p in ROOT.glob("t*-*/t*_*")))
+PACKAGES = (
+    "shared/singer_http",
+    "merlin-api/merlin_api",
+    *(str(p.relative_to(ROOT)) for p in ROOT.glob("t*-*/t*_*")),
+)
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 

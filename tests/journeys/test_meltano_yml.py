@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.reference import folders
 from singer_sandbox import Sandbox
 from tests import processes
 from tests.front_door import Plugin, record, schema
@@ -90,7 +91,7 @@ def test_capabilities_are_the_plugins_own(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_it_installs_from_this_repository_without_the_hub(name: str) -> None:
     plugin = PLUGINS[name]
-    assert plugin["pip_url"] == f"-e ./shared -e ./{name}"
+    assert plugin["pip_url"] == " ".join(f"-e ./{folder}" for folder in folders(name))
     assert plugin["executable"] == name
     assert plugin["namespace"] == name.replace("-", "_")
 

@@ -19,7 +19,12 @@ from scripts import reference
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("3.11", "3.12", "3.13")
 COMMANDS = reference.plugins()
-DISTRIBUTIONS = ["singer_http", "singer_sandbox", *(name.replace("-", "_") for name in COMMANDS)]
+DISTRIBUTIONS = [
+    "merlin_api",
+    "singer_http",
+    "singer_sandbox",
+    *(name.replace("-", "_") for name in COMMANDS),
+]
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packages")]
 
@@ -54,7 +59,7 @@ def test_the_rules_for_imports_know_each() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     assert sorted(settings["root_packages"]) == sorted(DISTRIBUTIONS)
     siblings = settings["contracts"][1]["layers"][0].split(" | ")
-    assert sorted([*siblings, "singer_http"]) == sorted(DISTRIBUTIONS)
+    assert sorted([*siblings, "merlin_api", "singer_http"]) == sorted(DISTRIBUTIONS)
 
 
 def test_there_is_a_wheel_and_an_sdist_of_each(dist: Path) -> None:
