@@ -204,7 +204,9 @@ def test_a_lost_answer_and_a_pause_are_waited_for(sandbox: Sandbox, tap: Tap) ->
 
 def test_a_contact_found_by_two_searches_is_one_row(sandbox: Sandbox, tap: Tap) -> None:
     sandbox.put_state("merlin", {"contacts": [ANN, BOB]})
-    searches = [{"Lname": "Lee"}, {"Fname": "ann"}, {"idContact": "2"}, {"Fname": "Nobody"}]
+    searches: list[JSON] = [
+        {"Lname": "Lee"}, {"Fname": "ann"}, {"idContact": "2"}, {"Fname": "Nobody"}
+    ]  # fmt: skip
     found = rows(tap.run(searches=searches))
     assert [row["idContact"] for row in found] == [1, 2]
     assert sorted(map(json.dumps, actions(sandbox))) == sorted(
