@@ -75,7 +75,7 @@ _NO_CONTACT = re.compile(
 )
 _NONE_FOUND = re.compile(
     r"\bnot found\b|\b(no|0|zero) (contacts?|results?|records?|data|match(es)?)\b"
-    r"|\bdoes(n't| not) exist\b",
+    r"|\bdoes(n't| not) exist\b|^\W*(none|nothing|nobody)( was)?( found)?\W*$",
     re.IGNORECASE,
 )
 _NOT_ABOUT_CONTACTS = re.compile(

@@ -66,6 +66,8 @@ def contacts(data: Any, status: int) -> list[JSON]:
         text = text_of(data)
         if not known and says_none(data, text):
             return []
+        if known:  # not shown: it holds people's data
+            text = f"{len(found) - len(known)} of its {len(found)} items are no contacts"
         raise Refused(status, f"the answer to SEARCH was not understood: {text}", data)
     total = stated_total(folded(data).get("total")) if isinstance(data, dict) else None
     if total is not None and total > len(known):

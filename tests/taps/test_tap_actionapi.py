@@ -116,6 +116,8 @@ def test_ids_of_any_size_are_exact(sandbox: Sandbox, tap: Tap) -> None:
         ({"status": "error", "message": "not found"}, 200),
         ({"error": "Contact 7 not found"}, 200),
         ("Error: not found", 200),
+        ("None found.", 200),
+        ({"status": "not found"}, 200),
         ({"status": "error", "message": "Contact does not exist"}, 404),
         ({"status": "error", "message": "Unknown contact"}, 400),
     ],
