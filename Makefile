@@ -2,7 +2,7 @@
 # Written for make 3.81 too, which is what macOS has.
 
 SHELL := /bin/bash
-PACKAGES := shared sandbox reisoftware-api $(wildcard tap-* target-*)
+PACKAGES := shared sandbox merlin-api reisoftware-api $(wildcard tap-* target-*)
 # What uvicorn takes where it finds it.
 UNIMPORTED := --per-rule-ignores 'DEP002=httptools|uvloop'
 PYTHON := .venv/bin/python

@@ -6,6 +6,7 @@ Then a few hundred of its owners into the other vendors, and from one vendor int
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -24,7 +25,7 @@ from singer_sandbox.settings import environment
 FOLDER = ROOT / "output" / "demo"
 DATABASE = "singer_demo"
 OURS = (
-    "tap-autoreach", "tap-reisoftware",
+    "tap-autoreach", "tap-reisoftware", "tap-actionapi",
     "target-autoreach", "target-reisoftware", "target-emailmarketing", "target-actionapi",
 )  # fmt: skip
 PLUGINS = ("tap-postgres", "target-duckdb", *OURS)
@@ -71,6 +72,7 @@ def run(url: str, sandbox: Sandbox) -> None:
             # Nobody was called, texted or put into a workflow yet: the targets want to be told.
             "TARGET_REISOFTWARE_FIRST_RUN": "true",
             "TARGET_ACTIONAPI_FIRST_RUN": "true",
+            "TAP_ACTIONAPI_SEARCHES": json.dumps([{"Lname": n} for n in warehouse.LAST[:3]]),
         },
     )
     show.heading("Installing the plugins (the first time takes a minute)")

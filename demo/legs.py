@@ -33,8 +33,13 @@ def emailmarketing(stage: Stage) -> None:
 
 
 def actionapi(stage: Stage) -> None:
-    """Contacts into Merlin, who enters which automation, and messages."""
+    """Contacts into Merlin and some of them back, who enters which automation, and messages."""
     show.heading("Merlin CRM: contacts, then an automation, then calls and SMS, each once")
     stage.step("warehouse-to-actionapi", "merlin")
     stage.report("target-actionapi")
     print(f"  {stage.holds('merlin')}, says the sandbox")
+    show.heading("And back, into DuckDB: Merlin lists nothing, so three last names are searched")
+    stage.step("actionapi-to-duckdb", "merlin")
+    show.in_duckdb(
+        stage.duck, 'select "Lname", count(*) from actionapi.contacts group by 1 order by 1'
+    )

@@ -124,7 +124,11 @@ def readme(name: str) -> str:
 def folders(name: str) -> list[str]:
     """The folders of the workspace that a plugin is installed from, itself last."""
     text = (ROOT / name / "pyproject.toml").read_text("utf-8")
-    shared = {"singer-http": "shared", "reisoftware-api": "reisoftware-api"}
+    shared = {
+        "singer-http": "shared",
+        "merlin-api": "merlin-api",
+        "reisoftware-api": "reisoftware-api",
+    }
     return [folder for package, folder in shared.items() if f'"{package}~=' in text] + [name]
 
 

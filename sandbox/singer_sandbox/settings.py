@@ -11,6 +11,7 @@ PLUGINS = (
     "target-reisoftware",
     "tap-emailmarketing",
     "target-emailmarketing",
+    "tap-actionapi",
     "target-actionapi",
 )
 
@@ -42,13 +43,13 @@ def plugin_settings(url: str, api_version: str = "v1") -> dict[str, dict[str, An
         "sid": "sandbox-sid",
         "api_key": "sandbox-kasplo-key",
     }
-    merlin = {
-        "api_key": "sandbox-merlin-key",
-        "api_url": f"{url}/merlin/flex/API/",
+    merlin = {"api_key": "sandbox-merlin-key", "api_url": f"{url}/merlin/flex/API/"}
+    merlin_target = {
+        **merlin,
         "automation_url": f"{url}/merlin/flex/automation/",
         "message_url": f"{url}/merlin/flex/message/",
     }
-    values = (autoreach, autoreach, rei, rei, kasplo, kasplo, merlin)
+    values = (autoreach, autoreach, rei, rei, kasplo, kasplo, merlin, merlin_target)
     return {plugin: dict(value) for plugin, value in zip(PLUGINS, values, strict=True)}
 
 

@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from singer_http.errors import NotFound, Refused, RequestRejected, StopRun
-from singer_http.exact_json import encode, text_of
+from merlin_api import answers
+from merlin_api.action import carry_out
+from merlin_api.search import search
+from singer_http.errors import NotFound, Refused, StopRun
+from singer_http.exact_json import text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import (
     JSON,
@@ -24,7 +27,6 @@ from singer_http.operations import (
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.kinds import AtMostOnceSink, RecordSink
-from target_actionapi import answers
 from target_actionapi.guards import MessageGuards
 
 
@@ -37,38 +39,12 @@ class MerlinSink(HTTPSink):
     def call(self, action: JSON, effect: Effect = Effect.IDEMPOTENT) -> tuple[Any, int]:
         """Carry out one action; the answer, which does not say no, and its status.
 
-        Raises:
-            NotFound: there is no such contact.
-            Refused: Merlin says no, with whatever status.
-            BadCredentials: it does not accept the key.
-            RequestRejected: nobody is at the address.
+        Errors as in `carry_out`.
         """
-        # As it stands in the setting: a server may redirect where its last slash is missing.
         url = str(self.config.get(self.address) or self.config["api_url"])
-        try:
-            answer = self.client.request(
-                "POST", url, body=encode(action), effect=effect, meter=self.meter
-            )
-        except NotFound as error:
-            if not answers.is_about_record(error):
-                message = f"HTTP {error.status}: {error.reason}; look at {self.address}"
-                raise RequestRejected(message) from None
-            answers.check(error.data, error.status, nothing_was_done=error.nothing_was_done)
-            raise
-        except Refused as error:
-            if answers.verdict(error.data) is answers.Verdict.YES:
-                error.nothing_was_done = False  # its words contradict its status
-            if not answers.lacks_contact(error):
-                raise
-            missing = NotFound(error.status, error.reason, error.data)
-            missing.nothing_was_done = error.nothing_was_done
-            raise missing from None
-        if effect is Effect.AT_MOST_ONCE:
-            answers.check_at_most_once(answer.data, answer.status)
-        else:
-            proven = not answer.earlier_maybe_done
-            answers.check(answer.data, answer.status, nothing_was_done=proven)
-        return answer.data, answer.status
+        return carry_out(
+            self.client, url, action, effect=effect, meter=self.meter, setting=self.address
+        )
 
 
 def misunderstood(data: Any, status: int) -> Refused:
@@ -136,33 +112,29 @@ class Contacts(MerlinSink, RecordSink):
         return found
 
     def search(self, names: JSON) -> list[JSON]:
-        """The contacts with a name."""
-        try:
-            data, status = self.call({"type": "SEARCH", **names})
-        except Refused as error:
-            if answers.found_none(error):
-                return []
-            raise
-        return answers.hits(data, status)
+        """The contacts with a name, as `merlin_api.search.search` gives them.
+
+        Raises:
+            Refused: the answer is not understood, or tells no Email and no Number to compare.
+        """
+        found = search(self.call, names)
+        if found and not any("Email" in hit or "Number" in hit for hit in found):
+            raise Refused(200, "the answer to SEARCH has no Email and no Number to compare", found)
+        return found
 
     @override
     def current(self, op: Operation) -> JSON | None:
         for hit in self.search(_names(op.body)) if _names(op.body) else ():
-            if str(answers.identifier(hit)) == op.remote_id:
-                return {name: hit.get(name.casefold()) for name in op.body}
+            if hit["idContact"] == op.remote_id:
+                return {name: hit.get(name) for name in op.body}
         return None
 
     def _search(self, op: Operation) -> str | None:
         own = set(op.identities)
         ids = {
-            str(answers.identifier(hit))
+            str(hit["idContact"])
             for hit in self.search(_names(op.body))
-            if own.intersection(
-                identities_of(
-                    {"Email": hit.get("email"), "Number": hit.get("number")},
-                    self.config.get("phone_region"),
-                )
-            )
+            if own.intersection(identities_of(hit, self.config.get("phone_region")))
         }
         if len(ids) > 1:
             self.logger.warning(

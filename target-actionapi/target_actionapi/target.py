@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from singer_sdk import typing as th
 from typing_extensions import override
 
+from merlin_api.plugin import MerlinPlugin, api_settings
 from singer_http.plugin.settings import target_settings
 from singer_http.target.target import HTTPTarget
-from target_actionapi.auth import KeyInBody
 from target_actionapi.guards import QuietHours
 from target_actionapi.sinks import Automations, Calls, Contacts, Sms
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from singer_http.sink.base import HTTPSink
 
 
-class TargetActionApi(HTTPTarget):
+class TargetActionApi(MerlinPlugin, HTTPTarget):
     """Singer target for Merlin CRM's action API."""
 
     name = "target-actionapi"
@@ -28,19 +28,7 @@ class TargetActionApi(HTTPTarget):
     account_by_key = True
     setting_checks = MappingProxyType({"quiet_hours": QuietHours.check})
     config_jsonschema = target_settings(
-        th.Property(
-            "api_key",
-            th.StringType,
-            required=True,
-            secret=True,
-            description="Secret key, from Merlin.",
-        ),
-        th.Property(
-            "api_url",
-            th.URIType,
-            default="https://ccenter.merlin.watch/flex/API/",
-            description="Address of the calls about contacts.",
-        ),
+        *api_settings(),
         th.Property(
             "automation_url",
             th.URIType,
@@ -79,10 +67,6 @@ class TargetActionApi(HTTPTarget):
             ),
         ),
     )
-
-    @override
-    def new_auth(self) -> KeyInBody:
-        return KeyInBody(self.config["api_key"])
 
     @override
     def probe(self, sinks: Sequence[HTTPSink]) -> None:

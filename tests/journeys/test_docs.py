@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "shared/singer_http",
+    "merlin-api/merlin_api",
     "reisoftware-api/reisoftware_api",
     *(str(p.relative_to(ROOT)) for p in ROOT.glob("t*-*/t*_*")),
 )

@@ -171,3 +171,17 @@ def test_contacts_of_reisoftware_go_to_other_vendors_and_to_duckdb(
         ):
             found = connection.execute(f"select count(*) from reisoftware.{table}").fetchone()
             assert found == (len(rei[table]),), table
+
+
+@pytest.mark.usefixtures("meltano")  # installs the plugins
+def test_contacts_of_merlin_that_the_searches_find_go_to_duckdb(url: str, tmp_path: Path) -> None:
+    with Sandbox(seed=True) as sandbox:
+        run = project(sandbox, url, tmp_path)
+        run.environment["TAP_ACTIONAPI_SEARCHES"] = '[{"Lname": "Pedro"}, {"idContact": 1}]'
+        run("run", "actionapi-to-duckdb")
+        held = sandbox.state("merlin")["contacts"].values()
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        statement = 'select "idContact", "Email" from actionapi.contacts order by 1'
+        found = connection.execute(statement).fetchall()
+    assert found == [(c["idContact"], c["Email"]) for c in held if c["Lname"] == "Pedro"]
+    assert len(found) == 2

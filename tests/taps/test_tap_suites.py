@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 import pytest
 from singer_sdk.testing import get_tap_test_class
 
 from singer_sandbox import Sandbox
+from tap_actionapi.tap import TapActionApi
 from tap_autoreach.tap import TapAutoReach
 from tap_emailmarketing.tap import TapEmailMarketing
 from tap_reisoftware.tap import TapReiSoftware
@@ -19,7 +21,7 @@ SANDBOX.start()
 WORK_DIR = tempfile.TemporaryDirectory()
 
 
-def settings(name: str, api_version: str = "v1") -> dict[str, str]:
+def settings(name: str, api_version: str = "v1") -> dict[str, Any]:
     given = SANDBOX.settings(name, api_version=api_version)
     return {**given, "rate_limit": "", "work_dir": WORK_DIR.name}
 
@@ -38,5 +40,10 @@ TestReiSoftwareV2 = get_tap_test_class(
 TestEmailMarketing = get_tap_test_class(
     TapEmailMarketing,
     config=settings("tap-emailmarketing"),
+    parse_env_config=False,
+)
+TestActionApi = get_tap_test_class(
+    TapActionApi,
+    config={**settings("tap-actionapi"), "searches": [{"Lname": "Pedro"}, {"idContact": 3}]},
     parse_env_config=False,
 )

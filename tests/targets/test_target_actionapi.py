@@ -161,7 +161,9 @@ def test_a_namesake_is_not_a_match(merlin: Plugin, sandbox: Sandbox) -> None:
     assert [c["Email"] for c in contacts_at(sandbox)] == ["other@example.com", "a@example.com"]
 
 
-@pytest.mark.parametrize("form", ["list", "object_for_one"])
+@pytest.mark.parametrize(
+    "form", ["list", "object_for_one", "by_id_only", "data", "lower_case", "text_ID"]
+)
 @pytest.mark.parametrize(
     "own", [{"Email": "A@Example.com "}, {"Email": "x@example.com", "Number": "+1 (619) 359-6440"}]
 )
@@ -212,10 +214,20 @@ def test_every_form_of_finding_nobody_leads_to_new(merlin: Plugin, sandbox: Sand
     assert result.counts("contacts") == {"received": 9, "created": 9}, result.rejects
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        [{"idContact": 7}],
+        [{"idContact": 7, "Fname": "Juan"}],
+        {"data": [], "total": 1},
+        {"error": "Table contacts not found"},
+    ],
+    ids=str,
+)
 def test_a_search_that_cannot_be_compared_is_refused_not_doubled(
-    merlin: Plugin, sandbox: Sandbox
+    merlin: Plugin, sandbox: Sandbox, found: Any
 ) -> None:
-    sandbox.fault(vendor="merlin", body="SEARCH", status=200, answer=[{"idContact": 7}])
+    sandbox.fault(vendor="merlin", body="SEARCH", status=200, answer=found)
     result = merlin.run([SCHEMA, contact("a")])
     assert kinds(result.rejects) == ["refused"]
     assert contacts_at(sandbox) == []

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from merlin_api import answers, search
+from merlin_api.answers import Verdict, verdict
 from singer_http.errors import BadCredentials, Refused, SingerHTTPError, Uncertain
-from target_actionapi import answers
-from target_actionapi.answers import Verdict, verdict
 from target_actionapi.sinks import identities_of, number
 
 NESTED = json.loads("[" * 900 + "]" * 900)
@@ -109,7 +109,7 @@ def test_an_answer_with_too_many_brackets_about_a_contact_is_not_understood() ->
     assert not answers.says_no(NESTED)
     assert not answers.says_yes(NESTED)
     with pytest.raises(Refused, match="not understood"):
-        answers.hits(NESTED, 200)
+        search.contacts(NESTED, 200)
 
 
 def test_emails_and_numbers_are_compared_as_everywhere() -> None:

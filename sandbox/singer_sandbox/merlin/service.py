@@ -36,6 +36,15 @@ STATUS_FORMS: Mapping[str, Any] = {
     "true": True,
     "one": 1,
 }
+SEARCH_FORMS: Mapping[str, Any] = {
+    "list": lambda hits: hits,
+    "object_for_one": lambda hits: hits[0] if len(hits) == 1 else hits,
+    "by_id": lambda hits: {str(hit["idContact"]): hit for hit in hits},
+    "by_id_only": lambda hits: {str(hit.pop("idContact")): hit for hit in hits},
+    "data": lambda hits: {"status": "success", "data": hits},
+    "lower_case": lambda hits: [{name.lower(): hit[name] for name in hit} for hit in hits],
+    "text_ID": lambda hits: [{**hit, "ID": str(hit.pop("idContact"))} for hit in hits],
+}
 
 
 class MerlinAccount(Account):
@@ -70,7 +79,7 @@ class Merlin(Vendor[MerlinAccount]):
         "status_form": tuple(STATUS_FORMS),
         "error_form": ("status", "error", "text", "http"),
         "auth_error": ("401", "200"),
-        "search_form": ("list", "object_for_one"),
+        "search_form": tuple(SEARCH_FORMS),
         "search_none": ("empty", "error", "null", "false"),
         "trash_missing": ("error", "success"),
     }
@@ -235,10 +244,8 @@ class Merlin(Vendor[MerlinAccount]):
             for row in rows.values()
             if all(str(row.get(name) or "").strip().lower() == text for name, text in wanted)
         ]
-        if len(hits) == 1 and self.options["search_form"] == "object_for_one":
-            return reply(200, hits[0])
         if hits:
-            return reply(200, hits)
+            return reply(200, SEARCH_FORMS[self.options["search_form"]](hits))
         none = self.options["search_none"]
         if none == "error":
             raise self.refusal("not found", 404)

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 TRUE = ("true", "1", "yes", "on")
 FALSE = ("false", "0", "no", "off")
 
-Check = Callable[[str], object]
-"""Takes a setting's text; raises ValueError with what it accepts."""
+Check = Callable[[Any], object]
+"""Takes a setting's value in its proper type; raises ValueError with what it accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ def _checked(value: Any, definition: Mapping[str, Any], check: Check | None) -> 
         _check_range(value, definition)
     if isinstance(value, str):
         _check_text(value, definition)
-        if check:
-            check(value)
+    if check:
+        check(value)
     return value
 
 

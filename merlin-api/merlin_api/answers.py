@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from singer_http.errors import (
@@ -32,7 +31,7 @@ ID_NAMES = ("idcontact", "id")
 STATUS_NAMES = ("status", "success", "result", "ok")
 ERROR_NAMES = ("error", "errors")
 LIST_NAMES = ("data", "contacts", "contact", "results", "result")
-"""Members under which a search may put what it found."""
+"""Members under which SEARCH may put what it found."""
 
 YES = frozenset(
     {"true", "1", "200", "201", "202", "ok", "success", "successful", "successfully", "done"}
@@ -75,9 +74,17 @@ _NO_CONTACT = re.compile(
     re.IGNORECASE,
 )
 _NONE_FOUND = re.compile(
-    r"\bnot found\b|\bno (contacts?|results?|records?|data|match(es)?)\b|\bdoes(n't| not) exist\b",
+    r"\bnot found\b|\b(no|0|zero) (contacts?|results?|records?|data|match(es)?)\b"
+    r"|\bdoes(n't| not) exist\b|^\W*(none|nothing|nobody)( was)?( found)?\W*$",
     re.IGNORECASE,
 )
+_NOT_ABOUT_CONTACTS = re.compile(
+    r"\b(access|account|action|column|connection|database|endpoint|exception|fatal|field|file|"
+    r"function|host|key|limit|method|module|page|parameters?|permission|quota|received|route|"
+    r"server|sql|syntax|table|time-?out|token|type|url)\b",
+    re.IGNORECASE,
+)
+"""Words of another error: `Table contacts not found` does not say that there is no contact."""
 
 
 def text_of(data: Any) -> str:
@@ -119,7 +126,7 @@ def verdict(data: Any) -> Verdict:
     if isinstance(data, list):
         return verdict(data[0]) if len(data) == 1 else Verdict.UNCLEAR
     if isinstance(data, dict):
-        return _verdict_of_object(_folded(data))
+        return _verdict_of_object(folded(data))
     if data is False:
         return Verdict.NO
     if identifier(data) is not None or _word(data) in YES:
@@ -173,7 +180,7 @@ def says_no(data: Any) -> bool:
         return len(data) == 1 and says_no(data[0])
     if not isinstance(data, dict):
         return False
-    members = _folded(data)
+    members = folded(data)
     if any(_word(members[name]) not in NOTHING for name in ERROR_NAMES if name in members):
         return True
     statuses = [_word(members[name]) for name in STATUS_NAMES if name in members]
@@ -193,7 +200,7 @@ def says_yes(data: Any) -> bool:
         return len(data) == 1 and says_yes(data[0])
     if not isinstance(data, dict):
         return identifier(data) is not None
-    members = _folded(data)
+    members = folded(data)
     words = [_word(members[name]) for name in (*STATUS_NAMES, "message") if name in members]
     return any(word in YES for word in words) or identifier(data) is not None
 
@@ -210,7 +217,7 @@ def identifier(data: Any) -> str | None:
     if isinstance(data, list):
         return identifier(data[0]) if len(data) == 1 else None
     if isinstance(data, dict):
-        members = _folded(data)
+        members = folded(data)
         return next((i for name in ID_NAMES if (i := identifier(members.get(name)))), None)
     return None
 
@@ -277,46 +284,34 @@ def lacks_contact(error: Refused) -> bool:
 
 
 def found_none(error: Refused) -> bool:
-    """A search that answers with a no because it found nothing."""
-    return error.data in (False, "false", "0") or bool(_NONE_FOUND.search(error.reason))
+    """SEARCH says no because it found nothing."""
+    if lacks_contact(error) or error.data in (False, "false", "0"):
+        return True
+    return says_none(error.data, error.reason)
 
 
-def hits(data: Any, status: int) -> list[JSON]:
-    """The contacts that a search found: each with lower-case member names.
+def says_none(data: Any, text: str) -> bool:
+    """An answer without contacts says that there are none.
 
-    Raises:
-        Refused: the answer is not understood, or tells no Email and no Number to compare.
+    Args:
+        data: the answer.
+        text: the same, in the vendor's words.
     """
-    found = list(_contacts(data)) if depth_of(data) <= DEEPEST else [None]
-    if any(hit is None for hit in found) or (
-        found and not any("email" in hit or "number" in hit for hit in found if hit)
-    ):
-        raise Refused(status, f"the answer to SEARCH was not understood: {text_of(data)}", data)
-    return [hit for hit in found if hit]
+    if is_web_page(data) or _NOT_ABOUT_CONTACTS.search(text):
+        return False
+    if isinstance(data, dict):
+        members = folded(data)
+        named = [members[name] for name in LIST_NAMES if name in members]
+        if any(isinstance(value, dict | list) and value for value in named):
+            return False
+        # `{"status": false, "data": []}`: an empty list, and no word about an error.
+        if [] in named and not reason_of(data):
+            return True
+    return bool(_NONE_FOUND.search(text))
 
 
-def _contacts(data: Any) -> Iterator[JSON | None]:
-    """Hits; None for what is none and not nothing either."""
-    if data is None or data is False or data in ("", {}, []):
-        return
-    if isinstance(data, list):
-        for item in data:
-            yield from _contacts(item)
-    elif isinstance(data, dict):
-        members = _folded(data)
-        if identifier(data):
-            yield members
-            return
-        inner = next((name for name in LIST_NAMES if name in members), None)
-        if inner is None or isinstance(members[inner], str | int):
-            yield None
-        else:
-            yield from _contacts(members[inner])
-    else:
-        yield None
-
-
-def _folded(data: JSON) -> JSON:
+def folded(data: JSON) -> JSON:
+    """The members of an object by their names in lower case."""
     return {str(name).lower(): value for name, value in data.items()}
 
 

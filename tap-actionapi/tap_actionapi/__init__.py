@@ -1,0 +1,1 @@
+"""Singer tap for the action API of Merlin CRM."""
