@@ -47,6 +47,13 @@ def test_a_key_of_v1_is_named_when_v2_refuses_it(rei: Tap) -> None:
 
 
 @only_v1
+def test_settings_that_are_empty_are_not_set(sandbox: Sandbox, rei: Tap, contacts: JSON) -> None:
+    sandbox.fill("rei", contacts=2)
+    done = rei.read(catalog=contacts, api_version="", location_id="")
+    assert len(done.records("contacts")) == 2
+
+
+@only_v1
 def test_the_address_of_v2_needs_that_version(rei: Tap) -> None:
     error = rei.run(api_url="https://services.leadconnectorhq.com").error
     assert "api_url is the address of API v2" in error
@@ -74,8 +81,11 @@ def test_the_address_of_v1_needs_that_version(sandbox: Sandbox, rei: Tap) -> Non
     ],
     indirect=["version"],
 )
-def test_the_address_goes_by_the_version(rei: Tap, version: str, url: str) -> None:
-    rei.config["api_url"] = None
+@pytest.mark.parametrize("given", [None, ""])
+def test_the_address_goes_by_the_version(
+    rei: Tap, version: str, url: str, given: str | None
+) -> None:
+    rei.config["api_url"] = given
     done = rei.run(max_retries=0, timeout=0.001)  # no such host is reached in that time
     assert url.removeprefix("https://").partition("/")[0] in done.error
 
