@@ -117,4 +117,6 @@ class Contacts(ReiStream, ReadsContacts):
         stream = self._tap.streams["custom_fields"]
         assert isinstance(stream, ReiStream)  # noqa: S101
         rows = stream.rows(stream.fetch(stream.params))
-        return frozenset(str(row.get("id")) for row in rows if row.get("dataType") == "DATE")
+        return frozenset(
+            str(row.get("id")) for row in rows if str(row.get("dataType")).upper() == "DATE"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
+from tap_reisoftware.tap import TapReiSoftware
 from tests.contacts import only_v1, only_v2
 from tests.front_door import JSON
 from tests.tapping import Tap, only
@@ -47,6 +48,13 @@ def test_a_key_of_v1_is_named_when_v2_refuses_it(rei: Tap) -> None:
 
 
 @only_v1
+def test_settings_that_are_empty_are_not_set(sandbox: Sandbox, rei: Tap, contacts: JSON) -> None:
+    sandbox.fill("rei", contacts=2)
+    done = rei.read(catalog=contacts, api_version="", location_id="")
+    assert len(done.records("contacts")) == 2
+
+
+@only_v1
 def test_the_address_of_v2_needs_that_version(rei: Tap) -> None:
     error = rei.run(api_url="https://services.leadconnectorhq.com").error
     assert "api_url is the address of API v2" in error
@@ -66,6 +74,7 @@ def test_the_address_of_v1_needs_that_version(sandbox: Sandbox, rei: Tap) -> Non
     assert sandbox.requests("rei") == []
 
 
+@pytest.mark.parametrize("given", [None, ""])
 @pytest.mark.parametrize(
     ("version", "url"),
     [
@@ -74,10 +83,12 @@ def test_the_address_of_v1_needs_that_version(sandbox: Sandbox, rei: Tap) -> Non
     ],
     indirect=["version"],
 )
-def test_the_address_goes_by_the_version(rei: Tap, version: str, url: str) -> None:
-    rei.config["api_url"] = None
-    done = rei.run(max_retries=0, timeout=0.001)  # no such host is reached in that time
-    assert url.removeprefix("https://").partition("/")[0] in done.error
+def test_the_address_goes_by_the_version(
+    rei: Tap, version: str, url: str, given: str | None
+) -> None:
+    tap = TapReiSoftware(config={**rei.config, "api_url": given})
+    assert tap.client.base_url == url
+    assert (tap.account == "C2QujeCh8ZnC7al2InWR") == (version == "v2")
 
 
 @only_v2

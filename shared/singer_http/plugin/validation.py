@@ -99,8 +99,9 @@ def validate(
     """The settings with their proper types and without nulls.
 
     Text is converted where the setting is not a text (Meltano passes settings in the
-    environment). A null counts as not set, and so does an empty text where the setting is not a
-    text. An unknown key is kept, with a warning.
+    environment). A null counts as not set, and so does an empty text where the setting does
+    not take one (Meltano passes a variable that is not set as an empty text). An unknown key is
+    kept, with a warning.
 
     Raises:
         ConfigError: with one line that names every setting that is wrong or missing.
@@ -114,7 +115,7 @@ def validate(
             _warn_unknown(name, properties)
             clean[name] = value
             continue
-        if value is None or (value == "" and "string" not in types_of(definition)):
+        if value is None or (value == "" and not _takes_empty(definition)):
             continue
         try:
             clean[name] = _checked(value, definition, checks.get(name))
@@ -129,6 +130,12 @@ def validate(
     if problems:
         raise ConfigError("setting " + "; setting ".join(problems))
     return clean
+
+
+def _takes_empty(definition: Mapping[str, Any]) -> bool:
+    """Whether an empty text is a value of a setting."""
+    free = definition.get("format") != "uri" and "" in definition.get("enum", ("",))
+    return free and "string" in types_of(definition)
 
 
 def _checked(value: Any, definition: Mapping[str, Any], check: Check | None) -> Any:

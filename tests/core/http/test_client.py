@@ -14,9 +14,11 @@ from typing_extensions import override
 
 from singer_http.errors import (
     BadCredentials,
+    ConfigError,
     NotFound,
     Refused,
     RequestRejected,
+    SingerHTTPError,
     VendorDown,
     reason_of,
 )
@@ -105,6 +107,28 @@ def test_a_key_that_is_not_accepted_ends_the_run(server: Server, status: int) ->
     with pytest.raises(BadCredentials, match=f"HTTP {status}: No; access_denied; look at api_key"):
         client.request("GET", "x")
     assert len(server.seen) == 1
+
+
+class Knowing(HeaderKey):
+    """Knows what one refusal means."""
+
+    def explain(
+        self, request: requests.PreparedRequest, status: int, words: str, data: Any
+    ) -> SingerHTTPError | None:
+        if words != "closed":
+            return None
+        return ConfigError(f"{request.method} {status} {data['id']}: look at office")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_an_auth_says_first_what_a_refusal_means(server: Server, status: int) -> None:
+    client = Client(server.url, auth=Knowing("api-key", "some-key"))
+    server.will(Reply(status, b'{"message": "closed", "id": 7}'), Reply(422, b'{"message": "no"}'))
+    with pytest.raises(ConfigError, match=f"POST {status} 7: look at office") as error:
+        client.request("POST", "x", effect=Effect.CREATE)
+    assert error.value.nothing_was_done
+    with pytest.raises(Refused, match="422: no"):
+        client.request("GET", "x")
 
 
 @pytest.mark.parametrize(
