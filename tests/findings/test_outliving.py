@@ -153,13 +153,13 @@ def test_a_server_that_ends_idle_transactions_ends_no_run(
     on_postgresql: Plugin, sandbox: Sandbox, database: str
 ) -> None:
     """R2"""
-    with psycopg.connect(database, autocommit=True) as connection:
-        (name,) = connection.execute("SELECT current_database()").fetchone() or ("",)
-        connection.execute(
-            f'ALTER DATABASE "{name}" SET idle_in_transaction_session_timeout = 200'.encode()
-        )
+    limited = f"{database}%20-cidle_in_transaction_session_timeout%3D200"
+    with psycopg.connect(limited) as connection:
+        found = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+    assert found == ("200ms",)
     sandbox.options("autoreach", latency_ms=600)
-    result = on_postgresql.run([MEMBERS, *(member(f"m{i}") for i in range(3))])
+    messages = [MEMBERS, *(member(f"m{i}") for i in range(3))]
+    result = on_postgresql.run(messages, ledger_url=limited)
     assert (result.exit_code, result.rejects) == (0, []), result.error
 
 

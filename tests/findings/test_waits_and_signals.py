@@ -14,7 +14,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import conninfo
 
 from singer_sandbox import Sandbox
 from tests.findings.inputs import (
@@ -156,15 +155,17 @@ def reported(plugin: Plugin, result: Result) -> None:
 
 
 def test_there_is_a_report_though_the_ledger_went_away(
-    autoreach: Plugin, sandbox: Sandbox, postgresql: str, database: str
+    autoreach: Plugin, sandbox: Sandbox, postgresql: str
 ) -> None:
     """P19"""
-    name = conninfo.conninfo_to_dict(database)["dbname"]
+    database = postgresql.replace("/postgres?", "/goes_away?")
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE goes_away")
     sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
     process = autoreach.start([PEOPLE, person("a")], ledger_url=database)
     sandbox.wait_held("x")
     with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        connection.execute("DROP DATABASE goes_away WITH (FORCE)")
     sandbox.release("x")
     result = autoreach.finish(process)
     assert result.exit_code == 1
