@@ -16,6 +16,7 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Marks of writing direction and the like, which address books copy along with a number."""
 _EXTENSION = re.compile(r"\s*(;ext=|\bext(ension)?\b\.?|x|#)\s*[0-9]{1,7}\s*$", re.IGNORECASE)
 """Behind a number: `x7`, `ext. 7`. A vendor's field holds the number without it."""
+_NORTH_AMERICAN = re.compile(r"\+1[0-9]{10}")
 _NOT_DIGITS = re.compile(r"[^0-9]")
 FEWEST_DIGITS = 3
 """Digits without which a text is no phone number."""
@@ -43,6 +44,8 @@ def fold_phone(value: Any, region: str | None = None) -> str:
         Empty for none, and for a text that is not one phone number. Numbers of other countries
         with ten digits in all keep their +, which tells them from North America's.
     """
+    if type(value) is str and _NORTH_AMERICAN.fullmatch(value):
+        return value[2:]  # the form that most have by now
     text = _phone_text(value)
     if region and text and not _is_international(text) and not _is_north_american(region):
         text = e164(text, region) or text
