@@ -7,14 +7,13 @@ did not type: emails and numbers in a reason are left out.
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import click
 import sqlalchemy as sa
 
-from singer_http.identity import fold_email, fold_phone
+from singer_http.identity import masked_identities
 from singer_http.operations import DELETED, SAME, UNKNOWN, RejectionKind
 from singer_http.redaction import redact
 from singer_http.sink.base import HTTPSink
@@ -37,8 +36,6 @@ KINDS = {
     RejectionKind.HELD: "held back for a later run",
 }
 NEVER = "never came, or was skipped each time (`mode`, `overwrite`, suppression)"
-_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
-_PHONE = re.compile(r"\+[\d ().-]{6,}\d|(?<![\w-])\(?\d{3}[) .-]+\d{3}[ .-]\d{4}\b|\b\d{10,11}\b")
 
 
 class _Row(NamedTuple):
@@ -176,8 +173,7 @@ class _Explanation:
         if remote_id is None:
             yield "its id at the vendor is not known"
             return
-        shown = shown_key(remote_id) or "its key"
-        yield f"id at the vendor: {_EMAIL.sub(self._mask, shown)}"
+        yield f"id at the vendor: {shown_key(remote_id) or 'its key'}"
         others = self._ledger.owners_of_ids(place.id, [remote_id]).get(remote_id, set()) - {key}
         if others:
             names = ", ".join(sorted(filter(None, map(shown_key, others)))[:SHOWN])
@@ -234,17 +230,9 @@ class _Explanation:
         state = "is under way or was killed" if found[0].outcome == RUNNING else "did not finish it"
         return f"by run {found[0].run}, which {state}"
 
-    # --- what is personal ---------------------------------------------------------------------
-
     def _masked(self, text: str) -> str:
         """A text without the emails and phones that the user did not type."""
-        return _PHONE.sub(self._mask, _EMAIL.sub(self._mask, text))
-
-    def _mask(self, match: re.Match[str]) -> str:
-        found = match.group()
-        typed = {fold_email(self._text), fold_phone(self._text, self._region)} - {""}
-        same = not typed.isdisjoint((fold_email(found), fold_phone(found, self._region)))
-        return found if same else "…"
+        return masked_identities(text, typed=self._text, region=self._region)
 
 
 def _when(row: _Row, run: StoredRun | None) -> str:
