@@ -1,16 +1,22 @@
-"""The SDK's own suite for taps, against the sandbox."""
+"""The SDK's own suite for taps: against the sandbox, and a database that a target wrote."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 from singer_sdk.testing import get_tap_test_class
 
 from singer_sandbox import Sandbox
 from tap_autoreach.tap import TapAutoReach
+from tap_deliveries.tap import TapDeliveries
 from tap_emailmarketing.tap import TapEmailMarketing
 from tap_reisoftware.tap import TapReiSoftware
+from tests.front_door import SCRIPTS
+from tests.people import SCHEMA, person
 
 # Discovery runs when tests are collected, so the sandbox has to be there by then. It ends with
 # this process.
@@ -21,6 +27,22 @@ WORK_DIR = tempfile.TemporaryDirectory()
 
 def settings(name: str) -> dict[str, str]:
     return {**SANDBOX.settings(name), "rate_limit": "", "work_dir": WORK_DIR.name}
+
+
+def database() -> str:
+    """A database with a run, a record and a reject."""
+    folder = Path(WORK_DIR.name)
+    config = folder / "target.json"
+    config.write_text(json.dumps(settings("target-autoreach")))
+    messages = [SCHEMA, person(1), person(2, email="no-mail")]
+    subprocess.run(
+        [str(SCRIPTS / "target-autoreach"), "--config", str(config)],
+        input="".join(json.dumps(message) + "\n" for message in messages),
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    return WORK_DIR.name
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:Fields in transformed catalog")
@@ -34,5 +56,10 @@ TestReiSoftware = get_tap_test_class(
 TestEmailMarketing = get_tap_test_class(
     TapEmailMarketing,
     config=settings("tap-emailmarketing"),
+    parse_env_config=False,
+)
+TestDeliveries = get_tap_test_class(
+    TapDeliveries,
+    config={"work_dir": database(), "include_records": True},
     parse_env_config=False,
 )
