@@ -32,8 +32,7 @@ BETWEEN_DIGITS = rb"(?:\\u[0-9a-fA-F]{4}|[^0-9])*"
 PAGE = 2_000
 """Rejects that are looked at together."""
 
-KEY, VENDOR_ID = "key", "id at the vendor"
-NAME = "email, phone or part of its key"
+KEY, VENDOR_ID, PART = "key", "id at the vendor", "key's part"
 
 Found = dict[int, dict[str, str]]
 """Scope -> stored key -> what the text is of it."""
@@ -75,6 +74,7 @@ class Search:
         ledger = Ledger(database, database.commit)
         self._email = fold_email(text) if "@" in text else ""
         self._phone = fold_phone(text, region)
+        self._name = "email" if self._email else "phone, or a part of its key"
         self._forms = _forms(self._text, self._email, self._phone)
         keys = [text, *self._forms, *_composite(self._text, region)]
         self._keys = {ledger.stored_key(key, personal=p) for key in keys for p in (False, True)}
@@ -130,7 +130,7 @@ class Search:
     def _by_claim(self, ids: Sequence[int]) -> Iterator[tuple[int, str, str]]:
         where = claims.c.scope.in_(ids) & claims.c.claim.in_(self._claims)
         for scope, key in self._query(sa.select(claims.c.scope, claims.c.key).where(where)):
-            yield scope, key, NAME
+            yield scope, key, self._name
 
     def _by_name(self) -> Iterator[tuple[int, str, str]]:
         """Read the whole ledger: names have no index (see `tables`)."""
@@ -139,7 +139,7 @@ class Search:
         )
         columns = (delivered.c.scope, delivered.c.key)
         for scope, key in self._query(sa.select(*columns).where(where).limit(MOST)):
-            yield scope, key, NAME
+            yield scope, key, self._name
 
     # --- what is kept as text -----------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class Search:
     def _in_record(self, key: str, line: bytes) -> str | None:
         """What the text is of a record that is kept; `None` if it is nothing of it."""
         if key.startswith("[") and not self._forms.isdisjoint(_parts(key)):
-            return NAME
+            return PART
         keyless = key.startswith("\n")
         looked_for = self._email or len(self._phone) >= FEWEST_DIGITS
         if not (keyless or (looked_for and (not (p := self._in_records) or p.search(line)))):
