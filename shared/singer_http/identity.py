@@ -16,7 +16,13 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Marks of writing direction and the like, which address books copy along with a number."""
 _EXTENSION = re.compile(r"\s*(;ext=|\bext(ension)?\b\.?|x|#)\s*[0-9]{1,7}\s*$", re.IGNORECASE)
 """Behind a number: `x7`, `ext. 7`. A vendor's field holds the number without it."""
+_NORTH_AMERICAN = re.compile(r"\+1[0-9]{10}")
 _NOT_DIGITS = re.compile(r"[^0-9]")
+_EMAIL_IN_TEXT = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE_IN_TEXT = re.compile(
+    r"\+[0-9][0-9 ().-]{5,}[0-9]|(?<![\w-])\(?[0-9]{3}[) .-]+[0-9]{3}[ .-][0-9]{4}\b"
+    r"|\b[0-9]{10,11}\b"
+)
 FEWEST_DIGITS = 3
 """Digits without which a text is no phone number."""
 NORTH_AMERICA = "1"
@@ -43,6 +49,8 @@ def fold_phone(value: Any, region: str | None = None) -> str:
         Empty for none, and for a text that is not one phone number. Numbers of other countries
         with ten digits in all keep their +, which tells them from North America's.
     """
+    if type(value) is str and _NORTH_AMERICAN.fullmatch(value):
+        return value[2:]  # the form that most have by now
     text = _phone_text(value)
     if region and text and not _is_international(text) and not _is_north_american(region):
         text = e164(text, region) or text
@@ -85,6 +93,24 @@ def e164(value: Any, region: str | None = None) -> str:
     if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         return ""
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def masked_identities(text: str, *, typed: str = "", region: str | None = None) -> str:
+    """A text with an ellipsis for each email and phone in it.
+
+    Args:
+        text: what a vendor or a plugin says.
+        typed: an email or a phone that is left as it is: the reader has it already.
+        region: ISO country of national numbers.
+    """
+    known = {fold_email(typed), fold_phone(typed, region)} - {""}
+
+    def mask(match: re.Match[str]) -> str:
+        found = match.group()
+        forms = (fold_email(found), fold_phone(found, region))
+        return "\N{HORIZONTAL ELLIPSIS}" if known.isdisjoint(forms) else found
+
+    return _PHONE_IN_TEXT.sub(mask, _EMAIL_IN_TEXT.sub(mask, text))
 
 
 def _phone_text(value: Any) -> str:

@@ -273,6 +273,15 @@ def test_rejects(project: Project) -> None:
     assert project.rejected() == []
 
 
+def test_why_did_ann_not_get_it(project: Project) -> None:
+    ann, bob, nobody = project.follow("why-did-ann-not-get-it")
+    assert "key own_1 (found by its email)" in ann
+    assert "came again unchanged, last in run " in ann
+    assert "key own_2 (found by its column phone)" in bob
+    assert "outstanding: refused by the vendor (HTTP 422): people[" in bob
+    assert "'own_9' is unknown in people, members: it never came" in nobody
+
+
 def test_messages(project: Project) -> None:
     # The SMS to Cy arrives, and its answer does not.
     project.sandbox.fault(vendor="merlin", body="Hello Cy", status=502, when="after")

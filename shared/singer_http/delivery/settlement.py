@@ -6,6 +6,7 @@ import hashlib
 import logging
 
 from singer_http.delivery.item import Item
+from singer_http.delivery.names import names_of
 from singer_http.errors import StopRun
 from singer_http.operations import (
     UNKNOWN,
@@ -100,7 +101,16 @@ class Settlement:
         claims = () if item.delete else (*item.identities, *outcome.claims)
         self._ledger.acknowledge(
             self._scope,
-            Delivered(item.stored, item.digest, item.source, remote_id, tuple(map(hashed, claims))),
+            Delivered(
+                item.stored,
+                item.digest,
+                item.source,
+                remote_id,
+                tuple(map(hashed, claims)),
+                None
+                if item.delete
+                else b"".join(map(self._ledger.name, names_of(item, remote_id))),
+            ),
         )
         if outcome.forgets is not None:
             self._ledger.forget_others(self._scope, item.stored, hashed(outcome.forgets))

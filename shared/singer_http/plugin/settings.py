@@ -310,6 +310,12 @@ def tap_settings(*own: th.Property[Any], **defaults: Any) -> dict[str, Any]:
     return _schema((*own, *COMMON_SETTINGS), defaults)
 
 
+def database_settings(*own: th.Property[Any]) -> dict[str, Any]:
+    """The `config_jsonschema` of a tap that reads the database, and no vendor."""
+    places = [item for item in COMMON_SETTINGS if item.name in ("database_url", "work_dir")]
+    return _schema((*own, *places), {})
+
+
 def target_settings(*own: th.Property[Any], **defaults: Any) -> dict[str, Any]:
     """A target's `config_jsonschema`: its own settings, then those of every target and plugin."""
     return _schema((*own, *TARGET_SETTINGS, *COMMON_SETTINGS), defaults)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from singer_http.store.database import Database
-from singer_http.store.tables import arrivals, delivered, runs
+from singer_http.store.tables import arrivals, contains, delivered, runs
 
 CHUNK = 20_000
 """Keys in one row of the table."""
@@ -26,6 +26,8 @@ HASH_LENGTH = 17
 class Arrival(NamedTuple):
     """A run in which a key came unchanged."""
 
+    number: int
+    """Of the run, as in `runs`."""
     run: str
     at: int
     """Epoch seconds at which that run began."""
@@ -85,16 +87,18 @@ class Arrivals:
 
     def _prune(self, scope: int) -> None:
         where = arrivals.c.scope == scope
-        rows = self._database.query(
-            sa.select(sa.func.count()).select_from(delivered).where(delivered.c.scope == scope)
-        )[0][0]
-        room = max(LEAST, ROOM * rows)
         sizes = self._database.query(
             sa.select(arrivals.c.run, sa.func.sum(arrivals.c.rows))
             .where(where)
             .group_by(arrivals.c.run)
             .order_by(arrivals.c.run.desc())
         )
+        if sum(size for _, size in sizes) <= LEAST:
+            return  # counting the ledger's rows costs as much as reading them
+        rows = self._database.query(
+            sa.select(sa.func.count()).select_from(delivered).where(delivered.c.scope == scope)
+        )[0][0]
+        room = max(LEAST, ROOM * rows)
         kept = 0
         for number, (run, size) in enumerate(sizes):
             kept += size
@@ -105,22 +109,19 @@ class Arrivals:
     def last(self, scope: int, key: str) -> Arrival | None:
         """The last run in which a (stored) key came unchanged, as far as runs are kept."""
         line = f"\n{_short(key)}\n".encode("utf-8", "surrogatepass")
-        chunks = self._database.query(
-            sa.select(arrivals.c.id, arrivals.c.run)
-            .where(arrivals.c.scope == scope)
-            .order_by(arrivals.c.id.desc())
-        )
-        for chunk in chunks:
-            keys = self._database.query(
-                sa.select(arrivals.c["keys"]).where(arrivals.c.id == chunk.id)
+        found = self._database.query(
+            sa.select(runs.c.id, runs.c.run, runs.c.started_at)
+            .join(arrivals, arrivals.c.run == runs.c.id)
+            .where(
+                (arrivals.c.scope == scope)
+                & contains(arrivals.c["keys"], line, sqlite=self._database.sqlite)
             )
-            if keys and line in bytes(keys[0][0]):
-                run = self._database.query(
-                    sa.select(runs.c.run, runs.c.started_at).where(runs.c.id == chunk.run)
-                )
-                return Arrival(*run[0]) if run else None
-        return None
+            .order_by(arrivals.c.id.desc())
+            .limit(1)
+        )
+        return Arrival(*found[0]) if found else None
 
 
 def _short(key: str) -> str:
-    return key[:HASH_LENGTH] if key.startswith("#") else key
+    """A key as a line; no key holds a NUL character."""
+    return key[:HASH_LENGTH] if key.startswith("#") else key.replace("\n", "\0")

@@ -77,5 +77,7 @@ class Delivered:
     remote_id: str | None
     claims: tuple[str, ...] | None
     """Hashed; None leaves those that the key has."""
+    names: bytes | None = None
+    """What a person may look the key up by, 8 bytes each; None leaves those that the key has."""
     sent: bool = True
     """By this run; else the run that sent it is left as it is."""

@@ -12,6 +12,8 @@ properties dropped and reported, stream maps, flattening, BATCH, metrics, bookma
 from __future__ import annotations
 
 import abc
+import logging
+import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.streams.core import Stream
 from typing_extensions import override
 
+from singer_http.errors import SingerHTTPError
 from singer_http.tap.selection import RecordSelector
 from singer_http.tap.writer import encode
 
@@ -64,6 +67,13 @@ class PageStream(Stream):
 
     _tap: HTTPTap
     _output: _Output | None = None
+
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        # The command logs the reason in one line; the SDK's line before it adds nothing.
+        if level == logging.ERROR and isinstance(sys.exception(), SingerHTTPError):
+            level = logging.DEBUG
+        super().log(message, *args, level=level, **kwargs)
 
     @abc.abstractmethod
     def pages(self, context: Context | None) -> Iterator[list[Record]]:

@@ -10,15 +10,13 @@ class Lists(ExampleStream):
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from typing_extensions import override
 
-from singer_http.errors import Refused, RequestRejected, SingerHTTPError, reason_of
+from singer_http.errors import Refused, RequestRejected, reason_of
 from singer_http.http.pages import NumberedPages, PageParams, key_of
 from singer_http.tap.page_stream import PageStream, Record
 
@@ -57,13 +55,6 @@ class HTTPStream(PageStream):
     def params(self) -> dict[str, Any]:
         """The query of every request."""
         return {}
-
-    @override
-    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The command logs the reason in one line; the SDK's line before it adds nothing.
-        if level == logging.ERROR and isinstance(sys.exception(), SingerHTTPError):
-            level = logging.DEBUG
-        super().log(message, *args, level=level, **kwargs)
 
     def fetch(self, params: dict[str, Any] | None = None) -> Any:
         """Request the parsed JSON of an answer; in any thread. Errors as in `ask`."""

@@ -27,6 +27,13 @@ def options() -> list[click.Option]:
             help="List the last runs (20): when, account, sync, outcome, counts.",
         ),
         click.Option(
+            ["--explain"],
+            metavar="TEXT",
+            help=(
+                "Tell all that is known of a record, by its key, email, phone or id at the vendor."
+            ),
+        ),
+        click.Option(
             ["--resolve"],
             type=(str, str, click.Choice(["sent", "unsent", "drop"])),
             metavar="STREAM KEY sent|unsent|drop",
@@ -47,4 +54,8 @@ def look(plan: Plan, given: dict[str, Any]) -> bool | None:
         from singer_http.target.history import history  # noqa: PLC0415 - rarely needed
 
         return history(plan, number)
+    if text := given.get("explain"):
+        from singer_http.target.explain import explain  # noqa: PLC0415 - rarely needed
+
+        return explain(plan, text)
     return None

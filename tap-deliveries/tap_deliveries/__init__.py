@@ -1,0 +1,1 @@
+"""Singer tap for what the targets of this project delivered."""
