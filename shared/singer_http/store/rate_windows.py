@@ -82,9 +82,8 @@ class RateWindows:
         number = secrets.randbits(63)
         with self._transaction() as state:
             delay = state.take(number, windows, self._hold)
-            if not delay:
-                self._write(state)
-                self._mine.append(number)
+        if not delay:
+            self._mine.append(number)
         return delay
 
     def give(self, *, used: bool) -> None:
@@ -95,21 +94,22 @@ class RateWindows:
         """
         with self._transaction() as state:
             state.give(self._mine.popleft(), used=used)
-            self._write(state)
-
-    def _write(self, state: RateState) -> None:
-        self._database.execute(_WRITE, {**self._name, "new_state": _encode(state)})
-        self._database.commit()
 
     @contextmanager
     def _transaction(self) -> Iterator[RateState]:
-        """The state, locked, with its time set; nothing is written unless `_write` is called."""
+        """The state, locked, with its time set; written when the block ends.
+
+        Also where no permit was granted: a clock that was set back has changed the state.
+        """
         database = self._database
         with self._lock:
             try:
                 if database.sqlite:
                     database.execute(sa.text("BEGIN IMMEDIATE"))
-                yield self._read()
+                state = self._read()
+                yield state
+                database.execute(_WRITE, {**self._name, "new_state": _encode(state)})
+                database.commit()
             finally:
                 database.rollback()
 

@@ -7,25 +7,37 @@ import heapq
 import itertools
 import json
 import random
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singer_http.errors import Cancelled, StopRun
-from singer_http.http.answer_times import Clock
+from singer_http.http.clock import CLOCK, Clock
 from singer_http.http.rate_limit import Limit, Limiter, parse_limits
+from singer_http.http.rate_state import RateState
+from singer_http.store.rate_windows import RateWindows
 
 DAY = 86400
+HOLD = 3.0
+"""Seconds after which a request is over, here."""
+
+
+def limiter_at(
+    place: Path | str, spec: str, account: str = "someone", clock: Clock = CLOCK, hold: float = HOLD
+) -> Limiter:
+    """A limiter whose windows are in the default database of a folder, or in a database."""
+    url = place if isinstance(place, str) else f"sqlite:///{place / 'x.db'}"
+    return Limiter(spec, lambda: RateWindows(url, account, hold, clock=clock))
 
 
 @contextmanager
@@ -80,34 +92,62 @@ def test_a_limit_is_read(spec: str, limits: tuple[Limit, ...]) -> None:
 )
 def test_what_is_no_limit_is_refused_with_the_settings_name(spec: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="rate_limit"):
-        Limiter(spec, "someone", tmp_path)
+        limiter_at(tmp_path, spec)
 
 
 def test_no_limit_lets_everything_through(tmp_path: Path) -> None:
-    limiter = Limiter("", "someone", tmp_path / "work")
+    limiter = limiter_at(tmp_path, "")
     for _ in range(1000):
         with permit(limiter):
             pass
     assert limiter.limits == ()
-    assert not (tmp_path / "work").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- never more than allowed: any number of processes, latencies, deaths and clocks set back
 
 
+class Memory:
+    """What `RateWindows` does, without a database: thousands of looks cost nothing."""
+
+    def __init__(self, state: RateState, clock: Clock | None, server: Callable[[], float]) -> None:
+        self.state, self.clock, self.server = state, clock, server
+        self.mine: deque[int] = deque()
+
+    def set_time(self) -> None:
+        if self.clock:
+            self.state.advance(self.clock)
+        else:
+            self.state.set_time(self.server())
+
+    def take(self, windows: Sequence[tuple[int, float]]) -> float:
+        self.set_time()
+        number = random.getrandbits(63)
+        delay = self.state.take(number, windows, HOLD)
+        if not delay:
+            self.mine.append(number)
+        return delay
+
+    def give(self, *, used: bool) -> None:
+        self.set_time()
+        self.state.give(self.mine.popleft(), used=used)
+
+
 class Simulation:
     """Processes that send as fast as they may, with a clock that only exists here."""
 
-    def __init__(self, specs: list[str], folder: Path) -> None:
+    def __init__(self, specs: list[str], *, server: bool = False) -> None:
         self.clock = FakeClock()
-        self.specs, self.folder = specs, folder
+        self.specs, self.server, self.state = specs, server, RateState()
         self.limiters = [self.start(process) for process in range(len(specs))]
         self.arrivals: list[float] = []
         self.events: list[tuple[float, int, int, float | None]] = []
         self.numbers = itertools.count()
 
     def start(self, process: int) -> Limiter:
-        return Limiter(self.specs[process], "someone", self.folder, clock=self.clock())
+        clock = None if self.server else self.clock()
+        windows = Memory(self.state, clock, lambda: self.clock.now + self.clock.offset)
+        return Limiter(self.specs[process], lambda: windows)
 
     def kill(self, process: int) -> None:
         """Let a process die with its requests in flight, and start it again."""
@@ -158,39 +198,54 @@ TROUBLE = st.tuples(
     specs=st.one_of(SPECS.map(lambda spec: [spec] * 3), st.lists(SPECS, min_size=3, max_size=3)),
     requests=st.lists(REQUESTS, min_size=1, max_size=60),
     trouble=st.lists(TROUBLE, max_size=4),
+    server=st.booleans(),
     seed=st.integers(0, 1000),
 )
 def test_no_window_ever_holds_more_than_the_limit(
     specs: list[str],
     requests: list[tuple[int, float, float]],
     trouble: list[tuple[int, str, int, float]],
+    server: bool,
     seed: int,
 ) -> None:
     """Whatever dies, and however the clock is set while the machine runs."""
     random.seed(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        world = Simulation(specs, Path(folder))
-        for process, after, latency in requests:
-            world.plan(world.clock.now + after, process, latency)
-        steps = 0
-        while world.events:
-            for at, what, process, offset in trouble:
-                if at == steps and what == "kill":
-                    world.clock.offset += offset
-                    world.kill(process)
-                elif at == steps:
-                    # Set forward while nothing runs: the one thing that cannot be noticed.
-                    world.clock.offset += min(offset, 0)
-                    world.reboot()
-            if world.events:
-                world.step()
-            steps += 1
-            assert steps < 200_000, "waits for ever"
-        assert world.holds()
+    world = Simulation(specs, server=server)
+    for process, after, latency in requests:
+        world.plan(world.clock.now + after, process, latency)
+    steps = 0
+    while world.events:
+        for at, what, process, offset in trouble:
+            if at != steps:
+                continue
+            # Set forward while nothing runs, or at the database server: that cannot be noticed.
+            world.clock.offset += min(offset, 0) if server or what == "reboot" else offset
+            if what == "kill":
+                world.kill(process)
+            else:
+                world.reboot()
+        if world.events:
+            world.step()
+        steps += 1
+        assert steps < 500_000, "waits for ever"
+    assert world.holds()
 
 
-def test_long_windows_are_used_to_95_percent(tmp_path: Path) -> None:
-    world = Simulation(["100/10s,200000/day"], tmp_path)
+def test_a_day_of_requests_is_a_small_state() -> None:
+    state, sizes = RateState(), []
+    for number in range(50_000):
+        state.set_time(number * DAY / 45_000)
+        assert state.take(number, [(100, 10.0), (200_000, float(DAY))], HOLD) == 0
+        state.give(number, used=True)
+        if number % 5_000 == 0:
+            sizes.append(len(msgspec.msgpack.encode(state)))
+    assert max(sizes) < 4000
+    in_a_day = sum(bucket.count for bucket in state.buckets)
+    assert 45_000 <= in_a_day <= 45_000 * 65 / 64 + 1
+
+
+def test_long_windows_are_used_to_95_percent() -> None:
+    world = Simulation(["100/10s,200000/day"])
     for _ in range(4):
         world.plan(world.clock.now, 0, 0.02)
     end = world.clock.now + 600
@@ -208,9 +263,9 @@ def test_long_windows_are_used_to_95_percent(tmp_path: Path) -> None:
 SENDER = """
 import json, random, sys, threading, time
 from pathlib import Path
-from singer_http.http.rate_limit import Limiter
+from tests.core.http.test_limits import limiter_at
 
-limiter = Limiter(sys.argv[1], "someone", Path(sys.argv[2]))
+limiter = limiter_at(Path(sys.argv[2]), sys.argv[1])
 end, arrivals = time.monotonic() + float(sys.argv[3]), []
 
 def send():
@@ -246,15 +301,26 @@ def test_threads_and_processes_share_a_second(tmp_path: Path) -> None:
 
 def test_a_dead_process_gives_its_permits_back(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys, pathlib; from singer_http.http.rate_limit import Limiter\n"
-        "limiter = Limiter('2/s', 'someone', pathlib.Path(sys.argv[1]))\n"
+        "import os, signal, sys, pathlib; from tests.core.http.test_limits import limiter_at\n"
+        "limiter = limiter_at(pathlib.Path(sys.argv[1]), '2/s')\n"
         "limiter.acquire(); limiter.acquire(); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    limiter = Limiter("2/s", "someone", tmp_path)
+    limiter = limiter_at(tmp_path, "2/s")
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=30)
     died = time.monotonic()
     with permit(limiter):
-        assert time.monotonic() - died > 1
+        assert HOLD < time.monotonic() - died < HOLD + 2
+
+
+def test_a_permit_that_comes_back_after_its_time_counts_twice_and_not_less(tmp_path: Path) -> None:
+    clock = FakeClock()
+    limiter = limiter_at(tmp_path, "3/h", clock=clock())
+    limiter.acquire()
+    clock.now += HOLD + 1  # the machine was suspended, say
+    assert limiter.try_acquire() == 0  # this is in flight from now on,
+    limiter.release(used=True)  # though it is the first one that was answered
+    clock.now += HOLD - 1
+    assert use_up(limiter) == 0
 
 
 def use_up(limiter: Limiter) -> int:
@@ -268,7 +334,7 @@ def use_up(limiter: Limiter) -> int:
 
 
 def test_a_permit_that_was_not_used_counts_for_nothing(tmp_path: Path) -> None:
-    limiter = Limiter("2/h", "someone", tmp_path)
+    limiter = limiter_at(tmp_path, "2/h")
     for _ in range(9):
         limiter.acquire()
         limiter.release(used=False)
@@ -276,40 +342,40 @@ def test_a_permit_that_was_not_used_counts_for_nothing(tmp_path: Path) -> None:
 
 
 def test_a_window_outlives_a_run(tmp_path: Path) -> None:
-    first = Limiter("3/day", "someone", tmp_path)
+    first = limiter_at(tmp_path, "3/day")
     for _ in range(3):
         with permit(first):
             pass
     del first
-    assert use_up(Limiter("3/day", "someone", tmp_path)) == 0
-    assert use_up(Limiter("3/day", "someone else", tmp_path)) == 3
+    assert use_up(limiter_at(tmp_path, "3/day")) == 0
+    assert use_up(limiter_at(tmp_path, "3/day", "someone else")) == 3
 
 
 def test_a_new_limit_counts_what_was_sent_under_the_old(tmp_path: Path) -> None:
     for spec, left in [("2/h", 2), ("5/h", 3), ("4/h,9/day", 0), ("9/day", 4)]:
-        assert use_up(Limiter(spec, "someone", tmp_path)) == left
+        assert use_up(limiter_at(tmp_path, spec)) == left
 
 
 @pytest.mark.parametrize("step", [90.0, 30.0 * DAY, -90.0, -30.0 * DAY])
 def test_a_clock_that_is_set_between_two_runs_changes_nothing(tmp_path: Path, step: float) -> None:
     clock = FakeClock()
-    assert use_up(Limiter("5/60s", "someone", tmp_path, clock=clock())) == 5
+    assert use_up(limiter_at(tmp_path, "5/60s", clock=clock())) == 5
     clock.offset = step
-    limiter = Limiter("5/60s", "someone", tmp_path, clock=clock())
+    limiter = limiter_at(tmp_path, "5/60s", clock=clock())
     assert use_up(limiter) == 0
     clock.now += 61
     assert use_up(limiter) == 5
     clock.boots += 1  # the step counts no more after a reboot either
-    assert use_up(Limiter("5/60s", "someone", tmp_path, clock=clock())) == 0
+    assert use_up(limiter_at(tmp_path, "5/60s", clock=clock())) == 0
 
 
 def test_a_clock_set_back_by_a_reboot_holds_nobody_up_for_longer_than_the_window(
     tmp_path: Path,
 ) -> None:
     clock = FakeClock()
-    assert use_up(Limiter("2/h", "someone", tmp_path, clock=clock())) == 2
+    assert use_up(limiter_at(tmp_path, "2/h", clock=clock())) == 2
     clock.offset, clock.boots = -30.0 * DAY, 1
-    limiter = Limiter("2/h", "someone", tmp_path, clock=clock())
+    limiter = limiter_at(tmp_path, "2/h", clock=clock())
     assert use_up(limiter) == 0
     clock.now += 3650
     assert use_up(limiter) == 2
@@ -317,28 +383,16 @@ def test_a_clock_set_back_by_a_reboot_holds_nobody_up_for_longer_than_the_window
 
 def test_a_window_outlives_a_reboot(tmp_path: Path) -> None:
     clock = FakeClock()
-    assert use_up(Limiter("2/h", "someone", tmp_path, clock=clock())) == 2
+    assert use_up(limiter_at(tmp_path, "2/h", clock=clock())) == 2
     clock.now, clock.boots = clock.now + 1800, 1
-    limiter = Limiter("2/h", "someone", tmp_path, clock=clock())
+    limiter = limiter_at(tmp_path, "2/h", clock=clock())
     assert use_up(limiter) == 0
     clock.now += 1900
     assert use_up(limiter) == 2
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", b"\xff" * 2000, None])
-def test_a_damaged_file_stops_nobody(tmp_path: Path, damage: bytes | None) -> None:
-    limiter = Limiter("5/h", "someone", tmp_path)
-    with permit(limiter):
-        (ring,) = tmp_path.glob("*.ring")
-        whole = ring.read_bytes()
-        ring.write_bytes(whole[:-5] if damage is None else damage)
-    with permit(Limiter("5/h", "someone", tmp_path)):
-        pass
-    assert use_up(limiter) == 3
-
-
 def test_stop_ends_the_wait_for_a_permit(tmp_path: Path) -> None:
-    limiter = Limiter("1/day", "someone", tmp_path)
+    limiter = limiter_at(tmp_path, "1/day")
     assert use_up(limiter) == 1
     ends: list[str] = []
 
@@ -357,17 +411,8 @@ def test_stop_ends_the_wait_for_a_permit(tmp_path: Path) -> None:
     assert ends == ["The run is being ended, while a request waited for rate_limit"] * 4
 
 
-def test_the_file_is_its_owners_and_names_no_account(tmp_path: Path) -> None:
-    limiter = Limiter("1/s", "someone", tmp_path / "work")
-    files = list((tmp_path / "work").iterdir())
-    assert limiter.limits
-    assert stat.S_IMODE((tmp_path / "work").stat().st_mode) == 0o700
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert not any("someone" in file.name for file in files)
-
-
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StopRun, match="work_dir"):
-        Limiter("1/s", "someone", tmp_path / "file" / "work")
+    with pytest.raises(StopRun, match=r"database_url.*work_dir"):
+        limiter_at(tmp_path / "file" / "work", "1/s").acquire()
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
