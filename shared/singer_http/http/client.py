@@ -318,9 +318,9 @@ class Client:
             self._wait_for_pause()
             if self.auth:
                 self.auth(request)  # after the waits: a token can end during them
-            check_guard()
             if granted is not None and CLOCK.steady() - granted > READY_WITHIN:
                 return None
+            check_guard()
             self._count(call.meter, first=call.tries == 1)
             left = call.maybe_done = True
             return self._transport.send(request)
