@@ -30,7 +30,7 @@ soak: env ## random scenarios with models of the vendors: make soak N=3000 SEED=
 	@SOAK=$(or $(N),1000) SEED=$(or $(SEED),1) $(PYTHON) -m pytest -n auto -q tests/hostile $(ARGS)
 
 limits: env ## the rate limit at 100/10s: four processes, one killed, on PostgreSQL and on SQLite (4 minutes)
-	@LIMIT=100/10s $(PYTHON) -m pytest -q tests/findings/test_many_machines.py -k killed $(ARGS)
+	@LIMIT=100/10s $(PYTHON) -m pytest -q tests/core/http/test_many_machines.py -k killed $(ARGS)
 
 coverage: env meltano ## all tests, and which lines they reach
 	@$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-report=html $(ARGS)
