@@ -96,8 +96,12 @@ class Simulation:
         )
 
 
-SPECS = st.sampled_from(["1/s", "3/s", "4/2s,7/10s", "5/10s", "2/s,9/h"])
-REQUESTS = st.tuples(st.integers(0, 2), st.floats(0, 3), st.floats(0, 0.9))
+SPECS = st.sampled_from(["1/s", "3/s", "4/2s,7/10s", "5/10s", "2/s,9/h", "6/30s"])
+BURST = st.floats(0, 0.4)
+"""Answers that are counted together."""
+REQUESTS = st.tuples(
+    st.integers(0, 2), st.floats(0, 3) | BURST, st.floats(0, 0.9) | st.floats(0, 0.01)
+)
 STEPS = st.sampled_from([0.0, -0.5, -5.0, -9e5, 5.0, 90.0, 9e5])
 TROUBLE = st.tuples(
     st.integers(0, 60), st.sampled_from(["kill", "reboot"]), st.integers(0, 2), STEPS
