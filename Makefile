@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test soak check build release reference bench sandbox env meltano plugins coverage clean
+.PHONY: help demo test soak limits check build release reference bench sandbox env meltano plugins coverage clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -28,6 +28,9 @@ test: env meltano ## all tests
 
 soak: env ## random scenarios with models of the vendors: make soak N=3000 SEED=1
 	@SOAK=$(or $(N),1000) SEED=$(or $(SEED),1) $(PYTHON) -m pytest -n auto -q tests/hostile $(ARGS)
+
+limits: env ## the rate limit at 100/10s: four processes, one killed, on PostgreSQL and on SQLite (4 minutes)
+	@LIMIT=100/10s $(PYTHON) -m pytest -q tests/core/http/test_many_machines.py -k killed $(ARGS)
 
 coverage: env meltano ## all tests, and which lines they reach
 	@$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-report=html $(ARGS)

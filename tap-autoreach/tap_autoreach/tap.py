@@ -38,4 +38,4 @@ class TapAutoReach(HTTPTap):
     @override
     def new_auth(self) -> ClientCredentials:
         client = self.new_client(self.config["auth_url"])
-        return ClientCredentials.from_config(self.config, client, self.work_dir)
+        return ClientCredentials.from_config(self.config, client, self.shared_token)

@@ -81,13 +81,6 @@ def test_uncertain_messages_outlive_the_disk(
     assert merlin.run([SMS, sms("1")]).counts("sms") == {"received": 1, "unchanged": 1}
 
 
-FILES = pytest.mark.xfail(
-    reason="tokens and rate windows are files until they move into the database",
-    raises=AssertionError,
-)
-
-
-@FILES
 def test_a_token_outlives_the_disk(on_postgresql: Plugin, sandbox: Sandbox) -> None:
     """P5"""
     for number in range(3):
@@ -96,7 +89,6 @@ def test_a_token_outlives_the_disk(on_postgresql: Plugin, sandbox: Sandbox) -> N
     assert sandbox.state("autoreach")["counters"]["tokens_issued"] == 1
 
 
-@FILES
 def test_rate_windows_outlive_the_disk(on_postgresql: Plugin, sandbox: Sandbox) -> None:
     """P5"""
     for run in range(2):

@@ -8,31 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from requests.auth import AuthBase
 from typing_extensions import override
 
-from singer_http import exact_json, redaction
-from singer_http.errors import BadCredentials, Refused
-from singer_http.files import atomic_write
+from singer_http import redaction
+from singer_http.errors import BadCredentials, Cancelled, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from requests import PreparedRequest
 
     from singer_http.errors import SingerHTTPError
     from singer_http.http.client import Client
 
-logger = logging.getLogger(__name__)
+POLL = 0.2
+"""Seconds between looks while another process requests the token."""
 
 
 @runtime_checkable
@@ -45,6 +44,9 @@ class Renewable(Protocol):
         Raises:
             StopRun: new credentials are refused, or cannot be had now.
         """
+
+    def stop(self) -> None:
+        """Wait for no credentials any more: who waits for some gets Cancelled."""
 
 
 @runtime_checkable
@@ -121,12 +123,28 @@ SUPPOSED_LIFE, LONGEST_LIFE = 3600.0, 30 * 86400.0
 answered with a 401, and replaced then."""
 
 
+class StoredToken(Protocol):
+    """The token of one set of credentials, where all processes of an account find it.
+
+    Each method raises StopRun where it cannot be read or written.
+    """
+
+    def try_lock(self) -> bool:
+        """Hold the right to request a token until it is closed; False if another has it."""
+
+    def read(self) -> tuple[str, float] | None:
+        """The token, and until when it is used (epoch seconds); None if there is none."""
+
+    def write(self, token: str, use_until: float) -> None:
+        """Replace the token."""
+
+
 class ClientCredentials(AuthBase):
     """OAuth 2 client credentials: a token for an id and a secret, kept until it nears its end.
 
-    One token serves all threads of the process, and later runs, since vendors count token requests
-    against a monthly quota. It is kept in a file in `work_dir` that only its owner can read. The
-    file's name is a hash, so that other credentials or another server never get this token.
+    One token serves all processes of an account, and later runs, since vendors count token requests
+    against a monthly quota: one process requests it, the others wait. It is stored under a hash of
+    all that it was requested with, so other credentials or another server never get this token.
 
     Args:
         client: sends the request for a token; one without credentials, with its own retries.
@@ -134,7 +152,7 @@ class ClientCredentials(AuthBase):
         client_id: the id.
         client_secret: the secret; never stored.
         audience: the API that the token is for, to the letter.
-        work_dir: the folder for the token's file; None keeps the token in memory.
+        open_stored: opens the stored token of that hash; the result is closed by `with`.
     """
 
     setting = "client_id and client_secret"
@@ -148,7 +166,7 @@ class ClientCredentials(AuthBase):
         client_secret: str,
         *,
         audience: str | None = None,
-        work_dir: Path | None = None,
+        open_stored: Callable[[str], AbstractContextManager[StoredToken]],
     ) -> None:
         """Register the secret. Nothing is asked before the first request."""
         redaction.add(client_secret)
@@ -161,13 +179,19 @@ class ClientCredentials(AuthBase):
         }
         # The secret is part of the name: a token of a rotated secret is not used any more.
         who = json.dumps([url, client_id, audience, client_secret])
-        name = f"token-{hashlib.sha256(who.encode()).hexdigest()[:32]}.json"
-        self._path = work_dir / name if work_dir else None
+        self._name = hashlib.sha256(who.encode()).hexdigest()[:32]
+        self._open_stored = open_stored
+        self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._token: _Token | None = None
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], client: Client, work_dir: Path | None) -> Self:
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        client: Client,
+        open_stored: Callable[[str], AbstractContextManager[StoredToken]],
+    ) -> Self:
         """Make it from the settings of `plugin.settings.client_credentials_settings`."""
         return cls(
             client,
@@ -175,7 +199,7 @@ class ClientCredentials(AuthBase):
             config["client_id"],
             config["client_secret"],
             audience=config["audience"],
-            work_dir=work_dir,
+            open_stored=open_stored,
         )
 
     @override
@@ -192,10 +216,13 @@ class ClientCredentials(AuthBase):
         with self._lock:
             current = self._token
             if current and rejected.headers.get("Authorization") == f"Bearer {current.value}":
-                stored = self._stored()
-                other = stored if stored and stored.value != current.value else None
-                self._token = other or self._request_token()
+                self._token = self._find(other_than=current.value)
             return True
+
+    def stop(self) -> None:
+        """Wait for no token any more: who waits for one gets Cancelled."""
+        self._stopped.set()
+        self._client.stop()
 
     def _current(self) -> _Token:
         token = self._token
@@ -203,11 +230,26 @@ class ClientCredentials(AuthBase):
             return token
         with self._lock:
             if not (self._token and self._token.usable):
-                self._token = self._stored() or self._request_token()
+                self._token = self._find()
             return self._token
 
+    def _find(self, other_than: str | None = None) -> _Token:
+        """The stored token, or a new one that is stored, if no other process requests one."""
+        with self._open_stored(self._name) as stored:
+            while True:
+                locked = stored.try_lock()
+                found = _usable(stored.read())  # another process may have stored it by now
+                if found and found.value != other_than:
+                    return found
+                if locked:
+                    token = self._request_token()
+                    stored.write(token.value, token.use_until)
+                    return token
+                if self._stopped.wait(POLL):
+                    message = "The run is being ended, while it waited for a token"
+                    raise Cancelled(message)
+
     def _request_token(self) -> _Token:
-        """Request a token and store it."""
         try:
             answer = self._client.request(
                 "POST", self._url, json={k: v for k, v in self._body.items() if v is not None}
@@ -222,33 +264,19 @@ class ClientCredentials(AuthBase):
         redaction.add(value)
         life = _lifetime(answer.data.get("expires_in"))
         margin = min(LONGEST_MARGIN, MARGIN_SHARE * life)
-        token = _Token(_header_value(value), time.time() + life - margin)
-        self._store(token)
-        return token
+        return _Token(_header_value(value), time.time() + life - margin)
 
-    def _stored(self) -> _Token | None:
-        """The token of an earlier run; None if there is none, or the file is damaged."""
-        if self._path is None:
-            return None
-        try:
-            data = json.loads(self._path.read_bytes())
-            token = _Token(_header_value(data["token"]), float(data["use_until"]))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, BadCredentials):
-            return None
-        longest = time.time() + LONGEST_LIFE  # beyond it, a clock was wrong or the file is damaged
-        if not token.usable or token.use_until > longest:
-            return None
-        redaction.add(token.value)
-        return token
 
-    def _store(self, token: _Token) -> None:
-        if self._path is None:
-            return
-        try:
-            content = {"token": token.value, "use_until": token.use_until}
-            atomic_write(self._path, exact_json.encode(content))
-        except OSError as error:
-            logger.warning("The token cannot be kept for the next run: %s", error)
+def _usable(stored: tuple[str, float] | None) -> _Token | None:
+    """A stored token that can be used; None if it has ended, or if there is none."""
+    if stored is None:
+        return None
+    token = _Token(*stored)
+    # Beyond the longest life the clock was wrong, here or where it was stored.
+    if not token.usable or token.use_until > time.time() + LONGEST_LIFE:
+        return None
+    redaction.add(token.value)
+    return token
 
 
 def _lifetime(expires_in: Any) -> float:

@@ -32,8 +32,10 @@ from singer_http.errors import (
     one_line,
     reason_of,
 )
+from singer_http.http.clock import CLOCK
 from singer_http.http.guards import check_guard
 from singer_http.http.pauses import asked_pause
+from singer_http.http.rate_limit import READY_WITHIN, Permits
 from singer_http.http.transport import Answer, Lost, Transport, Unsent
 from singer_http.http.urls import query, require_safe_url
 from singer_http.operations import Effect
@@ -57,23 +59,6 @@ class Meter(Protocol):
 
     requests: int
     retries: int
-
-
-class Permits(Protocol):
-    """A rate limit (`rate_limit.Limiter`)."""
-
-    def acquire(self) -> None:
-        """Wait for a permit.
-
-        Raises:
-            Cancelled: `stop` was called.
-        """
-
-    def release(self, *, used: bool) -> None:
-        """Give a permit back: once the answer is in, or unused where nothing was sent."""
-
-    def stop(self) -> None:
-        """Give out no more permits: `acquire` raises Cancelled, in waiting threads too."""
 
 
 @dataclass(slots=True)
@@ -284,6 +269,8 @@ class Client:
         self._stop.set()
         if self._limiter:
             self._limiter.stop()
+        if stop := getattr(self.auth, "stop", None):  # see auth.Renewable
+            stop()
 
     def close(self) -> None:
         """Stop, and close the connections."""
@@ -311,24 +298,36 @@ class Client:
         return request
 
     def _send(self, call: _Call, request: PreparedRequest) -> Answer:
-        """One try, with a permit from before it leaves until its answer is in."""
+        """One try."""
+        while True:
+            answer = self._send_in_time(call, request)
+            if answer is not None:
+                break
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s %s: %s", request.method, request.url, answer.status)
+        return answer
+
+    def _send_in_time(self, call: _Call, request: PreparedRequest) -> Answer | None:
+        """One try, with a permit from before it leaves until its answer is in.
+
+        None: nothing was sent, since so much time passed that the permit may have run out (the
+        vendor asked for a pause, a token was requested, the machine was suspended).
+        """
         left = False
-        if self._limiter:
-            self._limiter.acquire()
+        granted = self._limiter.acquire() if self._limiter else None
         try:
             self._wait_for_pause()
             if self.auth:
                 self.auth(request)  # after the waits: a token can end during them
+            if granted is not None and CLOCK.steady() - granted > READY_WITHIN:
+                return None
             check_guard()
             self._count(call.meter, first=call.tries == 1)
             left = call.maybe_done = True
-            answer = self._transport.send(request)
+            return self._transport.send(request)
         finally:
             if self._limiter:
                 self._limiter.release(used=left)
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s %s: %s", request.method, request.url, answer.status)
-        return answer
 
     def _count(self, meter: Meter | None, *, first: bool) -> None:
         if self.on_request:

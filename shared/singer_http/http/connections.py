@@ -21,6 +21,9 @@ from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from typing_extensions import override
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError
+
+from singer_http.http.clock import CLOCK
 
 LONGEST_IDLE = 1.0
 """Seconds that a connection may idle and still be used. A server may close it at any moment, and a
@@ -35,6 +38,8 @@ class Attempt(threading.local):
 
     seconds: float = float("inf")
     """The limit for connecting, and the limit from the first byte sent to the last received."""
+    leave_by: float = float("inf")
+    """Seconds of `CLOCK.steady`: after this the request does not leave any more."""
     ends: float = float("inf")
     """Monotonic seconds: when the current wait of the try ends."""
     has_left: bool | None = None
@@ -43,6 +48,7 @@ class Attempt(threading.local):
     def begin(self, seconds: float) -> None:
         """Begin a try."""
         self.seconds, self.has_left = seconds, None
+        self.leave_by = CLOCK.steady() + seconds
 
     def start_clock(self) -> None:
         """Let the waits from now on end together."""
@@ -114,6 +120,11 @@ class _Connection(HTTPConnection):
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:
             self.connect()
+        # Looking up a name, trying several addresses and a suspended machine have no limit of
+        # their own, and a permit of the rate limit is held for so long and no longer.
+        if CLOCK.steady() > attempt.leave_by:
+            message = "connecting took too long"
+            raise ConnectTimeoutError(self, message)
         attempt.start_clock()
         attempt.has_left = True
         super().request(*args, **kwargs)

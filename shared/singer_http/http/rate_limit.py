@@ -5,29 +5,30 @@ A permit therefore is held while the request is in flight and for the window's l
 *answer*: two uses of one permit then arrive at least a window apart, on any network, and of N + 1
 requests two share a permit.
 
-The times of the newest answers are kept in one file per account in `work_dir` (`answer_times`),
-which all threads and processes share and which outlives a run. With I requests in flight, a limit
-of N in W seconds lets the next one go when the (N - I)-th newest answer is W old.
+What is in flight and what was answered is kept where all threads and processes of an account share
+it, and outlives a run (`rate_state`, in the database: `store.rate_windows`). With I requests in
+flight, a limit of N in W seconds lets the next one go when the (N - I)-th newest answer is W old.
+
+A process that dies cannot give its permits back. So a request leaves soon after its permit was
+granted (`READY_WITHIN`), or with another permit, and is over when the client's time limits say so
+(`longest_hold`): a permit that is older counts as answered.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from typing_extensions import override
 
-from singer_http.errors import Cancelled, ConfigError
-from singer_http.http.answer_times import CLOCK, AnswerTimes, Clock
-
-__all__ = ["Limit", "Limiter", "parse_limits"]
+from singer_http.errors import Cancelled, StopRun
+from singer_http.http.clock import CLOCK
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,15 @@ _LIMIT: Final = re.compile(r"(?P<count>\d+)\s*/\s*(?P<length>\d+(?:\.\d+)?)?\s*(
 
 _LONGEST_SLEEP: Final = 30.0  # seconds, so that what other processes give back is noticed
 _NOTICE: Final = 10.0  # seconds of waiting that are worth a line in the log
+
+READY_WITHIN: Final = 5.0
+"""Seconds from a permit to the moment at which the request is handed to a connection."""
+_GRACE: Final = 1.0  # seconds that a dead process' last request may still be on its way
+
+
+def longest_hold(timeout: float) -> float:
+    """Seconds from a permit to the end of its request, with the client's limit of time."""
+    return READY_WITHIN + timeout + timeout + _GRACE  # connecting, then answering
 
 
 @dataclass(frozen=True)
@@ -77,58 +87,97 @@ def _parse_limit(text: str, spec: str) -> Limit:
     raise ValueError(msg)
 
 
+class Permits(Protocol):
+    """What the client needs of a rate limit."""
+
+    def acquire(self) -> float:
+        """Wait for a permit; when it was granted, in seconds of `CLOCK.steady`.
+
+        Raises:
+            Cancelled: `stop` was called.
+            StopRun: permits cannot be had.
+        """
+
+    def release(self, *, used: bool) -> None:
+        """Give a permit back: once the answer is in, or unused where nothing was sent.
+
+        Never raises: the answer that is in hand is worth more than the permit.
+        """
+
+    def stop(self) -> None:
+        """Give out no more permits: `acquire` raises Cancelled, in waiting threads too."""
+
+
+class Windows(Protocol):
+    """What was sent, shared by all threads and processes of an account, in earlier runs too."""
+
+    def take(self, windows: Sequence[tuple[int, float]]) -> float:
+        """Take a permit and return 0, or return the seconds after which to ask again.
+
+        Args:
+            windows: how many requests are allowed in how many seconds.
+
+        Raises:
+            StopRun: it cannot be read or written.
+        """
+
+    def give(self, *, used: bool) -> None:
+        """Note that a request has been answered, or was not sent. Errors as in `take`."""
+
+
 class Limiter:
     """Gives out permits to send, as many as the vendor allows.
 
     Args:
         spec: the setting `rate_limit`, see `parse_limits`; empty lets everything through.
-        account: whose limit this is; it stands hashed in the file's name.
-        directory: where the file is that the processes of an account share (`work_dir`), made
-            with mode 700 where it is not there.
-        clock: how time passes.
+        open_windows: opens what the processes of the account share; called for the first permit,
+            never without a limit. May raise StopRun.
 
     Raises:
         ValueError: `spec` cannot be read.
-        ConfigError: the directory cannot be written.
     """
 
-    def __init__(self, spec: str, account: str, directory: Path, *, clock: Clock = CLOCK) -> None:
+    def __init__(self, spec: str, open_windows: Callable[[], Windows]) -> None:
         self.limits = parse_limits(spec)
         self._windows = [(limit.count, limit.seconds) for limit in self.limits]
-        self._clock = clock
+        self._open_windows = open_windows
+        self._shared: Windows | None = None
         self._turn = threading.Lock()  # one thread at a time watches the clock, the others queue
         self._changed = threading.Condition()
         self._stopped = False
-        self._times = self._open(account, directory) if self.limits else None
-
-    def _open(self, account: str, directory: Path) -> AnswerTimes:
-        name = hashlib.sha256(account.encode()).hexdigest()[:16]
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            capacity = max(limit.count for limit in self.limits)
-            return AnswerTimes(directory / f"rate-{name}.ring", capacity, self._clock)
-        except OSError as error:
-            msg = f"work_dir: cannot write the rate limit's file in {directory}: {error.strerror}"
-            raise ConfigError(msg) from error
 
     def try_acquire(self) -> float:
-        """Take a permit and return 0, or return the seconds after which to ask again."""
-        return self._times.take(self._windows) if self._times else 0.0
+        """Take a permit and return 0, or return the seconds after which to ask again.
 
-    def acquire(self) -> None:
+        Raises:
+            StopRun: what the processes share cannot be read or written.
+        """
+        if not self.limits:
+            return 0.0
+        if self._shared is None:
+            self._shared = self._open_windows()
+        return self._shared.take(self._windows)
+
+    def acquire(self) -> float:
         """Wait for a permit to send one request.
+
+        Returns:
+            When it was granted, in seconds of `CLOCK.steady`. The request is handed to a connection
+            within `READY_WITHIN`, or the permit is given back unused.
 
         Raises:
             Cancelled: `stop` was called.
+            StopRun: as in `try_acquire`.
         """
-        if self._times is None and not self._stopped:
-            return
+        if not self.limits and not self._stopped:
+            return CLOCK.steady()
         noticed = False
         with self._turn, self._changed:
             while not self._stopped:
+                now = CLOCK.steady()
                 delay = self.try_acquire()
                 if not delay:
-                    return
+                    return now
                 if delay > _NOTICE and not noticed:
                     noticed = True
                     self._announce(delay)
@@ -137,11 +186,18 @@ class Limiter:
         raise Cancelled(msg)
 
     def release(self, *, used: bool) -> None:
-        """Give a permit back: when the answer is in or lost, or unused if nothing was sent."""
-        if self._times:
-            with self._changed:
-                self._times.give(used=used)
-                self._changed.notify()
+        """Give a permit back: when the answer is in or lost, or unused if nothing was sent.
+
+        Where that fails, the permit counts as answered when its time is over: the answer that is in
+        hand is worth more than the permit.
+        """
+        with self._changed:
+            if self._shared:
+                try:
+                    self._shared.give(used=used)
+                except StopRun as error:
+                    _log.debug("A permit was not given back: %s", error)
+            self._changed.notify()
 
     def _announce(self, delay: float) -> None:
         until = datetime.fromtimestamp(time.time() + delay, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from singer_http import redaction
 from singer_http.errors import ConfigError, Interrupted, one_line
-from singer_http.http.rate_limit import Limiter
+from singer_http.http.rate_limit import Limiter, longest_hold
 from singer_http.plugin import validation
 from singer_http.plugin.about import as_text
 from singer_http.plugin.command import PluginCommand
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from singer_sdk.plugin_base import _ConfigInput
 
     from singer_http.http.client import Client
+    from singer_http.store.rate_windows import RateWindows
+    from singer_http.store.tokens import SharedToken
 
 
 class HTTPPlugin(PluginBase):
@@ -142,7 +144,7 @@ class HTTPPlugin(PluginBase):
             raise ConfigError(message) from error
         return path.resolve()
 
-    @property
+    @cached_property
     def database_url(self) -> str:
         """SQLAlchemy URL of the database for what outlives a run."""
         given = self.config.get("database_url")
@@ -182,7 +184,20 @@ class HTTPPlugin(PluginBase):
 
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
-        return Limiter(spec, self.account, self.work_dir) if spec else None
+        return Limiter(spec, self._rate_windows) if spec else None
+
+    def _rate_windows(self) -> RateWindows:
+        """What the processes of this account sent, to this server."""
+        from singer_http.store.rate_windows import RateWindows  # noqa: PLC0415  (imports SQLAlchemy, which no run waits for before its first request)
+
+        account = f"{self.account} {urlsplit(self.api_url).netloc.lower()}"
+        return RateWindows(self.database_url, account, longest_hold(self.config["timeout"]))
+
+    def shared_token(self, name: str) -> SharedToken:
+        """The stored token of the credentials that a hash names, for all processes."""
+        from singer_http.store.tokens import SharedToken  # noqa: PLC0415  (as above)
+
+        return SharedToken(self.database_url, name)
 
     def on_signal(self, signum: int) -> None:
         """What SIGTERM and SIGINT do; runs in the main thread, between any two steps of it."""

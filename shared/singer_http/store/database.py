@@ -60,24 +60,26 @@ class Database:
             self.sqlite = self.dialect.name == "sqlite"
             if self.sqlite:
                 sa.event.listen(self._engine, "connect", set_up_sqlite)
+            else:  # with a stricter default of the server, waiting for a row ends in an error
+                self._engine = self._engine.execution_options(isolation_level="READ COMMITTED")
             self._connection = self._engine.connect()
             self.salt = self._prepare()
             """Of the hashes in this database: 16 bytes."""
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"ledger_url needs the package {error.name}: install it beside the plugin "
+                f"database_url needs the package {error.name}: install it beside the plugin "
                 "(pip install 'psycopg[binary]')."
             ) from None
         except (SQLAlchemyError, OSError, sqlite3.Error, StopRun) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(
-                f"The ledger cannot be opened ({_words(error)}): check `ledger_url` and that "
+                f"The database cannot be opened ({_words(error)}): check `database_url` and that "
                 "`work_dir` can be written; nothing was sent."
             ) from None
 
     def _prepare(self) -> bytes:
-        """Make the tables if they are not there; two first runs at once may both try."""
+        """Make the tables if they are not there; first runs at once may all try."""
         for _ in range(TRIES - 1):
             with suppress(SQLAlchemyError, StopRun):
                 return self._create()
@@ -86,6 +88,8 @@ class Database:
         return self._create()
 
     def _create(self) -> bytes:
+        if not self.sqlite:  # one at a time: two at once would both find no tables
+            self.execute(sa.select(sa.func.pg_advisory_xact_lock(_number("tables"))))
         metadata.create_all(self._connection)
         values: dict[str, str] = dict(self.execute(sa.select(meta)).all())
         if not values:
@@ -99,8 +103,8 @@ class Database:
     def _migrate(self, version: int) -> None:
         if version > VERSION:
             raise ConfigError(
-                f"The ledger was written by a later release (version {version}, this one knows "
-                f"{VERSION}): upgrade this plugin, or set another `ledger_url`."
+                f"The database was written by a later release (version {version}, this one knows "
+                f"{VERSION}): upgrade this plugin, or set another `database_url`."
             )
         for step in range(version, VERSION):
             for statement in MIGRATIONS[step]:
@@ -114,7 +118,7 @@ class Database:
         """
         if self._copy:
             return True
-        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
+        number = _number(name)
         if not self.sqlite:
             held = self.execute(sa.select(sa.func.pg_try_advisory_lock(number))).scalar_one()
             self.commit()
@@ -207,8 +211,9 @@ class Database:
             with suppress(SQLAlchemyError):
                 (connection or self._connection).rollback()
             raise StopRun(
-                f"The ledger cannot be used ({_words(error)}): free some space or check "
-                "`ledger_url`; what was sent stays marked as pending, and the next run recovers it."
+                f"The database cannot be used ({_words(error)}): free some space or check "
+                "`database_url`; what was sent stays marked as pending, and the next run recovers "
+                "it."
             ) from None
 
     def close(self) -> None:
@@ -228,13 +233,16 @@ class Database:
         self._locks.clear()
 
 
+def _number(name: str) -> int:
+    """The number of an advisory lock."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
+
+
 def _parse(url: str) -> sa.URL:
     parsed = sa.make_url(url)
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
-        raise ConfigError(
-            f"`ledger_url` is for {backend}: the ledger keeps to SQLite and PostgreSQL."
-        )
+        raise ConfigError(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed

@@ -10,6 +10,8 @@ pending     one entry for each request that is about to leave: its effect, its k
 rejects     what is outstanding: the record as it was read, the reason, the scope
 runs        one row for each run of a target: its report, and how it ended
 arrivals    scope, run -> the keys that came unchanged in that run
+rates       account -> when its newest requests were answered, which are in flight
+tokens      credentials (hashed) -> a token, and until when it is used
 """
 
 from __future__ import annotations
@@ -154,6 +156,21 @@ arrivals = sa.Table(
     sa.Column("run", sa.Integer, nullable=False, comment="as in runs"),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("keys", sa.LargeBinary, nullable=False, comment="as in delivered, a line each"),
+)
+
+rates = sa.Table(
+    "singer_http_rates",
+    metadata,
+    sa.Column("account", sa.String, primary_key=True, comment="account and server, hashed"),
+    sa.Column("state", sa.LargeBinary, nullable=False, comment="MessagePack of a RateState"),
+)
+
+tokens = sa.Table(
+    "singer_http_tokens",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True, comment="hash of the credentials"),
+    sa.Column("token", sa.String, nullable=False),
+    sa.Column("use_until", sa.Float, nullable=False, comment="epoch seconds"),
 )
 
 

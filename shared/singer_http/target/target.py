@@ -23,6 +23,7 @@ from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun, one
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
+from singer_http.store import DATABASE_FILE
 from singer_http.target.commands import look, options
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -119,7 +120,7 @@ class HTTPTarget(HTTPPlugin, Target):
         host, slash, path = self.api_url.partition("://")[2].partition("/")
         return f"{self.account} {host.lower()}{slash}{path}"
 
-    @property
+    @cached_property
     @override
     def database_url(self) -> str:
         old = self.config.get("ledger_url")
@@ -173,9 +174,9 @@ class HTTPTarget(HTTPPlugin, Target):
 
     @contextlib.contextmanager
     def _without_traces(self) -> Iterator[None]:
-        """Write tokens and rate windows to a temporary folder; no more than one retry."""
+        """Write tokens and rate windows to a temporary database; no more than one retry."""
         with tempfile.TemporaryDirectory() as folder:
-            self.work_dir = Path(folder)
+            self.database_url = f"sqlite:///{folder}/{DATABASE_FILE}"
             self._config |= {"max_retries": min(1, self.config["max_retries"]), "dry_run": True}
             yield
 

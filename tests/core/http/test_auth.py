@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 import requests
 import requests_mock
 
-from singer_http.errors import BadCredentials, RetryLater
+from singer_http.errors import BadCredentials, Cancelled, RetryLater, StopRun
 from singer_http.http.auth import BearerKey, ClientCredentials, HeaderKey, Renewable
 from singer_http.http.client import Client
+from singer_http.store.tokens import SharedToken
 
 API = "https://api.example/v1"
 TOKENS = "https://login.example/oauth/token"
@@ -44,10 +46,34 @@ def web() -> Iterator[Web]:
         yield mock
 
 
+class Memory:
+    """A stored token that ends with its process."""
+
+    stored: tuple[str, float] | None = None
+
+    def try_lock(self) -> bool:
+        return True
+
+    def read(self) -> tuple[str, float] | None:
+        return self.stored
+
+    def write(self, token: str, use_until: float) -> None:
+        self.stored = (token, use_until)
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'x.db'}"
+
+
 def credentials(
-    work_dir: Path | None = None, secret: str = "the-client-secret", **more: Any
-) -> Any:
-    options = {"audience": "https://api.example/", "work_dir": work_dir, **more}
+    folder: Path | None = None, secret: str = "the-client-secret", **more: Any
+) -> ClientCredentials:
+    """With a token that is stored in the database of a folder, or in this process."""
+
+    def open_stored(name: str) -> Any:
+        return SharedToken(url(folder), name) if folder else nullcontext(Memory())
+
+    options = {"audience": "https://api.example/", "open_stored": open_stored, **more}
     return ClientCredentials(Client(TOKENS, max_retries=0), TOKENS, "the-id", secret, **options)
 
 
@@ -101,10 +127,10 @@ def test_one_token_serves_all_threads(web: Web) -> None:
 
 def test_one_token_serves_the_next_run(web: Web, tmp_path: Path) -> None:
     assert get(credentials(tmp_path)) == get(credentials(tmp_path)) == "Bearer token-number-1"
-    (file,) = tmp_path.iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert "the-id" not in file.name
-    assert "the-client-secret" not in file.read_text()
+    content = (tmp_path / "x.db").read_bytes()
+    assert b"the-id" not in content
+    assert b"the-client-secret" not in content
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 @pytest.mark.parametrize("change", ["secret", "audience"])
@@ -113,27 +139,58 @@ def test_other_credentials_do_not_get_this_token(web: Web, tmp_path: Path, chang
     assert get(credentials(tmp_path, **{change: "other"})) == "Bearer token-number-2"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"\xff\xfe",
-        b'{"token": "x"}',
-        b'{"token": 1, "use_until": 1e10}',
-        b'{"token": "a\\nb", "use_until": 1e10}',
-        b'{"token": "x", "use_until": "soon"}',
-        b'{"token": "x", "use_until": 9e12}',
-        b'{"token": "x", "use_until": Infinity}',
-        b'{"token": "x", "use_until": NaN}',
-    ],
-)
-def test_a_damaged_file_is_as_good_as_none(web: Web, tmp_path: Path, content: bytes) -> None:
-    get(credentials(tmp_path))
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(content)
+@pytest.mark.parametrize("use_until", [0.0, 9e12, float("inf")])
+def test_a_token_that_has_ended_or_never_ends_is_not_used(
+    web: Web, tmp_path: Path, use_until: float
+) -> None:
+    auth = credentials(tmp_path)
+    get(auth)
+    with SharedToken(url(tmp_path), auth._name) as stored:
+        stored.write("of-a-wrong-clock", use_until)
     assert get(credentials(tmp_path)) == "Bearer token-number-2"
+
+
+def test_processes_that_need_a_token_at_once_request_one(web: Web, tmp_path: Path) -> None:
+    seen: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(get(credentials(tmp_path)))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ["Bearer token-number-1"] * 4
+    assert len(web.requested) == 1
+
+
+def test_a_wait_for_anothers_token_can_be_ended(web: Web, tmp_path: Path) -> None:
+    auth = credentials(tmp_path)
+    client, ends = Client(API, auth=auth), []
+
+    def wait() -> None:
+        try:
+            client.request("GET", "x")
+        except Cancelled as error:
+            ends.append(str(error))
+
+    with SharedToken(url(tmp_path), auth._name) as other:
+        assert other.try_lock()
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.3)
+        client.stop()
+        thread.join(10)
+    assert ends == ["The run is being ended, while it waited for a token"]
+    assert web.requested == []
+
+
+def test_the_next_process_requests_the_token_that_one_failed_to_get(
+    web: Web, tmp_path: Path
+) -> None:
+    web.post(TOKENS, [{"status_code": 401}, {"json": {"access_token": "second"}}])
+    with pytest.raises(BadCredentials):
+        get(credentials(tmp_path))
+    assert get(credentials(tmp_path)) == "Bearer second"
 
 
 @pytest.fixture
@@ -254,8 +311,7 @@ def test_an_answer_without_a_token_names_the_setting(web: Web) -> None:
         get(credentials())
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_cache(
-    web: Web, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert get(credentials(tmp_path / "gone")) == "Bearer token-number-1"
-    assert "cannot be kept" in caplog.text
+def test_a_folder_that_cannot_be_written_is_said(web: Web, tmp_path: Path) -> None:
+    with pytest.raises(StopRun, match=r"database_url.*work_dir"):
+        get(credentials(tmp_path / "gone"))
+    assert web.requested == []

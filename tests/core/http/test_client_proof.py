@@ -26,6 +26,7 @@ from singer_http.errors import (
     VendorDown,
 )
 from singer_http.http.client import Client
+from singer_http.http.clock import CLOCK
 from singer_http.http.guards import guarded
 from singer_http.operations import Effect
 from tests.answering import JSON, Reply, Server
@@ -230,7 +231,8 @@ class Permit:
         """Count from zero."""
         self.given: list[bool] = []
 
-    def acquire(self) -> None: ...
+    def acquire(self) -> float:
+        return CLOCK.steady()
 
     def release(self, *, used: bool) -> None:
         self.given.append(used)

@@ -6,11 +6,14 @@ import socket
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from singer_http.errors import Cancelled, RetryLater, Uncertain, VendorDown
 from singer_http.http.client import Client
+from singer_http.http.clock import CLOCK
+from singer_http.http.rate_limit import READY_WITHIN
 from singer_http.operations import Effect
 from tests.answering import JSON, Reply, Server
 from tests.processes import wait_until
@@ -88,8 +91,9 @@ def test_every_try_has_a_permit(server: Server) -> None:
     held: list[str] = []
 
     class Limiter:
-        def acquire(self) -> None:
+        def acquire(self) -> float:
             held.append("take")
+            return CLOCK.steady()
 
         def release(self, *, used: bool) -> None:
             held.append(f"give {used} after {len(server.seen)}")
@@ -99,6 +103,40 @@ def test_every_try_has_a_permit(server: Server) -> None:
     server.will(Reply(503))
     Client(server.url, limiter=Limiter()).request("GET", "x")
     assert held == ["take", "give True after 1", "take", "give True after 2"]
+
+
+def test_a_permit_that_is_too_old_when_its_request_could_leave_is_exchanged(server: Server) -> None:
+    """The machine was suspended, say: for the other processes the permit has run out."""
+    ages, given = [READY_WITHIN + 1, 0.0], list[bool]()
+
+    class Limiter:
+        def acquire(self) -> float:
+            return CLOCK.steady() - ages.pop(0)
+
+        def release(self, *, used: bool) -> None:
+            given.append(used)
+
+        def stop(self) -> None: ...
+
+    meter = SimpleNamespace(requests=0, retries=0)
+    Client(server.url, limiter=Limiter()).request("GET", "x", meter=meter)
+    assert (given, len(server.seen)) == ([False, True], 1)
+    assert (meter.requests, meter.retries) == (1, 0)
+
+
+def test_a_request_does_not_leave_after_the_time_for_connecting(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def slow(*args: Any, **more: Any) -> Any:
+        time.sleep(0.5)
+        return look_up(*args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with pytest.raises(VendorDown, match=r"no connection to .* within 0\.3 s"):
+        Client(server.url, timeout=0.3, max_retries=0).request("POST", "x")
+    assert server.seen == []
 
 
 def test_a_pause_beyond_max_wait_ends_the_run_and_says_when_to_come_back(

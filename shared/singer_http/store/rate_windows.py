@@ -1,0 +1,135 @@
+"""The requests of an account, in the database: what a rate limit counts, on all machines."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import msgspec
+import sqlalchemy as sa
+
+from singer_http.errors import StopRun
+from singer_http.http.clock import CLOCK, Clock
+from singer_http.http.rate_state import RateState
+from singer_http.store.database import Database
+from singer_http.store.tables import rates
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(RateState).decode
+
+# Both databases know this form, and no dialect's module has to be imported.
+_ADD = sa.text(
+    "INSERT INTO singer_http_rates (account, state) VALUES (:name, :state) ON CONFLICT DO NOTHING"
+)
+_READ = sa.select(rates.c.state, sa.null()).where(rates.c.account == sa.bindparam("name"))
+_locked = sa.select(rates.c.state).where(rates.c.account == sa.bindparam("name")).with_for_update()
+_READ_LOCKED = sa.select(
+    # The clock is read outside, when the row is locked: not before the wait for it.
+    _locked.subquery().c.state,
+    sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double),
+)
+_WRITE = (
+    rates.update()
+    .where(rates.c.account == sa.bindparam("name"))
+    .values(state=sa.bindparam("new_state"))
+)
+
+
+class RateWindows:
+    """What an account has in flight and what was answered, shared by all that use the database.
+
+    Each `take` and `give` is one short transaction, on a connection beside the ledger's: any thread
+    may call them, also while the main thread works with the ledger. Time is the database server's;
+    with SQLite the machine's (`RateState.advance`).
+
+    Raises:
+        ConfigError: the database cannot be opened or written; the line names the setting.
+    """
+
+    def __init__(self, url: str, account: str, hold: float, *, clock: Clock = CLOCK) -> None:
+        """Open the database.
+
+        Args:
+            url: any SQLAlchemy URL of SQLite or PostgreSQL.
+            account: whose limit this is; it is stored hashed.
+            hold: seconds after which a request that has a permit is over, whatever happened to its
+                process.
+            clock: how time passes where the database is SQLite.
+        """
+        self._database = Database(url)
+        # The salt keeps emails out of the table that somebody may have used as account.
+        name = hashlib.blake2b(account.encode(), digest_size=16, key=self._database.salt)
+        self._name = {"name": name.hexdigest()}
+        self._hold, self._clock = hold, clock
+        self._mine: deque[int] = deque()
+        self._lock = threading.Lock()  # of the connection
+        weakref.finalize(self, _close, self._database, self._lock)
+
+    def take(self, windows: Sequence[tuple[int, float]]) -> float:
+        """Take a permit and return 0, or return the seconds after which to ask again.
+
+        Args:
+            windows: how many requests are allowed in how many seconds.
+
+        Raises:
+            StopRun: the database cannot be used.
+        """
+        number = secrets.randbits(63)
+        with self._transaction() as state:
+            delay = state.take(number, windows, self._hold)
+        if not delay:
+            self._mine.append(number)
+        return delay
+
+    def give(self, *, used: bool) -> None:
+        """Note that a request has been answered, or was not sent. Errors as in `take`.
+
+        Which permit is given back does not matter, if it is the oldest: those that stay are
+        younger than the requests that are in flight.
+        """
+        with self._transaction() as state:
+            state.give(self._mine.popleft(), used=used)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[RateState]:
+        """The state, locked, with its time set; written when the block ends.
+
+        Also where no permit was granted: a clock that was set back has changed the state.
+        """
+        database = self._database
+        with self._lock:
+            try:
+                if database.sqlite:
+                    database.execute(sa.text("BEGIN IMMEDIATE"))
+                state = self._read()
+                yield state
+                database.execute(_WRITE, {**self._name, "new_state": _encode(state)})
+                database.commit()
+            finally:
+                database.rollback()
+
+    def _read(self) -> RateState:
+        database = self._database
+        statement = _READ if database.sqlite else _READ_LOCKED
+        row = database.execute(statement, self._name).first()
+        if row is None:
+            database.execute(_ADD, {**self._name, "state": _encode(RateState())})
+            row = database.execute(statement, self._name).one()
+        state = _decode(row[0])
+        if database.sqlite:
+            state.advance(self._clock)
+        else:
+            state.set_time(row[1])
+        return state
+
+
+def _close(database: Database, lock: threading.Lock) -> None:
+    """Close the database when the process ends, though a thread may still be waiting for it."""
+    if lock.acquire(timeout=1.0):
+        with suppress(StopRun):
+            database.close()
