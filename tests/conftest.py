@@ -112,6 +112,17 @@ def database(postgresql: str) -> Iterator[str]:
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
 
 
+@pytest.fixture
+def own_database(postgresql: str) -> Iterator[str]:
+    """The URL of an empty database, for a test that does something to the whole of it."""
+    name = f"own_{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield postgresql.replace("/postgres?", f"/{name}?")
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        connection.execute(drop.format(sql.Identifier(name)))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest) -> str | None:
     """Where the ledger is, None for the default: a setting of a test for each kind of ledger."""

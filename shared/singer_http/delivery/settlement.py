@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 
-from singer_http.delivery.item import Item
-from singer_http.delivery.names import names_of
+from singer_http.delivery.item import Item, names_of
 from singer_http.errors import StopRun
 from singer_http.operations import (
     UNKNOWN,

@@ -111,21 +111,28 @@ def test_first_runs_at_once_make_the_tables_once(
     assert problems == []
     assert len(salts) == 1
     with psycopg.connect(database) as connection:
-        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        names = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        )
         assert {name for (name,) in names} == set(metadata.tables)
 
 
 def test_a_tap_whose_database_went_away_says_so_in_one_line(
-    sandbox: Sandbox, tmp_path: Path, postgresql: str, database: str
+    sandbox: Sandbox, tmp_path: Path, postgresql: str, own_database: str
 ) -> None:
     sandbox.fill("autoreach", members=300)
     sandbox.fault(vendor="autoreach", path="members", hold="x", after=1)
     tap = Tap(
-        "tap-autoreach", sandbox, tmp_path, rate_limit="100/s", database_url=database, concurrency=1
+        "tap-autoreach",
+        sandbox,
+        tmp_path,
+        rate_limit="100/s",
+        database_url=own_database,
+        concurrency=1,
     )
     process = tap.start()
     sandbox.wait_held("x")
-    name = conninfo.conninfo_to_dict(database)["dbname"]
+    name = conninfo.conninfo_to_dict(own_database)["dbname"]
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
     sandbox.release("x")

@@ -14,7 +14,16 @@ from singer_sandbox import Sandbox
 from tests.calling import rei as rei_v1
 from tests.calling import rei_v2
 from tests.front_door import JSON, Plugin, Result, adds_up, record, schema
-from tests.reisoftware import LOOKUP, LOOKUPS, READS, VERSIONS, asked, is_v2, lookups, target
+from tests.targets.reisoftware.versions import (
+    LOOKUP,
+    LOOKUPS,
+    READS,
+    VERSIONS,
+    asked,
+    is_v2,
+    lookups,
+    target,
+)
 
 BASICS = ("id", "email", "phone", "firstName")
 
@@ -390,13 +399,6 @@ def unstamped(row: JSON) -> str:
     dates = {k: v // 86_400_000 for k, v in row["customField"].items() if "Date" in k}
     kept["customField"] = row["customField"] | dates
     return json.dumps(kept | {"dnd": bool(row.get("dnd"))}, sort_keys=True)
-
-
-def test_the_rate_limit_is_the_vendors_by_default(rei: Plugin) -> None:
-    about = rei.finish(rei.start([], "--about", "--format=json"))
-    settings = json.loads(about.stdout)["settings"]["properties"]
-    assert settings["rate_limit"]["default"] == "100/10s,200000/day"
-    assert settings["api_key"]["secret"] is True
 
 
 def test_a_dry_run_changes_nothing(rei: Plugin) -> None:

@@ -1,0 +1,1 @@
+"""target-reisoftware, by either version of the API."""
