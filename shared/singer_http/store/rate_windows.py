@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -33,6 +34,9 @@ _READ_LOCKED = sa.select(
     _locked.subquery().c.state,
     sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double),
 )
+# If the server loses the end of a request, its permit is held until its deadline: no commit has to
+# wait for the disk. It must not lose a permit that was granted.
+_READ_TO_GIVE = _READ_LOCKED.add_columns(sa.func.set_config("synchronous_commit", "off", True))
 _WRITE = (
     rates.update()
     .where(rates.c.account == sa.bindparam("name"))
@@ -80,7 +84,7 @@ class RateWindows:
             StopRun: the database cannot be used.
         """
         number = secrets.randbits(63)
-        with self._transaction() as state:
+        with self._transaction(_READ_LOCKED) as state:
             delay = state.take(number, windows, self._hold)
         if not delay:
             self._mine.append(number)
@@ -92,11 +96,11 @@ class RateWindows:
         Which permit is given back does not matter, if it is the oldest: those that stay are
         younger than the requests that are in flight.
         """
-        with self._transaction() as state:
+        with self._transaction(_READ_TO_GIVE) as state:
             state.give(self._mine.popleft(), used=used)
 
     @contextmanager
-    def _transaction(self) -> Iterator[RateState]:
+    def _transaction(self, read: sa.Select[Any]) -> Iterator[RateState]:
         """The state, locked, with its time set; written when the block ends.
 
         Also where no permit was granted: a clock that was set back has changed the state.
@@ -106,16 +110,15 @@ class RateWindows:
             try:
                 if database.sqlite:
                     database.execute(sa.text("BEGIN IMMEDIATE"))
-                state = self._read()
+                state = self._read(_READ if database.sqlite else read)
                 yield state
                 database.execute(_WRITE, {**self._name, "new_state": _encode(state)})
                 database.commit()
             finally:
                 database.rollback()
 
-    def _read(self) -> RateState:
+    def _read(self, statement: sa.Select[Any]) -> RateState:
         database = self._database
-        statement = _READ if database.sqlite else _READ_LOCKED
         row = database.execute(statement, self._name).first()
         if row is None:
             database.execute(_ADD, {**self._name, "state": _encode(RateState())})

@@ -20,7 +20,7 @@ from singer_http.store.database import Database
 from singer_http.store.tables import metadata
 from singer_sandbox import Sandbox
 from tests.findings.inputs import PEOPLE, people, person, sent
-from tests.front_door import Plugin
+from tests.front_door import Plugin, record, schema
 from tests.processes import wait_until
 from tests.tapping import Tap
 
@@ -142,6 +142,21 @@ def test_nothing_is_left_on_the_disk_of_a_tap_with_postgresql(
     for _ in range(2):
         tap.read()
     assert not (tmp_path / "work").exists()
+    assert sandbox.state("autoreach")["counters"]["tokens_issued"] == 1
+
+
+def test_the_reads_of_a_dry_run_count_for_the_limit(
+    sandbox: Sandbox, tmp_path: Path, database: str
+) -> None:
+    members = schema("members", ("owner", "email"), ("owner",))
+    rows = [members, *(record("members", owner=n, email=f"{n}@example.com") for n in "abc")]
+    target = machine(sandbox, tmp_path / "m", "m", database_url=database)
+    for dry in (True, False):
+        done = target.run(rows, sync="m", rate_limit="4/4s", dry_run=dry)
+        assert done.exit_code == 0, done.error
+    times = arrivals(sandbox)
+    assert len(times) > 4
+    assert busiest(times, 4.0) <= 4
     assert sandbox.state("autoreach")["counters"]["tokens_issued"] == 1
 
 
