@@ -15,8 +15,9 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from singer_http.http.rate_limit import parse_limits
+from singer_http.http.rate_limit import Limiter, parse_limits
 from singer_http.store.database import Database
+from singer_http.store.rate_windows import RateWindows
 from singer_sandbox import Sandbox
 from tests.findings.inputs import PEOPLE, people, person, sent
 from tests.front_door import Plugin, record, schema
@@ -131,6 +132,30 @@ def test_a_tap_whose_database_went_away_says_so_in_one_line(
     done = tap.finish(process)
     assert "database_url" in done.error
     assert "cannot be used" in done.error
+
+
+def test_a_lost_connection_to_the_database_ends_no_tap_and_frees_no_permit(
+    sandbox: Sandbox, tmp_path: Path, database: str
+) -> None:
+    sandbox.fill("autoreach", members=300)
+    sandbox.fault(vendor="autoreach", path="members", hold="x", after=1)
+    tap = Tap(
+        "tap-autoreach", sandbox, tmp_path, rate_limit="100/s", database_url=database, concurrency=1
+    )
+    process = tap.start()
+    sandbox.wait_held("x")
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        account = f"sandbox-client {sandbox.url.partition('//')[2].lower()}"
+        other = Limiter("1/h", lambda: RateWindows(database, account, 60))
+        assert other.try_acquire() > 0
+    sandbox.release("x")
+    done = tap.finish(process)
+    assert done.exit_code == 0, done.stderr
+    assert len(done.records("members")) == 300
 
 
 def test_nothing_is_left_on_the_disk_of_a_tap_with_postgresql(
