@@ -36,7 +36,7 @@ def without_disk(plugin: Plugin) -> None:
 
 @pytest.fixture
 def on_postgresql(autoreach: Plugin, database: str) -> Plugin:
-    autoreach.config["ledger_url"] = database
+    autoreach.config["database_url"] = database
     return autoreach
 
 
@@ -58,7 +58,7 @@ def test_rejects_outlive_the_disk(on_postgresql: Plugin, sandbox: Sandbox) -> No
 
 def test_held_messages_outlive_the_disk(merlin: Plugin, sandbox: Sandbox, database: str) -> None:
     """P5"""
-    merlin.config["ledger_url"] = database
+    merlin.config["database_url"] = database
     assert kinds(merlin.run([SMS, sms("1")], quiet_hours=hours(-60, 60))) == ["held"]
     without_disk(merlin)
     assert merlin.run([SMS]).exit_code == 0
@@ -70,7 +70,7 @@ def test_uncertain_messages_outlive_the_disk(
     merlin: Plugin, sandbox: Sandbox, database: str, decision: str
 ) -> None:
     """P5"""
-    merlin.config["ledger_url"] = database
+    merlin.config["database_url"] = database
     sandbox.fault(vendor="merlin", body="SMS", drop=True)
     assert kinds(merlin.run([SMS, sms("1")])) == ["uncertain"]
     without_disk(merlin)

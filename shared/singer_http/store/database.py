@@ -9,7 +9,6 @@ import itertools
 import os
 import secrets
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,8 +25,6 @@ Row = tuple[Any, ...]
 
 ROWS = 100
 """In one INSERT, at most."""
-TRIES = 5
-"""Times that the tables are looked for, a fifth of a second apart."""
 
 
 class Database:
@@ -70,34 +67,27 @@ class Database:
                 f"database_url needs the package {error.name}: install it beside the plugin "
                 "(pip install 'psycopg[binary]')."
             ) from None
-        except (SQLAlchemyError, OSError, sqlite3.Error, StopRun) as error:
-            if isinstance(error, ConfigError):
-                raise
+        except (SQLAlchemyError, OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"The database cannot be opened ({_words(error)}): check `database_url` and that "
                 "`work_dir` can be written; nothing was sent."
             ) from None
 
     def _prepare(self) -> bytes:
-        """Make the tables if they are not there; first runs at once may all try."""
-        for _ in range(TRIES - 1):
-            with suppress(SQLAlchemyError, StopRun):
-                return self._create()
-            self._connection.rollback()
-            time.sleep(0.2)
-        return self._create()
-
-    def _create(self) -> bytes:
-        if not self.sqlite:  # one at a time: two at once would both find no tables
-            self.execute(sa.select(sa.func.pg_advisory_xact_lock(_number("tables"))))
-        metadata.create_all(self._connection)
-        values: dict[str, str] = dict(self.execute(sa.select(meta)).all())
+        """Make or migrate the tables, one process at a time: several may run for the first time."""
+        connection = self._connection
+        if self.sqlite:
+            connection.execute(sa.text("BEGIN IMMEDIATE"))
+        else:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_number("tables"))))
+        metadata.create_all(connection)
+        values: dict[str, str] = dict(connection.execute(sa.select(meta)).all())
         if not values:
             values = {"version": str(VERSION), "salt": secrets.token_hex(16)}
             rows = [{"name": name, "value": value} for name, value in values.items()]
-            self.execute(meta.insert(), rows)
+            connection.execute(meta.insert(), rows)
         self._migrate(int(values["version"]))
-        self.commit()
+        connection.commit()
         return bytes.fromhex(values["salt"])
 
     def _migrate(self, version: int) -> None:
@@ -106,10 +96,13 @@ class Database:
                 f"The database was written by a later release (version {version}, this one knows "
                 f"{VERSION}): upgrade this plugin, or set another `database_url`."
             )
+        connection = self._connection
         for step in range(version, VERSION):
             for statement in MIGRATIONS[step]:
-                self._connection.exec_driver_sql(statement)
-            self.execute(meta.update().where(meta.c.name == "version").values(value=str(step + 1)))
+                connection.exec_driver_sql(statement)
+            connection.execute(
+                meta.update().where(meta.c.name == "version").values(value=str(step + 1))
+            )
 
     def lock(self, name: str) -> bool:
         """Hold a name where the data is until `close`; `False` if another process holds it.

@@ -7,8 +7,9 @@ import secrets
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ from singer_http.http.clock import CLOCK, Clock
 from singer_http.http.rate_state import RateState
 from singer_http.store.database import Database
 from singer_http.store.tables import rates
+
+T = TypeVar("T")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RateState).decode
@@ -33,6 +36,9 @@ _READ_LOCKED = sa.select(
     _locked.subquery().c.state,
     sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double),
 )
+# If the server loses the end of a request, its permit is held until its deadline: no commit has to
+# wait for the disk. It must not lose a permit that was granted.
+_READ_TO_GIVE = _READ_LOCKED.add_columns(sa.func.set_config("synchronous_commit", "off", True))
 _WRITE = (
     rates.update()
     .where(rates.c.account == sa.bindparam("name"))
@@ -80,8 +86,7 @@ class RateWindows:
             StopRun: the database cannot be used.
         """
         number = secrets.randbits(63)
-        with self._transaction() as state:
-            delay = state.take(number, windows, self._hold)
+        delay = self._change(_READ_LOCKED, lambda state: state.take(number, windows, self._hold))
         if not delay:
             self._mine.append(number)
         return delay
@@ -92,30 +97,37 @@ class RateWindows:
         Which permit is given back does not matter, if it is the oldest: those that stay are
         younger than the requests that are in flight.
         """
-        with self._transaction() as state:
-            state.give(self._mine.popleft(), used=used)
+        number = self._mine.popleft()
+        self._change(_READ_TO_GIVE, lambda state: state.give(number, used=used))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[RateState]:
-        """The state, locked, with its time set; written when the block ends.
-
-        Also where no permit was granted: a clock that was set back has changed the state.
-        """
-        database = self._database
+    def _change(self, read: sa.Select[Any], change: Callable[[RateState], T]) -> T:
         with self._lock:
             try:
-                if database.sqlite:
-                    database.execute(sa.text("BEGIN IMMEDIATE"))
-                state = self._read()
-                yield state
-                database.execute(_WRITE, {**self._name, "new_state": _encode(state)})
-                database.commit()
-            finally:
-                database.rollback()
+                return self._change_once(read, change)
+            except StopRun:
+                # A server or a firewall closes a connection that was idle. The database connects
+                # again; what was committed nevertheless counts twice, not less.
+                return self._change_once(read, change)
 
-    def _read(self) -> RateState:
+    def _change_once(self, read: sa.Select[Any], change: Callable[[RateState], T]) -> T:
+        """Change the state in one transaction, with its time set.
+
+        It is written also where no permit was granted: a clock that was set back has changed it.
+        """
         database = self._database
-        statement = _READ if database.sqlite else _READ_LOCKED
+        try:
+            if database.sqlite:
+                database.execute(sa.text("BEGIN IMMEDIATE"))
+            state = self._read(_READ if database.sqlite else read)
+            result = change(state)
+            database.execute(_WRITE, {**self._name, "new_state": _encode(state)})
+            database.commit()
+        finally:
+            database.rollback()
+        return result
+
+    def _read(self, statement: sa.Select[Any]) -> RateState:
+        database = self._database
         row = database.execute(statement, self._name).first()
         if row is None:
             database.execute(_ADD, {**self._name, "state": _encode(RateState())})

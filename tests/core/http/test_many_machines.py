@@ -15,12 +15,12 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from singer_http.http.rate_limit import parse_limits
+from singer_http.http.rate_limit import Limiter, parse_limits
 from singer_http.store.database import Database
-from singer_http.store.tables import metadata
+from singer_http.store.rate_windows import RateWindows
 from singer_sandbox import Sandbox
 from tests.findings.inputs import PEOPLE, people, person, sent
-from tests.front_door import Plugin
+from tests.front_door import Plugin, record, schema
 from tests.processes import wait_until
 from tests.tapping import Tap
 
@@ -86,10 +86,13 @@ def test_the_limit_holds_for_processes_that_share_a_database_and_one_is_killed(
     assert sandbox.state("autoreach")["counters"]["tokens_issued"] == 1
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
 def test_first_runs_at_once_make_the_tables_once(
-    database: str, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
-    monkeypatch.setattr("singer_http.store.database.TRIES", 1)  # nobody has to try again
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    if kind == "postgresql":
+        url = request.getfixturevalue("database")
     problems: list[Exception] = []
     salts: set[bytes] = set()
     together = threading.Barrier(6)
@@ -97,7 +100,7 @@ def test_first_runs_at_once_make_the_tables_once(
     def first_run() -> None:
         together.wait()
         try:
-            opened = Database(database)
+            opened = Database(url)
             salts.add(opened.salt)
             opened.close()
         except Exception as error:  # noqa: BLE001 - none is expected
@@ -110,11 +113,6 @@ def test_first_runs_at_once_make_the_tables_once(
         thread.join()
     assert problems == []
     assert len(salts) == 1
-    with psycopg.connect(database) as connection:
-        names = connection.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-        )
-        assert {name for (name,) in names} == set(metadata.tables)
 
 
 def test_a_tap_whose_database_went_away_says_so_in_one_line(
@@ -141,6 +139,30 @@ def test_a_tap_whose_database_went_away_says_so_in_one_line(
     assert "cannot be used" in done.error
 
 
+def test_a_lost_connection_to_the_database_ends_no_tap_and_frees_no_permit(
+    sandbox: Sandbox, tmp_path: Path, database: str
+) -> None:
+    sandbox.fill("autoreach", members=300)
+    sandbox.fault(vendor="autoreach", path="members", hold="x", after=1)
+    tap = Tap(
+        "tap-autoreach", sandbox, tmp_path, rate_limit="100/s", database_url=database, concurrency=1
+    )
+    process = tap.start()
+    sandbox.wait_held("x")
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        account = f"sandbox-client {sandbox.url.partition('//')[2].lower()}"
+        other = Limiter("1/h", lambda: RateWindows(database, account, 60))
+        assert other.try_acquire() > 0
+    sandbox.release("x")
+    done = tap.finish(process)
+    assert done.exit_code == 0, done.stderr
+    assert len(done.records("members")) == 300
+
+
 def test_nothing_is_left_on_the_disk_of_a_tap_with_postgresql(
     sandbox: Sandbox, tmp_path: Path, database: str
 ) -> None:
@@ -149,6 +171,21 @@ def test_nothing_is_left_on_the_disk_of_a_tap_with_postgresql(
     for _ in range(2):
         tap.read()
     assert not (tmp_path / "work").exists()
+    assert sandbox.state("autoreach")["counters"]["tokens_issued"] == 1
+
+
+def test_the_reads_of_a_dry_run_count_for_the_limit(
+    sandbox: Sandbox, tmp_path: Path, database: str
+) -> None:
+    members = schema("members", ("owner", "email"), ("owner",))
+    rows = [members, *(record("members", owner=n, email=f"{n}@example.com") for n in "abc")]
+    target = machine(sandbox, tmp_path / "m", "m", database_url=database)
+    for dry in (True, False):
+        done = target.run(rows, sync="m", rate_limit="4/4s", dry_run=dry)
+        assert done.exit_code == 0, done.error
+    times = arrivals(sandbox)
+    assert len(times) > 4
+    assert busiest(times, 4.0) <= 4
     assert sandbox.state("autoreach")["counters"]["tokens_issued"] == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from singer_sandbox import Sandbox
@@ -171,6 +172,14 @@ def test_a_ledger_of_a_later_release(people: Plugin) -> None:
     result = check(people)
     assert result.exit_code == 1
     assert "later release" in ticks(result)["ledger"]
+
+
+def test_a_check_leaves_no_tables_tokens_or_rate_windows(people: Plugin, database: str) -> None:
+    assert check(people, database_url=database, rate_limit="10/s").exit_code == 0
+    with psycopg.connect(database) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        assert tables.fetchall() == []
+    assert not people.work_dir.exists()
 
 
 def test_a_ledger_in_postgresql(people: Plugin, postgresql: str) -> None:
