@@ -13,7 +13,7 @@ import datetime
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from singer_sdk import SchemaDirectory, StreamSchema
@@ -28,9 +28,7 @@ from singer_http.store.runs import RUNNING
 from singer_http.store.tables import delivered, rejects, runs, scopes
 from singer_http.tap.page_stream import PageStream, Record
 from tap_deliveries import schemas
-
-if TYPE_CHECKING:
-    from tap_deliveries.tap import TapDeliveries
+from tap_deliveries.reading_tap import ReadingTap
 
 PAGE = 2_000
 OVERLAP = 300
@@ -46,7 +44,7 @@ NO_KEY = "\n"
 class DeliveriesStream(PageStream):
     """Rows of the database, page by page."""
 
-    _tap: TapDeliveries
+    _tap: ReadingTap
     schema = StreamSchema(SchemaDirectory(schemas))
     replication_key: str
 
