@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import orjson
 from typing_extensions import override
 
+from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Operation, OutcomeKind, Row
 from singer_http.sink.base import HTTPSink
 from singer_http.store.rows import Reject
@@ -141,3 +143,23 @@ class Item(Operation):
         self.route = route
         self.line = line
         self.seq = seq
+
+    def names(self, remote_id: str | None) -> list[str]:
+        """What a person may look it up by, beside its key, its identities and its id.
+
+        Emails and phones as they are compared, the parts of its key, its parent at the vendor.
+
+        Args:
+            remote_id: the vendor's id of what was written.
+        """
+        sink, body = self.sink, self.body
+        names = [fold_email(body[column]) for column in sink.emails if column in body]
+        names += [fold_phone(body[column]) for column in sink.phones if column in body]
+        if self.label:
+            names.append(self.label)
+        if len(sink.keys) > 1:
+            names += orjson.loads(self.label or self.key)
+        if sink.names_parent and remote_id:
+            names.append(remote_id.partition("/")[0])
+        known = (*self.identities, self.key)
+        return [name for name in names if name and name not in known]
