@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from typing_extensions import override
 
 from singer_http.errors import ConfigError, StopRun
+from singer_http.store import DATABASE_FILE
 from singer_http.store.tables import VERSION, meta
+from singer_http.tap.tap import HTTPTap
 
 BUSY_SECONDS = 30.0
 """How long SQLite waits for a writer."""
@@ -112,3 +116,19 @@ def _only_read(connection: Any, _record: Any) -> None:
 
 def _words(error: BaseException) -> str:
     return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
+
+
+class DatabaseTap(HTTPTap):
+    """A tap that reads the targets' database."""
+
+    @property
+    @override
+    def database_url(self) -> str:
+        # Unlike a target's, this work_dir is only read: it is not made.
+        given = self.config.get("database_url")
+        return str(given) if given else f"sqlite:///{self.work_path / DATABASE_FILE}"
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The database, opened at first use."""
+        return Reader(self.database_url)

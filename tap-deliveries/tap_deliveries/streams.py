@@ -28,7 +28,7 @@ from singer_http.store.runs import RUNNING
 from singer_http.store.tables import delivered, rejects, runs, scopes
 from singer_http.tap.page_stream import PageStream, Record
 from tap_deliveries import schemas
-from tap_deliveries.reading_tap import ReadingTap
+from tap_deliveries.database import DatabaseTap
 
 PAGE = 2_000
 OVERLAP = 300
@@ -44,7 +44,7 @@ NO_KEY = "\n"
 class DeliveriesStream(PageStream):
     """Rows of the database, page by page."""
 
-    _tap: ReadingTap
+    _tap: DatabaseTap
     schema = StreamSchema(SchemaDirectory(schemas))
     replication_key: str
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from singer_sdk import typing as th
 
 from singer_http.plugin.settings import database_settings
-from tap_deliveries.reading_tap import ReadingTap
+from tap_deliveries.database import DatabaseTap
 from tap_deliveries.streams import Records, Rejects, Runs
 
 
-class TapDeliveries(ReadingTap):
+class TapDeliveries(DatabaseTap):
     """Singer tap for what the targets of this project delivered."""
 
     name = "tap-deliveries"
