@@ -49,6 +49,10 @@ class _Row(NamedTuple):
 
 def explain(plan: Plan, text: str) -> bool:
     """Print what is known of a record; whether this account and sync know anything of it."""
+    text = text.encode("utf-8", "replace").decode()  # what the terminal could not encode
+    if not text.strip():
+        click.echo("--explain needs a key, an email, a phone or an id at the vendor.")
+        return False
     database = Database(plan.database_url)
     try:
         explanation = _Explanation(plan, database, text)
