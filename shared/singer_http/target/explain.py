@@ -246,10 +246,10 @@ def _when(row: _Row, run: StoredRun | None) -> str:
             "a run that is no longer kept" if row.run is not None else "--resolve or an old release"
         )
         return f"{_moment(row.at)} by {by}"
-    # The row may have been written again since, for its digest.
-    end = run.finished_at
-    at = row.at if run.started_at <= row.at and (end is None or row.at <= end) else run.started_at
-    return f"{_moment(at)} by run {run.run}"
+    if run.started_at <= row.at and (run.finished_at is None or row.at <= run.finished_at):
+        return f"{_moment(row.at)} by run {run.run}"
+    # The row was written again since, without a request.
+    return f"by run {run.run}, which began {_moment(run.started_at)}"
 
 
 def _moment(at: float) -> str:
