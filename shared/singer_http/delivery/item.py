@@ -144,21 +144,22 @@ class Item(Operation):
         self.line = line
         self.seq = seq
 
+    def names(self, remote_id: str | None) -> list[str]:
+        """What a person may look it up by, beside its key, its identities and its id.
 
-def names_of(item: Item, remote_id: str | None) -> list[str]:
-    """What a person may look a record up by, beside its whole key and its id at the vendor.
+        Emails and phones as they are compared, the parts of its key, its parent at the vendor.
 
-    Emails and phones as they are compared, the parts of the key, the parent at the vendor. Not
-    what the ledger knows the record by anyway: its key, its identities.
-    """
-    sink, body = item.sink, item.body
-    names = [fold_email(body[column]) for column in sink.emails if column in body]
-    names += [fold_phone(body[column]) for column in sink.phones if column in body]
-    if item.label:
-        names.append(item.label)
-    if len(sink.keys) > 1:
-        names += orjson.loads(item.label or item.key)
-    if sink.names_parent and remote_id:
-        names.append(remote_id.partition("/")[0])
-    known = item.identities
-    return [name for name in names if name and name != item.key and name not in known]
+        Args:
+            remote_id: the vendor's id of what was written.
+        """
+        sink, body = self.sink, self.body
+        names = [fold_email(body[column]) for column in sink.emails if column in body]
+        names += [fold_phone(body[column]) for column in sink.phones if column in body]
+        if self.label:
+            names.append(self.label)
+        if len(sink.keys) > 1:
+            names += orjson.loads(self.label or self.key)
+        if sink.names_parent and remote_id:
+            names.append(remote_id.partition("/")[0])
+        known = (*self.identities, self.key)
+        return [name for name in names if name and name not in known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 
-from singer_http.delivery.item import Item, names_of
+from singer_http.delivery.item import Item
 from singer_http.errors import StopRun
 from singer_http.operations import (
     UNKNOWN,
@@ -106,9 +106,7 @@ class Settlement:
                 item.source,
                 remote_id,
                 tuple(map(hashed, claims)),
-                None
-                if item.delete
-                else b"".join(map(self._ledger.name, names_of(item, remote_id))),
+                None if item.delete else b"".join(map(self._ledger.name, item.names(remote_id))),
             ),
         )
         if outcome.forgets is not None:

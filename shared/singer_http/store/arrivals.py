@@ -5,7 +5,7 @@ The ledger's rows are not touched for it: writing 200,000 rows costs as much as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -53,7 +53,7 @@ class Arrivals:
     def add(self, scope: int, keys: Iterable[str]) -> None:
         """These (stored) keys came, and were unchanged."""
         came = self._came.setdefault(scope, [])
-        came += [_short(key) for key in keys]
+        came += keys
         if len(came) >= CHUNK:
             self._commit()
 
@@ -61,7 +61,7 @@ class Arrivals:
         """Write down what fills a row of the table, or all that is held back."""
         for scope, came in self._came.items():
             if self.run is not None and (len(came) >= CHUNK or all_of_them):
-                text = "\n" + "\n".join(came) + "\n"
+                text = _lines(came)
                 self._database.execute(
                     arrivals.insert(),
                     {
@@ -120,6 +120,13 @@ class Arrivals:
             .limit(1)
         )
         return Arrival(*found[0]) if found else None
+
+
+def _lines(keys: Sequence[str]) -> str:
+    text = "\n".join(keys)
+    if "#" in text or text.count("\n") >= len(keys):
+        text = "\n".join(map(_short, keys))
+    return f"\n{text}\n"
 
 
 def _short(key: str) -> str:

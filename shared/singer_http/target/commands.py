@@ -54,7 +54,7 @@ def look(plan: Plan, given: dict[str, Any]) -> bool | None:
         from singer_http.target.history import history  # noqa: PLC0415 - rarely needed
 
         return history(plan, number)
-    if text := given.get("explain"):
+    if (text := given.get("explain")) is not None:  # an empty one must not start a run
         from singer_http.target.explain import explain  # noqa: PLC0415 - rarely needed
 
         return explain(plan, text)

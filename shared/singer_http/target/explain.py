@@ -49,6 +49,10 @@ class _Row(NamedTuple):
 
 def explain(plan: Plan, text: str) -> bool:
     """Print what is known of a record; whether this account and sync know anything of it."""
+    text = text.encode("utf-8", "replace").decode()  # what the terminal could not encode
+    if not text.strip():
+        click.echo("--explain needs a key, an email, a phone or an id at the vendor.")
+        return False
     database = Database(plan.database_url)
     try:
         explanation = _Explanation(plan, database, text)
@@ -242,10 +246,10 @@ def _when(row: _Row, run: StoredRun | None) -> str:
             "a run that is no longer kept" if row.run is not None else "--resolve or an old release"
         )
         return f"{_moment(row.at)} by {by}"
-    # The row may have been written again since, for its digest.
-    end = run.finished_at
-    at = row.at if run.started_at <= row.at and (end is None or row.at <= end) else run.started_at
-    return f"{_moment(at)} by run {run.run}"
+    if run.started_at <= row.at and (run.finished_at is None or row.at <= run.finished_at):
+        return f"{_moment(row.at)} by run {run.run}"
+    # The row was written again since, without a request.
+    return f"by run {run.run}, which began {_moment(run.started_at)}"
 
 
 def _moment(at: float) -> str:

@@ -249,6 +249,14 @@ def test_nothing_personal_is_shown_that_was_not_typed(rei: Plugin) -> None:
     assert "bea@example.com" not in shown
 
 
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_text_starts_no_run(autoreach: Plugin, sandbox: Sandbox, text: str) -> None:
+    result = autoreach.run([SCHEMA, person(1)], "--explain", text)
+    assert result.exit_code == 1
+    assert "--explain needs a key, an email, a phone" in result.stdout
+    assert sandbox.state("autoreach")["people"] == {}
+
+
 def test_nothing_is_written(autoreach: Plugin) -> None:
     autoreach.run([SCHEMA, person(1), person(2, email=REFUSED)])
     report = autoreach.report()
