@@ -11,10 +11,11 @@ import pytest
 from singer_sandbox import Sandbox
 from tests.calling import rei_v2
 from tests.front_door import JSON, Plugin, Result
-from tests.reisoftware import asked, lookups, target
-from tests.targets.test_target_reisoftware import contacts, held, hide, kinds, reasons, sent
-from tests.targets.test_target_reisoftware_links import campaign, campaign_rows, rows
-from tests.targets.test_target_reisoftware_values import FIELDS, customs
+from tests.targets.reisoftware.test_contacts import contacts, held, kinds, reasons, sent
+from tests.targets.reisoftware.test_duplicates import hide
+from tests.targets.reisoftware.test_links import campaign, campaign_rows, rows
+from tests.targets.reisoftware.test_values import FIELDS, customs
+from tests.targets.reisoftware.versions import asked, lookups, target
 
 ANN: JSON = {"id": "c1", "email": "ann@example.com"}
 

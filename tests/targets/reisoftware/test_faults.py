@@ -9,8 +9,8 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin
-from tests.reisoftware import VERSIONS, is_v2, target
-from tests.targets.test_target_reisoftware import contacts, held, kinds, reasons, sent
+from tests.targets.reisoftware.test_contacts import contacts, held, kinds, reasons, sent
+from tests.targets.reisoftware.versions import VERSIONS, is_v2, target
 
 
 @pytest.fixture(params=VERSIONS)

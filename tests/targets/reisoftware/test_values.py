@@ -10,7 +10,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema
-from tests.reisoftware import VERSIONS, is_v2, target
+from tests.targets.reisoftware.versions import VERSIONS, is_v2, target
 
 FIELDS: list[JSON] = [
     {"id": "f1", "name": "Parcel ID", "fieldKey": "contact.parcel_id", "dataType": "TEXT"},

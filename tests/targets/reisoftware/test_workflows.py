@@ -10,8 +10,8 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin
-from tests.reisoftware import VERSIONS, target
-from tests.targets.test_target_reisoftware_links import DELETED, directory, entries, rejection, rows
+from tests.targets.reisoftware.test_links import DELETED, directory, entries, rejection, rows
+from tests.targets.reisoftware.versions import VERSIONS, target
 
 
 @pytest.fixture(params=VERSIONS)

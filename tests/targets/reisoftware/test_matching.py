@@ -19,8 +19,8 @@ from target_reisoftware.index import ContactIndex
 from target_reisoftware.lookup import ReiClient
 from target_reisoftware.matching import Identity
 from tests.front_door import JSON, Plugin
-from tests.reisoftware import VERSIONS, asked, is_v2, lookups, target
-from tests.targets.test_target_reisoftware import contacts, held, reasons
+from tests.targets.reisoftware.test_contacts import contacts, held, reasons
+from tests.targets.reisoftware.versions import VERSIONS, asked, is_v2, lookups, target
 
 
 @pytest.fixture(params=VERSIONS)

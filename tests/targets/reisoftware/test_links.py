@@ -10,7 +10,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, adds_up, record, schema
-from tests.reisoftware import LOOKUPS, VERSIONS, asked, is_v2, lookups, target
+from tests.targets.reisoftware.versions import LOOKUPS, VERSIONS, asked, is_v2, lookups, target
 
 DELETED = "2026-01-01T00:00:00Z"
 ANN: JSON = {"id": "ann", "email": "Ann@example.com", "phone": "+4930123456"}
