@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,6 +211,40 @@ def test_where_the_list_is_cut_off_contacts_are_looked_up(rei: Plugin) -> None:
     assert result.counts("contacts") == {"received": 2, "updated": 1, "created": 1}
     assert "100 of 250 contacts were read" in result.stderr
     assert len(lookups(rei.sandbox)) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"contacts": [], "total": 1, "meta": {"total": 1}}, "much longer than the vendor said"),
+        ({"contacts": []}, "does not say how many"),
+        ({"message": "no"}, "no list 'contacts'"),
+    ],
+)
+def test_where_the_vendor_misstates_its_list_contacts_are_looked_up(
+    rei: Plugin, answer: JSON, words: str
+) -> None:
+    rei.sandbox.fill("rei", contacts=500)
+    method, path = ("POST", "contacts/search$") if is_v2(rei) else ("GET", "contacts/$")
+    rei.sandbox.fault(vendor="rei", method=method, path=path, status=200, answer=answer)
+    result = rei.run(contacts(*new(60)))
+    assert result.counts("contacts") == {"received": 60, "created": 60}
+    assert words in result.stderr
+    assert len(lookups(rei.sandbox)) == 60
+
+
+def test_a_signal_while_the_list_is_read_ends_the_run(rei: Plugin) -> None:
+    rei.sandbox.fill("rei", contacts=3000)
+    rei.sandbox.options("rei", latency_ms=200)
+    process = rei.start(contacts(*new(20)), matching="list")
+    while listings(rei.sandbox) < 3:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    result = rei.finish(process)
+    assert result.exit_code == 143
+    assert listings(rei.sandbox) < 30
+    rei.sandbox.options("rei", latency_ms=0)
+    assert rei.run(contacts(*new(20))).counts("contacts")["created"] == 20
 
 
 # --- the index, at moments that a run does not reach ----------------------------------------------
