@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from singer_sdk import typing as th
+from typing_extensions import override
 
 from reisoftware_api.plugin import ReiPlugin
 from reisoftware_api.settings import RATE_LIMIT, api_settings
 from reisoftware_api.writing import VALUE_NAMES
 from singer_http.plugin.settings import target_settings
+from singer_http.sink.base import HTTPSink
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
 from target_reisoftware.finder import AUTO, LIST, LOOKUP
@@ -58,3 +61,9 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
         """API v1 says whose data it is by the key alone; with v2 the location is named."""
         super().__init__(**kwargs)
         self.account_by_key = self.config["api_version"] == "v1"
+
+    @override
+    def probe(self, sinks: Sequence[HTTPSink]) -> None:
+        super().probe(sinks)
+        # Of API v2's scopes the one for custom fields does not open contacts.
+        next(sink for sink in sinks if isinstance(sink, Contacts)).vendor.contact_list().total()

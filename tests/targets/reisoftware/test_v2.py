@@ -304,3 +304,12 @@ def test_one_line_says_which_setting_is_wrong(rei: Plugin, settings: JSON, words
     assert words in result.error
     assert "\n" not in result.error
     assert held(rei.sandbox) == []
+
+
+def test_check_says_which_scope_is_missing(rei: Plugin) -> None:
+    assert rei.finish(rei.start([], "--check")).exit_code == 0
+    scopes = "contacts.write locations/customFields.readonly"
+    rei.sandbox.account("rei", "default", api_key="pit-writer", scopes=scopes)
+    result = rei.finish(rei.start([], "--check", api_key="pit-writer"))
+    assert result.exit_code == 1
+    assert "contacts.readonly" in result.stderr
