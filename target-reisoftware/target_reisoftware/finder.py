@@ -130,9 +130,9 @@ class Finder:
             self._doubtful.add(identity.compared)
 
     def note(self, contact: JSON) -> None:
-        """A contact is now as a write's answer shows it."""
+        """A contact is now as a write's answer shows it, if that has emails and phones."""
         with self._lock:
-            if self._index is not None:
+            if self._index is not None and not {"email", "phone"}.isdisjoint(contact):
                 self._index.put([contact])
 
     def note_deleted(self, contact: str) -> None:

@@ -60,6 +60,19 @@ def test_a_forbidden_duplicate_of_somebody_else_with_that_phone_is_rejected(rei:
     assert held(rei.sandbox)[0]["email"] == "bob@example.com"
 
 
+def test_a_forbidden_duplicate_that_is_deleted_meanwhile_is_made_after_all(rei: Plugin) -> None:
+    twin = {"id": "c1", "email": None, "phone": "+18888888888"}
+    rei.sandbox.put_state("rei", {"contacts": [twin]})
+    hide(rei.sandbox)
+    rei.sandbox.fault(vendor="rei", method="GET", path="contacts/c1$", hold="look")
+    process = rei.start(contacts({"key": "1", "email": "a@example.com", "phone": "+18888888888"}))
+    rei.sandbox.wait_held("look")
+    rei.sandbox.remove("rei", "contacts", "c1")
+    rei.sandbox.release("look")
+    assert rei.finish(process).counts("contacts") == {"received": 1, "created": 1}
+    assert [contact["email"] for contact in held(rei.sandbox)] == ["a@example.com"]
+
+
 # --- tags ---------------------------------------------------------------------------------------
 
 
