@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from reisoftware_api.writing import VALUE_NAMES, unknown_keys
-from singer_http.errors import Refused, SingerHTTPError
+from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
 from singer_http.operations import (
     JSON,
@@ -186,13 +186,16 @@ class Contacts(RecordSink):
     def forget_lookup(self, op: Operation) -> None:
         self._doubtful.add(op.key)
 
-    def _find_taken(self, op: Operation) -> str:
+    def _find_taken(self, op: Operation) -> str | None:
         """The contact that a create ran into, unless it is another one with the same phone."""
         contact, field = self._taken.pop(op.key)
         identity = identity_of(op)
         # An email can be a further one of a contact in API v2.
         if field != "email" or self.vendor.api.one_match:
-            known = self.vendor.contact(contact)
+            try:
+                known = self.vendor.contact(contact)
+            except NotFound:  # it was deleted since
+                return self.vendor.find(identity)
             if not may_be(known, identity.compared.email):
                 raise another(known, identity)
         return contact

@@ -130,9 +130,9 @@ class Finder:
             self._doubtful.add(identity.compared)
 
     def note(self, contact: JSON) -> None:
-        """A contact is now as a write's answer shows it."""
+        """A contact is now as a write's answer shows it, if that has emails and phones."""
         with self._lock:
-            if self._index is not None:
+            if self._index is not None and not {"email", "phone"}.isdisjoint(contact):
                 self._index.put([contact])
 
     def note_deleted(self, contact: str) -> None:
@@ -144,26 +144,32 @@ class Finder:
     # --- the list -----------------------------------------------------------------------------
 
     def _uses_list(self, vendor: Vendor) -> bool:
-        if self._matching != AUTO:
-            return self._matching == LIST
         with self._lock:
-            if self._index is not None:
-                return True
+            # Another thread may just have given the list up.
+            if self._matching != AUTO or self._index is not None:
+                return self._matching != LOOKUP
             if self._lookups < max(FIRST_LOOKUPS, self._cost or 0):
                 return False
             if self._cost is None:
-                self._cost = vendor.contact_list().cost()
-                if self._cost is None:
-                    self._give_up("the vendor does not say how many contacts it has")
-                    return False
-            return self._lookups >= self._cost
+                self._cost = self._ask_cost(vendor)
+            return self._cost is not None and self._lookups >= self._cost
+
+    def _ask_cost(self, vendor: Vendor) -> int | None:
+        try:
+            cost = vendor.contact_list().cost()
+        except (Incomplete, Refused) as error:
+            self._give_up(str(error))
+            return None
+        if cost is None:
+            self._give_up("The vendor does not say how many contacts it has")
+        return cost
 
     def _current_index(self, vendor: Vendor) -> ContactIndex | None:
         """The index, not older than `FRESH_FOR`; None if the list cannot be read (lock held)."""
         try:
-            if self._index is None:
+            if self._index is None and self._matching != LOOKUP:
                 self._read_all(vendor)
-            if self._clock() - self._read_at > FRESH_FOR:
+            if self._index is not None and self._clock() - self._read_at > FRESH_FOR:
                 self._read_changes(vendor)
         except (Incomplete, Refused) as error:
             self._give_up(str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -57,7 +58,9 @@ class ContactIndex:
                 continue
             id_ = text_of(contact["id"])
             email, phone = email_name(contact.get("email")), phone_name(contact.get("phone"))
-            rows.append((id_, email, phone, milliseconds(contact.get("dateUpdated")) or 0))
+            # One that does not say when it changed is as it is now.
+            at = milliseconds(contact.get("dateUpdated")) or round(time.time() * 1000)
+            rows.append((id_, email, phone, at))
             others += [(name, id_) for name in _other_names(contact) if name not in (email, phone)]
         self._database.execute("BEGIN")
         self._database.executemany("DELETE FROM others WHERE id = ?", [row[:1] for row in rows])

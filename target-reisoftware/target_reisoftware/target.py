@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from singer_sdk import typing as th
@@ -12,6 +13,7 @@ from reisoftware_api.settings import RATE_LIMIT, api_settings
 from reisoftware_api.writing import VALUE_NAMES
 from singer_http.errors import Refused
 from singer_http.plugin.settings import target_settings
+from singer_http.sink.base import HTTPSink
 from singer_http.target.takeover import EarlierAPI
 from singer_http.target.target import HTTPTarget
 from target_reisoftware.contacts import Contacts
@@ -80,3 +82,9 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
         except Refused:  # it is unknown, or another location's
             return False
         return contact.get("locationId") in (None, self.config["location_id"])
+
+    @override
+    def probe(self, sinks: Sequence[HTTPSink]) -> None:
+        super().probe(sinks)
+        # Of API v2's scopes the one for custom fields does not open contacts.
+        next(sink for sink in sinks if isinstance(sink, Contacts)).vendor.contact_list().total()

@@ -3,7 +3,7 @@
 The traps that have tests elsewhere: a signal in mid-batch, a second run (`test_crashes.py`); a bad
 record among good ones (`test_delivery_rejects.py`); BATCH, a schema change
 (`test_delivery_input.py`); `batch_size_rows` (`test_delivery.py`); streams that hang on others
-(`test_target_reisoftware_links.py`); settings and secrets (`test_settings.py`,
+(`targets/reisoftware/test_links.py`); settings and secrets (`test_settings.py`,
 `test_redaction.py`).
 """
 

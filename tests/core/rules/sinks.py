@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from singer_http.sink.base import HTTPSink
@@ -37,10 +37,17 @@ class Case:
     before: Callable[[Sequence[str]], JSON] = lambda _: {}
     """Keys -> the vendor's state before the first run."""
     config: tuple[tuple[str, Any], ...] = ()
+    api_version: str = "v1"
+    """Of REI Software."""
 
     @property
     def name(self) -> str:
-        return f"{self.vendor}-{self.sink.stream}"
+        later = "" if self.api_version == "v1" else f"-{self.api_version}"
+        return f"{self.vendor}{later}-{self.sink.stream}"
+
+    def settings(self, sandbox: Sandbox) -> JSON:
+        """Its settings beside the usual ones."""
+        return {**sandbox.settings(self.target, self.api_version), **dict(self.config)}
 
     @property
     def deletes(self) -> bool:
@@ -155,3 +162,4 @@ CASES = [
         lambda state: columns_of(state["sms"], "text"),
     ),
 ]  # fmt: skip
+CASES += [replace(case, api_version="v2") for case in CASES if case.vendor == "rei"]

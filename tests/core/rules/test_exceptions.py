@@ -29,8 +29,8 @@ class Story:
         self.case, self.sandbox = case, sandbox
         self.patch = pytest.MonkeyPatch()
         self.faults = Faults(self.patch, case.sink, shift)
-        self.runs = Runs(case.target, sandbox, tmp_path / "faulty", **dict(case.config))
-        self.smooth = Runs(case.target, sandbox, tmp_path / "smooth", **dict(case.config))
+        self.runs = Runs(case.target, sandbox, tmp_path / "faulty", **case.settings(sandbox))
+        self.smooth = Runs(case.target, sandbox, tmp_path / "smooth", **case.settings(sandbox))
         for directory in ("faulty", "smooth"):
             (tmp_path / directory).mkdir()
         self.wanted: list[Any] = []

@@ -35,7 +35,7 @@ def test_an_exception_at_the_schema_ends_the_run_before_anything_is_sent(
     reached = 0
     for hook in AT_SCHEMA:
         (tmp_path / hook).mkdir()
-        runs = Runs(case.target, sandbox, tmp_path / hook, **dict(case.config))
+        runs = Runs(case.target, sandbox, tmp_path / hook, **case.settings(sandbox))
         with pytest.MonkeyPatch.context() as patch:
             found = getattr(case.sink, hook)
             replaced = property(raising) if isinstance(found, property) else raising
@@ -59,7 +59,7 @@ def test_an_exception_at_the_schema_ends_the_run_before_anything_is_sent(
 def test_a_dry_run_does_not_end_where_a_record_cannot_be_shown(
     case: Case, hook: str, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = Runs(case.target, sandbox, tmp_path, **dict(case.config))
+    runs = Runs(case.target, sandbox, tmp_path, **case.settings(sandbox))
     case.prepare(sandbox, KEYS)
     if not case.sink.at_most_once:
         runs.run(case.messages(KEYS))

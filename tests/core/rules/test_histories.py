@@ -92,7 +92,7 @@ class Story:
         self.case, self.sandbox = case, sandbox
         self.source = Source()
         self.runs = Runs(
-            case.target, sandbox, directory, max_retries=1, concurrency=2, **dict(case.config)
+            case.target, sandbox, directory, max_retries=1, concurrency=2, **case.settings(sandbox)
         )
 
     def play(self, history: list[Change | Go]) -> None:
@@ -166,7 +166,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 RECORDS = [case for case in CASES if case.name in {
-    "autoreach-people", "autoreach-members", "rei-contacts", "merlin-contacts",
+    "autoreach-people", "autoreach-members", "rei-contacts", "rei-v2-contacts", "merlin-contacts",
 }]  # fmt: skip
 
 

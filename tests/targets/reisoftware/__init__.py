@@ -1,1 +1,0 @@
-"""target-reisoftware, by either version of the API."""

@@ -223,69 +223,6 @@ def test_an_id_that_the_vendor_forgot_is_matched_or_made_anew(rei: Plugin, statu
     assert result.counts("contacts") == {"received": 1, "created": 1}
 
 
-# --- duplicates forbidden -----------------------------------------------------------------------
-
-
-def hide(sandbox: Sandbox, times: int = 1) -> None:
-    """The vendor's search lags behind: a lookup does not show what is there."""
-    sandbox.options("rei", allow_duplicates_error=True)
-    sandbox.fault(vendor="rei", path=LOOKUP, times=times, status=200, answer={}, when="before")
-
-
-def test_a_forbidden_duplicate_becomes_an_update(rei: Plugin) -> None:
-    rei.sandbox.put_state(
-        "rei", {"contacts": [{"id": "c1", "email": "a@example.com", "tags": ["old"]}]}
-    )
-    hide(rei.sandbox)
-    result = rei.run(
-        contacts({"key": "1", "email": "a@example.com", "city": "Bonn", "tags": "new"})
-    )
-    (contact,) = held(rei.sandbox)
-    assert (contact["id"], contact["city"], contact["tags"]) == ("c1", "Bonn", ["old", "new"])
-    assert result.counts("contacts") == {"received": 1, "updated": 1}
-
-
-def test_mode_create_does_not_touch_a_forbidden_duplicate(rei: Plugin) -> None:
-    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "a@example.com"}]})
-    hide(rei.sandbox)
-    result = rei.run(
-        contacts({"key": "1", "email": "a@example.com", "city": "Bonn"}), mode="create"
-    )
-    assert "city" not in held(rei.sandbox)[0]
-    assert result.counts("contacts") == {"received": 1, "skipped": 1}
-
-
-def test_a_forbidden_duplicate_of_somebody_else_with_that_phone_is_rejected(rei: Plugin) -> None:
-    twin = {"id": "c1", "email": "bob@example.com", "phone": "+18888888888"}
-    rei.sandbox.put_state("rei", {"contacts": [twin]})
-    hide(rei.sandbox)
-    result = rei.run(contacts({"key": "1", "email": "a@example.com", "phone": "+18888888888"}))
-    assert kinds(result) == ["invalid"]
-    assert "c1" in reasons(result)[0]
-    assert held(rei.sandbox)[0]["email"] == "bob@example.com"
-
-
-# --- tags ---------------------------------------------------------------------------------------
-
-
-def test_tags_are_added_and_never_removed(rei: Plugin) -> None:
-    rei.sandbox.put_state(
-        "rei", {"contacts": [{"id": "c1", "email": "a@example.com", "tags": ["old"]}]}
-    )
-    rei.run(contacts({"key": "1", "email": "a@example.com", "tags": ["one", "two"]}))
-    rei.run(contacts({"key": "1", "email": "a@example.com", "tags": ["three"]}))
-    assert held(rei.sandbox)[0]["tags"] == ["old", "one", "two", "three"]
-
-
-def test_a_changed_contact_without_tags_keeps_those_that_it_has(rei: Plugin) -> None:
-    rei.run(contacts({"key": "1", "email": "a@example.com", "tags": ["one"]}))
-    rei.run(
-        contacts({"key": "1", "email": "a@example.com", "tags": [], "city": "Bonn"}), nulls="send"
-    )
-    assert held(rei.sandbox)[0]["tags"] == ["one"]
-    assert held(rei.sandbox)[0]["city"] == "Bonn"
-
-
 # --- deletes, nulls, modes ----------------------------------------------------------------------
 
 
@@ -399,6 +336,13 @@ def unstamped(row: JSON) -> str:
     dates = {k: v // 86_400_000 for k, v in row["customField"].items() if "Date" in k}
     kept["customField"] = row["customField"] | dates
     return json.dumps(kept | {"dnd": bool(row.get("dnd"))}, sort_keys=True)
+
+
+def test_the_rate_limit_is_the_vendors_by_default(rei: Plugin) -> None:
+    about = rei.finish(rei.start([], "--about", "--format=json"))
+    settings = json.loads(about.stdout)["settings"]["properties"]
+    assert settings["rate_limit"]["default"] == "100/10s,200000/day"
+    assert settings["api_key"]["secret"] is True
 
 
 def test_a_dry_run_changes_nothing(rei: Plugin) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin
-from tests.targets.reisoftware.test_target_reisoftware import contacts, held, kinds, reasons, sent
+from tests.targets.reisoftware.test_contacts import contacts, held, kinds, reasons, sent
 from tests.targets.reisoftware.versions import VERSIONS, is_v2, target
 
 
@@ -118,10 +117,3 @@ def test_the_last_copy_of_a_key_wins(rei: Plugin) -> None:
     result = rei.run(contacts(*rows), concurrency=8)
     assert held(rei.sandbox)[0]["city"] == "city 49"
     assert result.counts("contacts") == {"received": 50, "merged": 49, "created": 1}
-
-
-def test_the_rate_limit_is_the_vendors_by_default(rei: Plugin) -> None:
-    about = rei.finish(rei.start([], "--about", "--format=json"))
-    settings = json.loads(about.stdout)["settings"]["properties"]
-    assert settings["rate_limit"]["default"] == "100/10s,200000/day"
-    assert settings["api_key"]["secret"] is True

@@ -9,9 +9,9 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, record, schema
-from tests.targets.reisoftware.test_target_reisoftware import contacts, held, sent
-from tests.targets.reisoftware.test_target_reisoftware_links import directory, entries, rows
-from tests.targets.reisoftware.test_target_reisoftware_values import FIELDS
+from tests.targets.reisoftware.test_contacts import contacts, held, sent
+from tests.targets.reisoftware.test_links import directory, entries, rows
+from tests.targets.reisoftware.test_values import FIELDS
 from tests.targets.reisoftware.versions import asked
 
 PEOPLE = contacts(

@@ -11,7 +11,7 @@ import pytest
 from singer_sandbox import Sandbox
 from target_reisoftware.tags import BulkSize
 from tests.front_door import JSON, Plugin
-from tests.targets.reisoftware.test_target_reisoftware_links import DELETED, rejection, rows, tags
+from tests.targets.reisoftware.test_links import DELETED, rejection, rows, tags
 from tests.targets.reisoftware.versions import asked, target
 
 

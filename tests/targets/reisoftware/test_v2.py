@@ -11,16 +11,10 @@ import pytest
 from singer_sandbox import Sandbox
 from tests.calling import rei_v2
 from tests.front_door import JSON, Plugin, Result
-from tests.targets.reisoftware.test_target_reisoftware import (
-    contacts,
-    held,
-    hide,
-    kinds,
-    reasons,
-    sent,
-)
-from tests.targets.reisoftware.test_target_reisoftware_links import campaign, campaign_rows, rows
-from tests.targets.reisoftware.test_target_reisoftware_values import FIELDS, customs
+from tests.targets.reisoftware.test_contacts import contacts, held, kinds, reasons, sent
+from tests.targets.reisoftware.test_duplicates import hide
+from tests.targets.reisoftware.test_links import campaign, campaign_rows, rows
+from tests.targets.reisoftware.test_values import FIELDS, customs
 from tests.targets.reisoftware.versions import asked, lookups, target
 
 ANN: JSON = {"id": "c1", "email": "ann@example.com"}
@@ -310,3 +304,12 @@ def test_one_line_says_which_setting_is_wrong(rei: Plugin, settings: JSON, words
     assert words in result.error
     assert "\n" not in result.error
     assert held(rei.sandbox) == []
+
+
+def test_check_says_which_scope_is_missing(rei: Plugin) -> None:
+    assert rei.finish(rei.start([], "--check")).exit_code == 0
+    scopes = "contacts.write locations/customFields.readonly"
+    rei.sandbox.account("rei", "default", api_key="pit-writer", scopes=scopes)
+    result = rei.finish(rei.start([], "--check", api_key="pit-writer"))
+    assert result.exit_code == 1
+    assert "contacts.readonly" in result.stderr

@@ -10,13 +10,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin
-from tests.targets.reisoftware.test_target_reisoftware_links import (
-    DELETED,
-    directory,
-    entries,
-    rejection,
-    rows,
-)
+from tests.targets.reisoftware.test_links import DELETED, directory, entries, rejection, rows
 from tests.targets.reisoftware.versions import VERSIONS, target
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +13,13 @@ import pytest
 from reisoftware_api.plugin import ReiAuth
 from reisoftware_api.settings import VERSIONS as APIS
 from singer_http.http.client import Client
-from singer_http.operations import Rejection
 from singer_http.report.counts import Counts
 from singer_sandbox import Sandbox
 from target_reisoftware.finder import FRESH_FOR, Finder
-from target_reisoftware.index import ContactIndex
 from target_reisoftware.lookup import ReiClient
 from target_reisoftware.matching import Identity
 from tests.front_door import JSON, Plugin
-from tests.targets.reisoftware.test_target_reisoftware import contacts, held, reasons
+from tests.targets.reisoftware.test_contacts import contacts, held, reasons
 from tests.targets.reisoftware.versions import VERSIONS, asked, is_v2, lookups, target
 
 
@@ -211,6 +211,40 @@ def test_where_the_list_is_cut_off_contacts_are_looked_up(rei: Plugin) -> None:
     assert len(lookups(rei.sandbox)) == 2
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"contacts": [], "total": 1, "meta": {"total": 1}}, "much longer than the vendor said"),
+        ({"contacts": []}, "does not say how many"),
+        ({"message": "no"}, "no list 'contacts'"),
+    ],
+)
+def test_where_the_vendor_misstates_its_list_contacts_are_looked_up(
+    rei: Plugin, answer: JSON, words: str
+) -> None:
+    rei.sandbox.fill("rei", contacts=500)
+    method, path = ("POST", "contacts/search$") if is_v2(rei) else ("GET", "contacts/$")
+    rei.sandbox.fault(vendor="rei", method=method, path=path, status=200, answer=answer)
+    result = rei.run(contacts(*new(60)))
+    assert result.counts("contacts") == {"received": 60, "created": 60}
+    assert words in result.stderr
+    assert len(lookups(rei.sandbox)) == 60
+
+
+def test_a_signal_while_the_list_is_read_ends_the_run(rei: Plugin) -> None:
+    rei.sandbox.fill("rei", contacts=3000)
+    rei.sandbox.options("rei", latency_ms=200)
+    process = rei.start(contacts(*new(20)), matching="list")
+    while listings(rei.sandbox) < 3:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    result = rei.finish(process)
+    assert result.exit_code == 143
+    assert listings(rei.sandbox) < 30
+    rei.sandbox.options("rei", latency_ms=0)
+    assert rei.run(contacts(*new(20))).counts("contacts")["created"] == 20
+
+
 # --- the index, at moments that a run does not reach ----------------------------------------------
 
 
@@ -326,38 +360,3 @@ def test_what_the_run_itself_writes_is_known_at_once(vendor: ReiClient, sandbox:
     assert known.find(vendor, email("b")) == "c1"
     known.note_deleted("c1")
     assert known.find(vendor, email("b")) is None
-
-
-def test_a_contact_is_found_by_its_email_before_its_phone() -> None:
-    index = ContactIndex()
-    index.put(
-        [
-            {"id": "c1", "email": "A@example.com", "phone": "+15552010001"},
-            {"id": "c2", "email": "b@example.com", "phone": "+15552010002"},
-            {"id": "c3", "phone": "5552010003"},
-            {
-                "id": "c4",
-                "email": "d@example.com",
-                "additionalEmails": [{"email": "e@example.com"}],
-            },
-            {"id": "t1", "email": "twin@example.com"},
-            {"id": "t2", "email": "Twin@example.com"},
-        ]
-    )
-    assert index.find(Identity("a@example.com", "+15552010002")).contact == "c1"
-    assert index.find(Identity("", "(555) 201-0002")).contact == "c2"
-    assert index.find(Identity("new@example.com", "+15552010003")).contact == "c3"
-    assert index.find(Identity("new@example.com", "+15552010009")) == (None, True)
-    # Another one with this phone, or this email beside its own: the vendor is asked.
-    assert not index.find(Identity("new@example.com", "+15552010002")).certain
-    assert not index.find(Identity("e@example.com")).certain
-    with pytest.raises(Rejection, match="t1, t2"):
-        index.find(Identity("twin@example.com"))
-
-
-def test_an_older_row_does_not_replace_what_a_write_has_shown() -> None:
-    index = ContactIndex()
-    index.put([{"id": "c1", "email": "new@example.com", "dateUpdated": "2026-01-02T00:00:00.000Z"}])
-    index.put([{"id": "c1", "email": "old@example.com", "dateUpdated": "2026-01-01T00:00:00.000Z"}])
-    assert index.find(email("new")).contact == "c1"
-    assert index.find(email("old")).contact is None

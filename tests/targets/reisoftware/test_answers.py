@@ -16,7 +16,7 @@ from singer_sandbox import Sandbox
 from target_reisoftware import values
 from target_reisoftware.lookup import is_own_404
 from tests.front_door import JSON, Plugin
-from tests.targets.reisoftware.test_target_reisoftware import contacts, held
+from tests.targets.reisoftware.test_contacts import contacts, held
 
 GONE = {"_sdc_deleted_at": "2026-01-01T00:00:00Z"}
 
