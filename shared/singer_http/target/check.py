@@ -281,7 +281,7 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
             yield connection
         engine.dispose()
     except ModuleNotFoundError as error:
-        raise ConfigError(f"ledger_url needs the package {error.name}: install it") from None
+        raise ConfigError(f"database_url needs the package {error.name}: install it") from None
     except (sa.exc.SQLAlchemyError, OSError) as error:
         cause = one_line(str(getattr(error, "orig", None) or error), 200)
-        raise ConfigError(f"cannot be read ({cause}): look at ledger_url") from None
+        raise ConfigError(f"cannot be read ({cause}): look at database_url") from None

@@ -27,6 +27,11 @@ def options() -> list[click.Option]:
             help="List the last runs (20): when, account, sync, outcome, counts.",
         ),
         click.Option(
+            ["--report"],
+            metavar="RUN",
+            help="Write report and page of one run again (RUN: its name, or how it begins).",
+        ),
+        click.Option(
             ["--resolve"],
             type=(str, str, click.Choice(["sent", "unsent", "drop"])),
             metavar="STREAM KEY sent|unsent|drop",
@@ -47,4 +52,8 @@ def look(plan: Plan, given: dict[str, Any]) -> bool | None:
         from singer_http.target.history import history  # noqa: PLC0415 - rarely needed
 
         return history(plan, number)
+    if run := given.get("report"):
+        from singer_http.target.history import report_again  # noqa: PLC0415 - rarely needed
+
+        return report_again(plan, run)
     return None

@@ -24,6 +24,7 @@ from singer_http.sink.base import HTTPSink
 from singer_http.sink.preview import example
 from singer_http.store.rejects import ExportedLine
 from singer_http.store.rows import Scope
+from singer_http.store.runs import lock_name
 from singer_http.store.store import Store
 
 
@@ -64,11 +65,11 @@ class Session:
         self.dry_run: bool = config["dry_run"]
         self.rejects_path = rejects_path
         self.store = Store(url, report.run, dry_run_of=account if self.dry_run else None)
-        if not self.store.lock(f"{name} {self.sync} {account}"):
+        if not self.store.lock(lock_name(name, self.sync, account)):
             self.store.close()
             raise ConfigError(
-                f"Another run of sync {self.sync!r} is under way with the same ledger: wait for it "
-                "to end, or give this pipeline a name of its own with the setting sync."
+                f"Another run of sync {self.sync!r} is under way with the same database: wait "
+                "for it to end, or give this pipeline a name of its own with the setting sync."
             )
         self.workers = Workers(config["concurrency"])
         self.limit = RejectLimit(config["max_rejects"])
@@ -151,8 +152,8 @@ class Session:
                 raise StopRun(
                     f"{sink.stream}: the ledger of sync {self.sync!r} knows of none that was sent. "
                     "If this really is the first run set first_run: true; if not, the ledger was "
-                    "lost (look at work_dir, ledger_url, account), and everybody would be reached "
-                    "again. Nothing was sent."
+                    "lost (look at work_dir, database_url, account), and everybody would be "
+                    "reached again. Nothing was sent."
                 )
 
         return guard
