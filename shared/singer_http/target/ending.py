@@ -1,4 +1,4 @@
-"""The end of a run: settled, closed, and told in files, on stderr, in the database."""
+"""The end of a run: settled and closed, told in files, on stderr, in the database, by `notify`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from singer_http.errors import ConfigError, Interrupted, NoDatabase, StopRun, on
 from singer_http.operations import JSON
 from singer_http.report import page
 from singer_http.report.counts import Report
+from singer_http.report.notify import notify
 from singer_http.report.table import closing_lines
 from singer_http.store.database import Database
 from singer_http.store.runs import Runs
@@ -45,6 +46,7 @@ def end(
     if run is not None:
         problem = run.close()
         error = error or problem
+    notify(plan.config.get("notify") or (), report.as_dict(), ending.summary)
     return error
 
 

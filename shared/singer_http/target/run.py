@@ -13,6 +13,7 @@ from singer_http.errors import ConfigError, StopRun
 from singer_http.http.client import Client
 from singer_http.operations import JSON, Outcome, OutcomeKind
 from singer_http.report.counts import Report
+from singer_http.report.notify import warn_if_missing
 from singer_http.report.rejects_summary import Rejected, summarise
 from singer_http.sink.context import SinkContext
 from singer_http.store.view import LedgerView
@@ -72,6 +73,7 @@ class TargetRun:
 
     def begin(self) -> None:
         """Note in the database that a run has begun."""
+        warn_if_missing(self._plan.config.get("notify") or (), self._plan.name)
         self.session.store.begin_run(self._report.as_dict(), self._plan.ledger_account)
 
     def _guard_account(self) -> None:
