@@ -52,7 +52,7 @@ def look(url: str, directory: Path, *, width: int = 1000, height: int = 1800) ->
         command = [
             browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-default-apps", "--disable-extensions", "--disable-sync",
+            "--disable-default-apps", "--disable-extensions", "--disable-sync", "--hide-scrollbars",
             f"--user-data-dir={directory / 'browser'}", f"--proxy-server={proxy}",
             f"--window-size={width},{height}", "--virtual-time-budget=3000",
         ]  # fmt: skip

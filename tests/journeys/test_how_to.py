@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from demo.meltano import MELTANO, PLUGIN_PREFIXES, ROOT
 from demo.postgres import database, postgres
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
+from tests.answering import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 
@@ -64,7 +66,7 @@ class Project:
     def __init__(self, folder: Path, sandbox: Sandbox, url: str, ledger_url: str) -> None:
         self.sandbox, self.url = sandbox, url
         self._folder, self._kept = folder, folder / "kept"
-        self._values = {
+        self.values = {
             **environment(sandbox.url),
             "TAP_POSTGRES_SQLALCHEMY_URL": url,
             "TARGET_AUTOREACH_LEDGER_URL": ledger_url,
@@ -141,11 +143,11 @@ class Project:
     def _give_values(self, page: str, block: Block) -> None:
         """What the page names, and the values that a sandbox has for it."""
         named = dict.fromkeys(VARIABLE.findall((PAGES / f"{page}.md").read_text()))
-        assert set(VARIABLE.findall(block.text)) <= set(self._values)
+        assert set(VARIABLE.findall(block.text)) <= set(self.values)
         with (self.root / ".env").open("a") as file:
             for name in named:
-                if name in self._values:
-                    file.write(f"{name}='{self._values[name]}'\n")
+                if name in self.values:
+                    file.write(f"{name}='{self.values[name]}'\n")
 
     def keep(self) -> None:
         """Remember how the first page left everything."""
@@ -297,6 +299,26 @@ def test_scheduling(project: Project) -> None:
     for wrong in ({"finished_at": "2026-01-31T12:00:00Z"}, {"input_complete": False}):
         path.write_text(json.dumps({**good, **wrong}))
         assert project.sh(watch).returncode == 1, wrong
+
+
+def test_what_happened(project: Project) -> None:
+    listed, shown = project.follow("what-happened")
+    run = project.report()["run"]
+    assert listed.index(run) < listed.index(" ok ")
+    assert "At the end of this run" in shown
+    assert (project.root / ".singer-http" / f"target-autoreach.{run}.report.html").exists()
+
+
+def test_alerts(project: Project) -> None:
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"json://127.0.0.1:{server.server_address[1]}/hook"
+        project.values["TARGET_AUTOREACH_NOTIFY"] = json.dumps([address])
+        project.follow("alerts")
+        server.shutdown()
+    (message,) = [json.loads(request.body) for request in server.seen]
+    assert message["title"] == "target-autoreach: 2 rejects"
+    assert "people: 5 received" in message["message"]
 
 
 def test_secrets_in_production(project: Project) -> None:

@@ -182,6 +182,8 @@ def test_the_last_lines_name_reasons_files_and_page(people: Plugin) -> None:
     assert paths == [
         f"Rejects file: {people.path('rejects.jsonl')}",
         f"Report page: {people.path('report.html')}",
+        f"Look further: target-autoreach --report {result.report['run']} (this run), "
+        "--explain TEXT (one record)",
     ]
 
 
