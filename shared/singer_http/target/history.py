@@ -90,9 +90,9 @@ def report_again(plan: Plan, text: str) -> bool:
         last = [run.run for run in runs.last(plan.name, NAMED)]
         report = runs.report(found[0]) if len(found) == 1 else None
     if report is None:
-        problem = "Several runs begin" if found else "No run begins"
+        problem = "Several runs begin with" if found else "No run begins with"
         named = f"the last ones are {', '.join(last)}" if last else "there is none"
-        click.echo(f"{problem} with {text!r}: {named}.", err=True)
+        click.echo(f"{problem} {text!r}: {named}.", err=True)
         return False
     extras: JSON = json.loads(found[0].page) if found[0].page else {}
     summary: JSON | None = extras.pop("rejects", None)
