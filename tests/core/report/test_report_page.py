@@ -230,6 +230,29 @@ def test_a_reason_is_put_into_plain_words(reason: str, words: str) -> None:
     assert plain_words(reason) == words
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (
+            "the record with the key Ann Oakley has the same identity at the vendor",
+            "the record with the key … has the same identity at the vendor",
+        ),
+        (
+            "the vendor merged it: the record with the key own_7 is already kX7 at the vendor",
+            "the vendor merged it: the record with the key … is already … at the vendor",
+        ),
+        (
+            "the record with the key own 7 is already kX7 at the vendor, if it arrived",
+            "the record with the key … is already … at the vendor, if it arrived",
+        ),
+    ],
+)
+def test_a_reason_names_no_other_record_so_that_all_such_are_one_group(
+    reason: str, words: str
+) -> None:
+    assert general(reason, {}) == words
+
+
 def test_a_time_of_day_stays_in_a_reason() -> None:
     reason = "due within quiet_hours (21:00-08:00 America/Chicago): kept for later"
     assert general(reason, {}) == reason
