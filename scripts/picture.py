@@ -21,6 +21,7 @@ from tests import browser
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "report.png"
+TARGET = Path(sys.executable).with_name("target-autoreach")
 WIDTH, HEIGHT = 900, 1470
 TEXT = {"type": ["string", "null"]}
 PEOPLE = 2_400

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from singer_http.errors import ConfigError
 from singer_http.operations import JSON, RejectionKind
 from singer_http.redaction import redact
 from singer_http.report.rejects_summary import general
@@ -31,6 +32,26 @@ def warn_if_missing(addresses: Sequence[str], plugin: str) -> None:
         logger.warning(MISSING, plugin)
 
 
+def look_at(addresses: Sequence[str], plugin: str) -> str:
+    """Whether a message could be sent, for `--check`. None is.
+
+    Raises:
+        ConfigError: the package is missing, or Apprise cannot read an address.
+    """
+    if importlib.util.find_spec("apprise") is None:
+        raise ConfigError(MISSING % plugin)
+    import apprise  # noqa: PLC0415 - an extra, and slow to import
+
+    _silence()
+    for number, address in enumerate(addresses, 1):
+        if apprise.Apprise.instantiate(str(address)) is None:
+            raise ConfigError(
+                f"address {number} is no URL that Apprise knows: see the page of that service at "
+                "https://github.com/caronc/apprise/wiki"
+            )
+    return f"{len(addresses)} address{'es' if len(addresses) > 1 else ''}, not tried"
+
+
 def notify(addresses: Sequence[str], report: JSON, summary: JSON | None) -> None:
     """Tell the addresses of a run that stopped, failed or left rejects. Nothing here fails a run.
 
@@ -43,8 +64,7 @@ def notify(addresses: Sequence[str], report: JSON, summary: JSON | None) -> None
         return
     if importlib.util.find_spec("apprise") is None:
         return
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    _silence()
     title, body = message(report, summary)
     came = [threading.Event() for _ in addresses]
     for address, event in zip(addresses, came, strict=True):
@@ -60,6 +80,11 @@ def notify(addresses: Sequence[str], report: JSON, summary: JSON | None) -> None
                 number,
                 str(address).partition("://")[0][:20],
             )
+
+
+def _silence() -> None:
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _send(address: str, title: str, body: str, came: Callable[[], None]) -> None:

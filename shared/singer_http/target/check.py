@@ -25,6 +25,7 @@ from singer_http.errors import (
     SingerHTTPError,
     one_line,
 )
+from singer_http.report.notify import look_at
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
 from singer_http.store.tables import VERSION, accounts, delivered, meta
@@ -98,6 +99,8 @@ class Check:
             for sink in self._sinks:
                 if sink.has_custom_fields:
                     self._tick(f"custom fields, {sink.stream}", partial(_fields, sink))
+        if addresses := target.config.get("notify"):
+            self._tick("notify", partial(look_at, addresses, target.name))
         for note in self._notes:
             self._line(f"Note: {one_line(note, 500)}")
         target.client.close()

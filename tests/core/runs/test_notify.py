@@ -202,3 +202,19 @@ def test_a_person_is_not_named_by_the_error_of_a_run_that_stopped() -> None:
     error = "people: ann@example.com and +1 555 123 4567 are one"
     _, text = notify.message(report | {"outcome": "stopped", "error": error}, summary)
     assert "Stopped: people: … and … are one" in text
+
+
+@pytest.mark.parametrize(
+    ("addresses", "tick"),
+    [
+        (["json://127.0.0.1/x", "mailtos://user:pass-4711@example.com"], "✓ notify: 2 addresses"),
+        (["json://127.0.0.1/x", "nosuch://pass-4711"], "✗ notify: address 2 is no URL"),
+    ],
+)
+def test_a_check_reads_the_addresses_and_sends_nothing(
+    people: Plugin, addresses: list[str], tick: str
+) -> None:
+    result = people.run([], "--check", notify=addresses)
+    assert tick in result.stderr
+    assert result.exit_code == (0 if "✓" in tick else 1)
+    assert "4711" not in result.stderr
