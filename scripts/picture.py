@@ -63,11 +63,7 @@ def main() -> None:
             config = json.dumps(settings | {"rate_limit": rate_limit})
             (folder / "config.json").write_text(config)
             lines = "".join(json.dumps(message) + "\n" for message in messages(changed))
-            command = [
-                Path(sys.executable).with_name("target-autoreach"),
-                "--config",
-                "config.json",
-            ]
+            command = [str(TARGET), "--config", "config.json"]
             subprocess.run(  # noqa: S603 - a command of ours
                 command,
                 input=lines.encode(),

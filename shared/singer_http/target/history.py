@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from singer_http.errors import ConfigError
 from singer_http.files import atomic_write
 from singer_http.operations import JSON
 from singer_http.report import page
@@ -96,10 +97,14 @@ def report_again(plan: Plan, text: str) -> bool:
         return False
     extras: JSON = json.loads(found[0].page) if found[0].page else {}
     summary: JSON | None = extras.pop("rejects", None)
-    file = _path(plan, report["run"], "json")
-    atomic_write(file, json.dumps(report, indent=2).encode() + b"\n")
-    page_file = _path(plan, report["run"], "html")
-    page.write(page_file, report | extras, summary)
+    file, page_file = (_path(plan, report["run"], kind) for kind in ("json", "html"))
+    try:
+        atomic_write(file, json.dumps(report, indent=2).encode() + b"\n")
+        page.write(page_file, report | extras, summary)
+    except OSError as error:
+        raise ConfigError(
+            f"The report cannot be written ({error.strerror}): free some space or check `work_dir`."
+        ) from None
     if report["outcome"] == RUNNING:
         click.echo("This run is under way. Its counts are those of its last checkpoint:")
     else:
