@@ -64,8 +64,9 @@ def align(lines: Sequence[Sequence[str]], *, words: Sequence[bool]) -> str:
 
 
 def ended_early(report: JSON) -> bool:
-    """Whether the source may have stopped early."""
-    came = report["outcome"] == "ok" or report["streams"]
+    """Whether the source may have stopped early: not if it still goes on, or nothing was read."""
+    outcome = report["outcome"]
+    came = outcome == "ok" or (outcome != "running" and report["streams"])
     return bool(came) and not report["input_complete"]
 
 

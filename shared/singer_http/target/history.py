@@ -105,16 +105,16 @@ def report_again(plan: Plan, text: str) -> bool:
         raise ConfigError(
             f"The report cannot be written ({error.strerror}): free some space or check `work_dir`."
         ) from None
+    lines = [table(report)] if report["streams"] else []
     if report["outcome"] == RUNNING:
-        click.echo("This run is under way. Its counts are those of its last checkpoint:")
+        lines.insert(0, "This run is under way. As it was when STATE was last written:")
+        lines.append(f"Report page: {page_file}")
     else:
-        click.echo("At the end of this run:")
-    if report["streams"]:
-        click.echo(table(report))
-    # The rejects file is of now, not of that run.
-    then = summary and summary | {"path": None}
-    click.echo("\n".join(closing_lines(report, then, page=page_file)))
-    click.echo(f"Report: {file}")
+        lines.insert(0, "At the end of this run:")
+        # The rejects file is of now, not of that run.
+        then = summary and summary | {"path": None}
+        lines += closing_lines(report, then, page=page_file)
+    click.echo("\n".join([*lines, f"Report: {file}"]))
     return True
 
 

@@ -98,7 +98,11 @@ def test_a_run_under_way_is_listed_as_running_and_then_as_killed(
     sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
     process = people.start([SCHEMA, person(1)])
     sandbox.wait_held("x")
-    assert " running " in history(people)[1]
+    listed = history(people)[1]
+    assert " running " in listed
+    shown = people.run([], "--report", listed.split()[0]).stdout
+    assert "under way" in shown
+    assert "The run" not in shown
     process.kill()
     process.wait()
     sandbox.release("x")
