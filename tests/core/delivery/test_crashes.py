@@ -265,5 +265,5 @@ def test_a_full_disk_stops_before_anything_is_sent(people: Plugin, sandbox: Sand
     people.work_dir.joinpath("singer-http.db").symlink_to(full)
     result = people.run(PEOPLE)
     assert result.exit_code == 1
-    assert "ledger" in result.error
+    assert "database_url" in result.error
     assert sandbox.state("autoreach")["people"] == {}
