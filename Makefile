@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test soak limits check build release reference bench sandbox env meltano plugins coverage clean
+.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano plugins coverage clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -58,6 +58,9 @@ release: env ## one version everywhere, and the CHANGELOG: make release VERSION=
 
 reference: env ## settings tables of the READMEs, and plugins/, out of the plugins themselves
 	@$(PYTHON) -m scripts.reference
+
+picture: env ## docs/images/report.png, the page of a run in the sandbox (needs Chromium)
+	@$(PYTHON) -m scripts.picture
 
 bench: env ## measure ours beside the peers (takes long; writes benchmarks/RESULTS.md)
 	@$(PYTHON) -m benchmarks $(ARGS)

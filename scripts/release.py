@@ -31,7 +31,7 @@ def release(root: Path, version: str, day: datetime.date) -> list[Path]:
         text = path.read_text("utf-8")
         text = re.sub(r'(?m)^version = "[^"]*"', f'version = "{version}"', text, count=1)
         # Ours go together: a plugin takes the core of its own minor version.
-        own = re.compile(r'"(singer-http|merlin-api|reisoftware-api)~=[^"]*"')
+        own = re.compile(r'"((?:singer-http|merlin-api|reisoftware-api)(?:\[\w+\])?)~=[^"]*"')
         changed[path] = own.sub(lambda found: f'"{found[1]}~={version}"', text)
     for path, text in changed.items():
         path.write_text(text, "utf-8")

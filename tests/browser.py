@@ -45,16 +45,19 @@ def find() -> str:
     return found
 
 
-def look(url: str, directory: Path, *, width: int = 1000, height: int = 1800) -> Page:
+def look(
+    url: str, directory: Path, *, width: int = 1000, height: int = 1800, dark: bool = False
+) -> Page:
     """Open an address; everything beyond this machine goes to a proxy that only takes notes."""
     browser, picture = find(), directory / "page.png"
     with note_taker() as (proxy, asked):
         command = [
             browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-default-apps", "--disable-extensions", "--disable-sync",
+            "--disable-default-apps", "--disable-extensions", "--disable-sync", "--hide-scrollbars",
             f"--user-data-dir={directory / 'browser'}", f"--proxy-server={proxy}",
             f"--window-size={width},{height}", "--virtual-time-budget=3000",
+            f"--blink-settings=preferredColorScheme={0 if dark else 1}",
         ]  # fmt: skip
         dom = subprocess.run(
             [*command, "--dump-dom", url], capture_output=True, text=True, timeout=60, check=True

@@ -3,6 +3,7 @@
 SingerHTTPError
 ├── StopRun               the run cannot go on: one clear line, exit code 1
 │   ├── ConfigError       change a setting
+│   │   └── NoDatabase    the database cannot be opened: look at `database_url`
 │   ├── BadCredentials    change the key, or ask the vendor for the right
 │   ├── RetryLater        run again at the time that it names
 │   ├── VendorDown        run again when the vendor is back
@@ -47,6 +48,10 @@ class StopRun(SingerHTTPError):
 
 class ConfigError(StopRun):
     """A setting is missing or wrong; the text names it and what it accepts."""
+
+
+class NoDatabase(ConfigError):
+    """The database cannot be opened; the text says why."""
 
 
 class BadCredentials(StopRun):

@@ -60,6 +60,17 @@ def add(secret: str | None) -> None:
         _registered.add(secret)
 
 
+def add_address(address: str) -> None:
+    """Never show the address of a webhook, nor a part of it that looks like a token.
+
+    Libraries show it with another scheme than the one that was registered, or the path alone.
+    """
+    add(address)
+    for piece in re.split(r"[/:@?&=#,;]+", address.partition("://")[2]):
+        if _TOKEN.fullmatch(piece):
+            add(piece)
+
+
 def redact(text: str) -> str:
     """Replace every registered secret in a text by `[secret]`."""
     pattern = _registered.pattern
@@ -115,6 +126,8 @@ def _literal(form: str) -> str:
     return pattern if len(form) >= 4 else rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
 
 
+_TOKEN = re.compile(r"(?=.*[0-9A-Z]|.{16})[^.\s]{8,}")
+"""No word and no host: 8 characters with a digit or a capital, or 16."""
 _SECRET_NAME = re.compile("pass|pwd|secret|token|key|cred|auth|sig", re.IGNORECASE)
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from demo.meltano import MELTANO, PLUGIN_PREFIXES, ROOT
 from demo.postgres import database, postgres
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
+from tests.answering import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 
@@ -357,6 +359,26 @@ def test_scheduling(project: Project) -> None:
     for wrong in ({"finished_at": "2026-01-31T12:00:00Z"}, {"input_complete": False}):
         path.write_text(json.dumps({**good, **wrong}))
         assert project.sh(watch).returncode == 1, wrong
+
+
+def test_what_happened(project: Project) -> None:
+    listed, shown = project.follow("what-happened")
+    run = project.report()["run"]
+    assert listed.index(run) < listed.index(" ok ")
+    assert "At the end of this run" in shown
+    assert (project.root / ".singer-http" / f"target-autoreach.{run}.report.html").exists()
+
+
+def test_alerts(project: Project) -> None:
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"json://127.0.0.1:{server.server_address[1]}/hook"
+        project.values["TARGET_AUTOREACH_NOTIFY"] = json.dumps([address])
+        project.follow("alerts")
+        server.shutdown()
+    (message,) = [json.loads(request.body) for request in server.seen]
+    assert message["title"] == "target-autoreach: 2 rejects"
+    assert "people: 5 received" in message["message"]
 
 
 def test_secrets_in_production(project: Project) -> None:

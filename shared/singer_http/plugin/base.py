@@ -16,7 +16,6 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import PluginBase
 from typing_extensions import override
 
-from singer_http import redaction
 from singer_http.errors import ConfigError, Interrupted, one_line
 from singer_http.http.rate_limit import Limiter, longest_hold
 from singer_http.plugin import validation
@@ -67,7 +66,7 @@ class HTTPPlugin(PluginBase):
         # Before anything can be logged about them.
         for name, definition in schema["properties"].items():
             if validation.is_secret(definition) and given.get(name) is not None:
-                redaction.add(str(given[name]).strip())
+                validation.register_secret(given[name], definition)
         checks = {**validation.CHECKS, **self.setting_checks}
         try:
             given = self.complete(validation.validate(given, schema, checks))

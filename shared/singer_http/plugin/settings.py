@@ -228,6 +228,15 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         ),
     ),
     th.Property(
+        "notify",
+        th.ArrayType(th.StringType),
+        secret=True,
+        description=(
+            "Apprise URLs that get a short message when a run stops, fails or leaves rejects: "
+            '["mailto://...", "slack://..."]. Needs the extra notify.'
+        ),
+    ),
+    th.Property(
         "ledger_url",
         th.StringType,
         secret=True,

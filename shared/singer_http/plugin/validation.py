@@ -16,6 +16,7 @@ from typing import Any
 
 from dotenv import find_dotenv, load_dotenv
 
+from singer_http import redaction
 from singer_http.errors import ConfigError
 from singer_http.http.rate_limit import parse_limits
 from singer_http.http.urls import require_safe_url
@@ -76,6 +77,15 @@ def whole_text(pattern: str) -> str:
 def is_secret(definition: Mapping[str, Any]) -> bool:
     """Whether a setting of this JSON schema must never be shown."""
     return bool(definition.get("secret") or definition.get("writeOnly"))
+
+
+def register_secret(value: Any, definition: Mapping[str, Any]) -> None:
+    """Let the value of a secret setting be shown nowhere, as text or as a list of addresses."""
+    if not isinstance(value, list):
+        redaction.add(str(value).strip())
+    if "array" in types_of(definition):
+        for address in _as("array", value) or ():
+            redaction.add_address(str(address).strip())
 
 
 def types_of(definition: Mapping[str, Any]) -> list[str]:

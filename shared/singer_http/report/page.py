@@ -19,7 +19,7 @@ from singer_http.http.rate_limit import parse_limits
 from singer_http.operations import JSON, RejectionKind
 from singer_http.redaction import redact
 from singer_http.report import charts, glossary
-from singer_http.report.table import INCOMPLETE, cells
+from singer_http.report.table import INCOMPLETE, cells, ended_early
 
 OPEN = 3
 """Groups of rejects that are shown unfolded."""
@@ -27,6 +27,7 @@ MASKED = (
     "Values are masked: a letter is shown as a, a digit as 9. Keys are not masked, unless they are "
     "personal data. Line numbers are those of the rejects file, which holds the records unmasked."
 )
+NOT_KNOWN = "This run could not tell which records are outstanding."
 CORRECTED = {RejectionKind.INVALID, RejectionKind.REFUSED}
 """Kinds that a person corrects."""
 
@@ -44,7 +45,7 @@ def prose(value: str) -> str:
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
-def write(path: Path, report: JSON, summary: JSON) -> None:
+def write(path: Path, report: JSON, summary: JSON | None) -> None:
     """Write the page, readable by its owner only.
 
     Raises:
@@ -53,12 +54,12 @@ def write(path: Path, report: JSON, summary: JSON) -> None:
     atomic_write(path, render(report, summary).encode())
 
 
-def render(report: JSON, summary: JSON) -> str:
+def render(report: JSON, summary: JSON | None) -> str:
     """The whole page.
 
     Args:
         report: as `Report.as_stored` gives it; the members that only it has may be missing.
-        summary: of its rejects, as `summarise` gives it.
+        summary: of its rejects, as `summarise` gives it; `None` if they are not known.
     """
     template = files("singer_http.report").joinpath("page.html").read_text("utf-8")
     parts = [
@@ -86,14 +87,16 @@ def _name(report: JSON) -> str:
 # --- the run ------------------------------------------------------------------------------------
 
 
-def _head(report: JSON, summary: JSON) -> str:
-    outcome, rejects = report["outcome"], summary["total"]
+def _head(report: JSON, summary: JSON | None) -> str:
+    outcome, rejects = report["outcome"], summary["total"] if summary else 0
     words = f"{rejects:,} reject{'s' if rejects != 1 else ''}"
-    if outcome != "ok":
+    if outcome == "running":
+        badges = [("dry", "under way")]
+    elif outcome != "ok":
         badges = [("bad", outcome), *([("warn", words)] if rejects else [])]
     else:
         badges = [("warn", f"ok, with {words}")] if rejects else [("good", "ok")]
-    if not report["input_complete"]:
+    if incomplete := ended_early(report):
         badges.append(("warn", "input may be incomplete"))
     if report["dry_run"]:
         badges.append(("dry", "dry run: nothing was sent"))
@@ -101,7 +104,7 @@ def _head(report: JSON, summary: JSON) -> str:
     error = ""
     if report["error"]:
         error = f'<p class="message bad">{text(redact(report["error"]))}</p>'
-    if not report["input_complete"]:
+    if incomplete:
         error += f'<p class="message warn">{text(INCOMPLETE)}</p>'
     return (
         f'<header><h1>{text(_name(report))}</h1><p class="badges">{" ".join(parts)}</p></header>'
@@ -136,7 +139,7 @@ def _seconds(report: JSON) -> float:
     return (finished - started).total_seconds()
 
 
-def _totals(report: JSON, summary: JSON) -> str:
+def _totals(report: JSON, summary: JSON | None) -> str:
     streams = report["streams"].values()
 
     def total(*names: str) -> int:
@@ -148,8 +151,9 @@ def _totals(report: JSON, summary: JSON) -> str:
         (f"{would}delivered", total("created", "updated", "upserted", "deleted"), "good"),
         ("unchanged", total("unchanged"), ""),
         ("rejected", rejected := total("rejected"), "bad" if rejected else ""),
-        ("outstanding", summary["total"], "warn" if summary["total"] else ""),
     ]
+    if summary is not None:
+        numbers.append(("outstanding", summary["total"], "warn" if summary["total"] else ""))
     tiles = "".join(
         f'<div class="tile {kind}"><strong>{number:,}</strong> <span>{name}</span></div>'
         for name, number, kind in numbers
@@ -256,14 +260,16 @@ def _rate(report: JSON) -> str:
 # --- the rejects --------------------------------------------------------------------------------
 
 
-def _rejects(report: JSON, summary: JSON) -> str:
+def _rejects(report: JSON, summary: JSON | None) -> str:
+    if summary is None:
+        return f"<h2>Rejects</h2><p>{NOT_KNOWN}</p>"
     would = "would be " if report["dry_run"] else ""
     total = summary["total"]
     if not total:
         return f"<h2>Rejects</h2><p>Nothing {would or 'is '}outstanding.</p>"
     parts = [
         f"<h2>Rejects: {total:,} {would}outstanding, by reason</h2>",
-        f'<p class="soft">{MASKED}</p>',
+        f'<p class="soft">As at the end of this run. {MASKED}</p>',
     ]
     parts += [_group(group, unfolded=i < OPEN) for i, group in enumerate(summary["groups"])]
     if rest := summary["not_shown"]:
@@ -297,8 +303,8 @@ def _title(example: JSON) -> str:
     return ", ".join(words) or "a record"
 
 
-def _next_steps(report: JSON, summary: JSON) -> str:
-    if not summary["total"]:
+def _next_steps(report: JSON, summary: JSON | None) -> str:
+    if not summary or not summary["total"]:
         return ""
     parts = ["<h2>What to do next</h2>"]
     if report["dry_run"]:
@@ -307,6 +313,8 @@ def _next_steps(report: JSON, summary: JSON) -> str:
     parts += [_next_step(kind, report, summary) for kind in kinds]
     if summary["path"] and set(summary["kinds"]) & CORRECTED:
         parts.append(_resend(report, summary["path"]))
+    if not report["dry_run"]:
+        parts.append(_explain(text(report["plugin"])))
     return "\n".join(parts)
 
 
@@ -344,6 +352,16 @@ def _resolve(report: JSON, summary: JSON) -> str:
         f"<p>In a Meltano project:</p><pre>meltano invoke {plugin} {command} sent</pre>"
         "<p>All of them: one run with the setting <code>uncertain: resend</code> if none arrived, "
         "or with <code>uncertain: drop</code> if all did.</p>"
+    )
+
+
+def _explain(plugin: str) -> str:
+    return (
+        "<h3>Look at one record</h3>"
+        "<p>By its key, email, phone or the vendor's id: when and by which run it was sent, and "
+        "what is outstanding.</p>"
+        f"<pre>{plugin} --config config.json --explain TEXT</pre>"
+        f"<p>In a Meltano project:</p><pre>meltano invoke {plugin} --explain TEXT</pre>"
     )
 
 

@@ -29,6 +29,9 @@ _DIGITS = re.compile(r"\+?\d[\d ().-]{3,}\d")
 _ASCII_PUNCTUATION = re.compile(r"[ -/:-@\[-`{-~]")
 _PERSONAL_KEY = re.compile(r"@|^\+\d|\s|^$")
 """A key that is no plain id: an email, a phone, a name in words."""
+_OTHER_RECORD = re.compile(
+    r"(the record with the key ).+?( has the same identity| is already )(?:\S+(?= at the vendor))?"
+)
 _OBJECT = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>:?\s*")
 _EXCEPTION = re.compile(r"\b[A-Z]\w*[a-z]\w*\((?:[^()'\"]*,\s*)?(['\"])(.*?)\1[^()]*\)")
 _UNQUOTED = re.compile(r"\b([A-Z]\w*(?:Error|Exception|Disconnected|Read|Timeout))\(([^()'\"]*)\)")
@@ -143,8 +146,11 @@ def _same(value: Any, key: str | None) -> bool:
 
 
 def general(reason: str, record: JSON) -> str:
-    """A reason without the values in it (the record's own, emails, numbers), in plain words."""
-    reason = plain_words(reason)
+    """A reason without the values in it, in plain words.
+
+    They are the record's own, another record's key and id, emails and numbers.
+    """
+    reason = _OTHER_RECORD.sub(_other_record, plain_words(reason))
     low = reason.lower()
     texts = {str(v) for v in record.values() if isinstance(v, str | int | float | Decimal)}
     found = [text for text in texts if len(text) >= 3 and text.lower() in low]
@@ -154,6 +160,10 @@ def general(reason: str, record: JSON) -> str:
         end = r"(?!\w)" if value[-1].isalnum() else ""
         reason = re.sub(f"{start}{re.escape(value)}{end}", "…", reason, flags=re.IGNORECASE)
     return _DIGITS.sub(_long_number, _EMAIL.sub("…", reason))
+
+
+def _other_record(found: re.Match[str]) -> str:
+    return f"{found[1]}…{found[2]}{'…' if found[2].endswith(' ') else ''}"
 
 
 def _long_number(found: re.Match[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from singer_http.operations import JSON
@@ -44,37 +44,70 @@ def cells(report: JSON) -> list[list[str]]:
 def table(report: JSON) -> str:
     """The counts as a plain table, for people."""
     lines = cells(report)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return align(lines, words=[i == 0 for i in range(len(lines[0]))])
+
+
+def align(lines: Sequence[Sequence[str]], *, words: Sequence[bool]) -> str:
+    """Lines of cells as columns of one width each.
+
+    Args:
+        lines: all of one length.
+        words: for each column, whether it stands on the left; numbers stand on the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(line, widths, words, strict=True)
+        ).rstrip()
         for line in lines
     )
 
 
-def closing_lines(report: JSON, summary: JSON, *, page: Path | None = None) -> list[str]:
+def ended_early(report: JSON) -> bool:
+    """Whether the source may have stopped early: not if it still goes on, or nothing was read."""
+    outcome = report["outcome"]
+    came = outcome == "ok" or (outcome != "running" and report["streams"])
+    return bool(came) and not report["input_complete"]
+
+
+def closing_lines(report: JSON, summary: JSON | None, *, page: Path | None = None) -> list[str]:
     """What a run says last: reasons, files, and what is wrong with the run as a whole.
 
     Args:
         report: as stored.
-        summary: of the rejects (see `summarise`).
+        summary: of the rejects (see `summarise`); `None` if they are not known.
         page: where the page is; `None` if it was not written.
     """
-    lines = list(_reasons(report, summary))
-    if summary["total"] and summary["path"] and not report["dry_run"]:
+    lines = list(reasons(report, summary)) if summary else []
+    if summary and summary["total"] and summary["path"] and not report["dry_run"]:
         lines.append(f"Rejects file: {summary['path']}")
     if page is not None:
         lines.append(f"Report page: {page}")
-    if not report["input_complete"]:
+    if look := look_further(report, summary):
+        lines.append(look)
+    if ended_early(report):
         lines.append(INCOMPLETE)
     if report["outcome"] != "ok":
         lines.append(f"The run {report['outcome']}: {report['error'] or 'no reason was given'}")
     return [redact(line) for line in lines]
 
 
-def _reasons(report: JSON, summary: JSON) -> Iterator[str]:
+def look_further(report: JSON, summary: JSON | None) -> str:
+    """The commands that show more; empty where there is nothing to look for.
+
+    A dry run is not in the database.
+    """
+    if report["dry_run"] or (report["outcome"] == "ok" and not (summary and summary["total"])):
+        return ""
+    return (
+        f"Look further: {report['plugin']} --report {report['run']} (this run), --explain TEXT "
+        "(one record)"
+    )
+
+
+def reasons(report: JSON, summary: JSON) -> Iterator[str]:
+    """The most frequent reasons of the rejects, with their counts."""
     total = summary["total"]
     if not total:
         return

@@ -9,15 +9,16 @@ import itertools
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from singer_http.errors import ConfigError, StopRun
+from singer_http.errors import NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
 from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
 
@@ -25,13 +26,17 @@ Row = tuple[Any, ...]
 
 ROWS = 100
 """In one INSERT, at most."""
+CONNECT_SECONDS = 30
+"""That PostgreSQL gets to answer, unless `database_url` says otherwise (`connect_timeout`)."""
+TRIES = 5
+"""Times that a lock is tried, a fifth of a second apart."""
 
 
 class Database:
     """One connection to SQLite or PostgreSQL, with the tables of `tables.py`.
 
     Raises:
-        ConfigError: it cannot be opened or written; the line names the setting.
+        NoDatabase: it cannot be opened or written; the line names the setting.
     """
 
     def __init__(self, url: str, *, dry_run_of: Pipeline | None = None) -> None:
@@ -44,34 +49,44 @@ class Database:
         """
         self._copy: Path | None = None
         self._locks: list[int] = []
-        try:
-            parsed = _parse(url)
-            if dry_run_of is not None:
-                self._copy = copy_for_dry_run(parsed, dry_run_of)
-                parsed = sa.make_url(f"sqlite:///{self._copy}")
-            self._path = _file_of(parsed)
-            if self._path:
-                self._path.touch(mode=0o600)
-            self._engine = sa.create_engine(parsed)
-            self.dialect = self._engine.dialect
-            self.sqlite = self.dialect.name == "sqlite"
-            if self.sqlite:
-                sa.event.listen(self._engine, "connect", set_up_sqlite)
-            else:  # with a stricter default of the server, waiting for a row ends in an error
-                self._engine = self._engine.execution_options(isolation_level="READ COMMITTED")
-            self._connection = self._engine.connect()
-            self.salt = self._prepare()
-            """Of the hashes in this database: 16 bytes."""
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"database_url needs the package {error.name}: install it beside the plugin "
-                "(pip install 'psycopg[binary]')."
-            ) from None
-        except (SQLAlchemyError, OSError, sqlite3.Error) as error:
-            raise ConfigError(
-                f"The database cannot be opened ({_words(error)}): check `database_url` and that "
-                "`work_dir` can be written; nothing was sent."
-            ) from None
+        with ExitStack() as opened:  # closed again unless all goes well
+            try:
+                self._open(_parse(url), dry_run_of, opened)
+            except ModuleNotFoundError as error:
+                raise NoDatabase(
+                    f"database_url needs the package {error.name}: install it beside the plugin "
+                    "(pip install 'psycopg[binary]')."
+                ) from None
+            except NoDatabase:
+                raise
+            except (SQLAlchemyError, OSError, sqlite3.Error, StopRun) as error:
+                raise NoDatabase(
+                    f"The database cannot be opened ({_words(error)}): check `database_url` and "
+                    "that `work_dir` can be written; nothing was sent."
+                ) from None
+            opened.pop_all()
+
+    def _open(self, url: sa.URL, dry_run_of: Pipeline | None, opened: ExitStack) -> None:
+        if dry_run_of is not None:
+            self._copy = copy_for_dry_run(url, dry_run_of)
+            opened.callback(remove_copy, self._copy)
+            url = sa.make_url(f"sqlite:///{self._copy}")
+        self._path = _file_of(url)
+        if self._path:
+            self._path.touch(mode=0o600)
+            self._file = _identity(self._path)
+        self._engine = sa.create_engine(url)
+        opened.callback(self._engine.dispose)
+        self.dialect = self._engine.dialect
+        self.sqlite = self.dialect.name == "sqlite"
+        if self.sqlite:
+            sa.event.listen(self._engine, "connect", set_up_sqlite)
+        else:  # with a stricter default of the server, waiting for a row ends in an error
+            self._engine = self._engine.execution_options(isolation_level="READ COMMITTED")
+        self._connection = self._engine.connect()
+        opened.callback(self._connection.close)
+        self.salt = self._prepare()
+        """Of the hashes in this database: 16 bytes."""
 
     def _prepare(self) -> bytes:
         """Make or migrate the tables, one process at a time: several may run for the first time."""
@@ -79,7 +94,7 @@ class Database:
         if self.sqlite:
             connection.execute(sa.text("BEGIN IMMEDIATE"))
         else:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_number("tables"))))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
         metadata.create_all(connection)
         values: dict[str, str] = dict(connection.execute(sa.select(meta)).all())
         if not values:
@@ -92,7 +107,7 @@ class Database:
 
     def _migrate(self, version: int) -> None:
         if version > VERSION:
-            raise ConfigError(
+            raise NoDatabase(
                 f"The database was written by a later release (version {version}, this one knows "
                 f"{VERSION}): upgrade this plugin, or set another `database_url`."
             )
@@ -111,21 +126,50 @@ class Database:
         """
         if self._copy:
             return True
-        number = _number(name)
+        number = _lock_number(name)
         if not self.sqlite:
             held = self.execute(sa.select(sa.func.pg_try_advisory_lock(number))).scalar_one()
             self.commit()
             return bool(held)
         if self._path is None:
             return True
-        descriptor = os.open(f"{self._path}.{number:x}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self._lock_file(number), os.O_RDWR | os.O_CREAT, 0o600)
+        for attempt in range(TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if attempt < TRIES - 1:  # `is_locked` of another process holds it for a moment
+                    time.sleep(0.02)
+            else:
+                self._locks.append(descriptor)
+                return True
+        os.close(descriptor)
+        return False
+
+    def is_locked(self, name: str) -> bool:
+        """Whether a process holds a name. Nobody is kept from taking it."""
+        number = _lock_number(name)
+        if not self.sqlite:
+            found = sa.text(
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+                "WHERE locktype = 'advisory' AND datname = current_database() AND objsubid = 1 "
+                "AND (classid::bigint << 32) | objid::bigint = :number"
+            )
+            return bool(self.query(found, {"number": number})[0][0])
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = os.open(self._lock_file(number), os.O_RDONLY)
         except OSError:
-            os.close(descriptor)
             return False
-        self._locks.append(descriptor)
-        return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _lock_file(self, number: int) -> str:
+        return f"{self._path}.{number:x}.lock"
 
     def require_durable(self) -> None:
         """Commits reach the disk from now on; call it between transactions."""
@@ -189,6 +233,12 @@ class Database:
         """Commit; errors as in `execute`."""
         with self._guarded():
             self._connection.commit()
+        # A file that was removed takes every commit, and nothing of it is ever found again.
+        if self._path and _identity(self._path) != self._file:
+            raise StopRun(
+                f"The database {self._path} was removed or replaced during the run: restore it, or "
+                "check `database_url`; what was sent since then is not in it."
+            )
 
     def rollback(self) -> None:
         """Take back what was not committed."""
@@ -226,18 +276,15 @@ class Database:
         self._locks.clear()
 
 
-def _number(name: str) -> int:
-    """The number of an advisory lock."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
-
-
 def _parse(url: str) -> sa.URL:
     parsed = sa.make_url(url)
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
-        raise ConfigError(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
+        raise NoDatabase(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
+    if backend == "postgresql" and "connect_timeout" not in parsed.query:
+        parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
     return parsed
 
 
@@ -246,6 +293,20 @@ def _file_of(url: sa.URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
     return Path(url.database)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is; `None` if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _lock_number(name: str) -> int:
+    """The number of an advisory lock."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
 
 
 @functools.lru_cache(ROWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +15,9 @@ from singer_http.store.database import Database
 from singer_http.store.tables import runs
 
 RUNNING = "running"
-KILLED = "The process ended without a word: it was killed, or the machine went down."
+KILLED = (
+    "The process ended without a report: it was killed, or the machine or the database went down."
+)
 KEPT_DAYS = 90
 KEPT_RUNS = 100
 """Of each plugin, account and sync: the last runs stay, however old they are."""
@@ -40,6 +43,11 @@ class StoredRun(NamedTuple):
     """JSON: what the page shows besides."""
 
 
+def lock_name(plugin: str, sync: str, account: str) -> str:
+    """What a run holds while it runs; the account as in `scopes`."""
+    return f"{plugin} {sync} {account}"
+
+
 class Runs:
     """Reads and writes the table `runs`."""
 
@@ -60,24 +68,27 @@ class Runs:
         )
         # Only one run of a sync holds the lock: another that still runs there was killed.
         for dead in self._select(own & (runs.c.outcome == RUNNING)):
-            told = json.loads(dead.report) | {"outcome": "failed", "error": KILLED}
-            values = {"outcome": "failed", "report": json.dumps(told)}
+            told = json.dumps(_killed(dead))
+            values = {"outcome": "failed", "report": told}
             self._database.execute(runs.update().where(runs.c.id == dead.id).values(**values))
         self._prune(own)
+        number = self._insert(report, account)
+        self._database.commit()
+        return number
+
+    def _insert(self, report: JSON, account: str) -> int:
         inserted = self._database.execute(
             runs.insert().values(
                 run=report["run"],
                 plugin=report["plugin"],
                 account=account,
                 sync=report["sync"],
-                started_at=int(time.time()),
+                started_at=int(datetime.fromisoformat(report["started_at"]).timestamp()),
                 outcome=RUNNING,
                 report=json.dumps(report),
             )
         )
-        number = int(inserted.inserted_primary_key[0])
-        self._database.commit()
-        return number
+        return int(inserted.inserted_primary_key[0])
 
     def _prune(self, own: sa.ColumnElement[bool]) -> None:
         last = sa.select(runs.c.id).where(own).order_by(runs.c.id.desc()).limit(KEPT_RUNS)
@@ -95,6 +106,13 @@ class Runs:
         if ended:
             values |= {"outcome": report["outcome"], "finished_at": int(time.time())}
         self._database.execute(runs.update().where(runs.c.id == number).values(**values))
+
+    def record(self, report: JSON, page: JSON, account: str) -> None:
+        """Write how a run ended that could not do so itself, begun or not; committed."""
+        there = self.find(report["run"])
+        number = there.id if there else self._insert(report, account)
+        self.save(number, report, page, ended=True)
+        self._database.commit()
 
     def last(self, plugin: str, limit: int) -> Sequence[StoredRun]:
         """The last runs of a plugin, the newest first."""
@@ -115,6 +133,23 @@ class Runs:
         found = self._select(runs.c.run == run)
         return found[0] if found else None
 
+    def beginning(self, plugin: str, text: str) -> Sequence[StoredRun]:
+        """The runs of a plugin whose names begin with a text, the newest first; at most 2."""
+        own = runs.c.plugin == plugin
+        return self._select(own & runs.c.run.startswith(text, autoescape=True), 2)
+
+    def report(self, run: StoredRun) -> JSON:
+        """The report of a run. One that is under way has the outcome `running`.
+
+        One whose process is gone has `failed`, as it gets when the next run of its sync begins.
+        """
+        report: JSON = json.loads(run.report)
+        if run.outcome != RUNNING:
+            return report
+        if self._database.is_locked(lock_name(run.plugin, run.sync, run.account)):
+            return report | {"outcome": RUNNING}
+        return _killed(run)
+
     def of_number(self, number: int) -> StoredRun | None:
         """A run by its number in the ledger."""
         found = self._select(runs.c.id == number)
@@ -128,3 +163,9 @@ class Runs:
             sa.select(*columns).where(where).order_by(runs.c.id.desc()).limit(limit)
         )
         return [StoredRun(*row) for row in found]
+
+
+def _killed(run: StoredRun) -> JSON:
+    """The report of a run that did not write how it ended."""
+    report: JSON = json.loads(run.report)
+    return report | {"outcome": "failed", "error": KILLED}

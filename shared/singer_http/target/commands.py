@@ -27,6 +27,11 @@ def options() -> list[click.Option]:
             help="List the last runs (20): when, account, sync, outcome, counts.",
         ),
         click.Option(
+            ["--report"],
+            metavar="RUN",
+            help="Write report and page of one run again (RUN: its name, or how it begins).",
+        ),
+        click.Option(
             ["--explain"],
             metavar="TEXT",
             help=(
@@ -54,6 +59,10 @@ def look(plan: Plan, given: dict[str, Any]) -> bool | None:
         from singer_http.target.history import history  # noqa: PLC0415 - rarely needed
 
         return history(plan, number)
+    if run := given.get("report"):
+        from singer_http.target.history import report_again  # noqa: PLC0415 - rarely needed
+
+        return report_again(plan, run)
     if (text := given.get("explain")) is not None:  # an empty one must not start a run
         from singer_http.target.explain import explain  # noqa: PLC0415 - rarely needed
 

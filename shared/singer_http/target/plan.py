@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from singer_http.sink.base import HTTPSink
-from singer_http.target.takeover import EarlierAPI
+from singer_http.plugin.base import fingerprint
+
+if TYPE_CHECKING:
+    from singer_http.sink.base import HTTPSink
+    from singer_http.target.takeover import EarlierAPI
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,24 @@ class Plan:
     credential: str
     """A fingerprint of the key, where the account is derived from it; else empty."""
     api_url: str
-    database_url: str
+    find_database: Callable[[], str]
+    """See `database_url`."""
     earlier_api: EarlierAPI | None
     """Where the vendor has an earlier API with the same accounts."""
     path: Callable[[str], Path]
     """Kind of a file in `work_dir` -> its path."""
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the database.
+
+        Raises:
+            ConfigError: it is in `work_dir`, which cannot be written.
+        """
+        return self.find_database()
+
+
+def file_name(text: str) -> str:
+    """An account as a part of a file's name."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:60]
+    return safe if safe == text else f"{safe}-{fingerprint(text)[:6]}"

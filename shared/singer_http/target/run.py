@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from singer_sdk.mapper import PluginMapper
 
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.mirror import Mirror, removal
-from singer_http.errors import StopRun, one_line
+from singer_http.errors import StopRun
 from singer_http.http.client import Client
 from singer_http.operations import JSON, Outcome, OutcomeKind
-from singer_http.report import page
 from singer_http.report.counts import Report
+from singer_http.report.notify import warn_if_missing
 from singer_http.report.rejects_summary import Rejected, summarise
-from singer_http.report.table import closing_lines
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store.view import LedgerView
@@ -87,6 +84,7 @@ class TargetRun:
 
     def begin(self) -> None:
         """Note in the database that a run has begun."""
+        warn_if_missing(self._plan.config.get("notify") or (), self._plan.name)
         self.session.store.begin_run(self._report.as_dict(), self._plan.ledger_account)
 
     def _read_suppression(self) -> None:
@@ -195,37 +193,13 @@ class TargetRun:
                 problem = problem or error
         return problem
 
-    def write_report(self, *, input_complete: bool) -> None:
-        """The report's files, and what the user reads on stderr. Nothing here fails a run."""
-        report, path = self._report, self._plan.path
-        report.input_complete = input_complete
-        try:
-            report.write(path("report.json"))
-        except OSError as error:
-            self._logger.warning("The report could not be written: %s", error.strerror)
-        lines = [report.table()] if report.streams else []
-        summary: JSON | None = None
-        try:
-            stored = report.as_stored()
-            summary = summarise(self._rejected(), self.session.rejects_path)
-            lines += closing_lines(stored, summary, page=self._write_page(stored, summary))
-        except Exception as error:  # noqa: BLE001 - explaining is no reason for a run to fail
-            self._logger.warning("The rejects could not be summed up: %s", one_line(str(error)))
-        try:
-            extras = {**report.extras(), "rejects": summary}
-            self.session.store.save_run(report.as_dict(), extras, ended=True)
-        except StopRun as error:
-            self._logger.warning("The report is not in the database: %s", one_line(str(error)))
-        print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the user's summary
+    def rejects_summary(self) -> JSON:
+        """What is outstanding, by reason.
 
-    def _write_page(self, report: JSON, summary: JSON) -> Path | None:
-        where = self._plan.path("report.html")
-        try:
-            page.write(where, report, summary)
-        except Exception as error:  # noqa: BLE001 - a page is no reason for a run to fail
-            self._logger.warning("The report's page could not be written: %s", one_line(str(error)))
-            return None
-        return where
+        Raises:
+            StopRun: the database is gone.
+        """
+        return summarise(self._rejected(), self.session.rejects_path)
 
     def _rejected(self) -> Iterator[Rejected]:
         for number, entry in enumerate(self.session.reject_lines(), 1):

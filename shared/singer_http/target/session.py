@@ -25,6 +25,7 @@ from singer_http.sink.preview import example
 from singer_http.store.dry_copy import Pipeline
 from singer_http.store.rejects import ExportedLine
 from singer_http.store.rows import Scope
+from singer_http.store.runs import lock_name
 from singer_http.store.store import Store
 
 
@@ -66,11 +67,11 @@ class Session:
         self.rejects_path = rejects_path
         copied = Pipeline(name, self.sync, account) if self.dry_run else None
         self.store = Store(url, report.run, dry_run_of=copied)
-        if not self.store.lock(f"{name} {self.sync} {account}"):
+        if not self.store.lock(lock_name(name, self.sync, account)):
             self.store.close()
             raise ConfigError(
-                f"Another run of sync {self.sync!r} is under way with the same ledger: wait for it "
-                "to end, or give this pipeline a name of its own with the setting sync."
+                f"Another run of sync {self.sync!r} is under way with the same database: wait "
+                "for it to end, or give this pipeline a name of its own with the setting sync."
             )
         self.suppressions = self.store.suppressions(account)
         self.workers = Workers(config["concurrency"])
@@ -154,8 +155,8 @@ class Session:
                 raise StopRun(
                     f"{sink.stream}: the ledger of sync {self.sync!r} knows of none that was sent. "
                     "If this really is the first run set first_run: true; if not, the ledger was "
-                    "lost (look at work_dir, ledger_url, account), and everybody would be reached "
-                    "again. Nothing was sent."
+                    "lost (look at work_dir, database_url, account), and everybody would be "
+                    "reached again. Nothing was sent."
                 )
 
         return guard

@@ -19,19 +19,19 @@ from singer_sdk import Target
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from typing_extensions import override
 
-from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun, one_line
+from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.store import DATABASE_FILE
 from singer_http.target.commands import look, options
+from singer_http.target.plan import Plan, file_name
 from singer_http.target.reader import LineReader, read_batch, state_value
 
 if TYPE_CHECKING:
     from singer_sdk.plugin_base import _ConfigInput
 
     from singer_http.report.counts import Report
-    from singer_http.target.plan import Plan
     from singer_http.target.run import TargetRun
     from singer_http.target.takeover import EarlierAPI
 
@@ -85,8 +85,7 @@ class HTTPTarget(HTTPPlugin, Target):
     @property
     def plan(self) -> Plan:
         """What a run is about."""
-        from singer_http.sink.suppressions import Suppressions  # noqa: PLC0415 - as above
-        from singer_http.target.plan import Plan  # noqa: PLC0415 - `--about` starts without it
+        from singer_http.sink.suppressions import Suppressions  # noqa: PLC0415 - `--about` without
 
         return Plan(
             name=self.name,
@@ -97,7 +96,7 @@ class HTTPTarget(HTTPPlugin, Target):
             ledger_account=self.ledger_account,
             credential=self.credential if self.account_by_key else "",
             api_url=self.api_url,
-            database_url=self.database_url,
+            find_database=lambda: self.database_url,
             earlier_api=self.earlier_api,
             path=self.path,
         )
@@ -311,18 +310,10 @@ class HTTPTarget(HTTPPlugin, Target):
 
     def _end(self, error: BaseException | None) -> BaseException | None:
         """Settle, close, report; the error that the run ends with."""
-        run: TargetRun | None = self.__dict__.get("run")
-        if run is None:
-            return error
-        problem = run.settle()
-        error = error or problem
-        if error is not None:
-            stopped = isinstance(error, StopRun | Interrupted)
-            text = "ended by a signal" if isinstance(error, Interrupted) else one_line(str(error))
-            self.report.finish("stopped" if stopped else "failed", text)
-        run.write_report(input_complete=not self._read_since_state and self._state is not None)
-        problem = run.close()
-        return error or problem
+        from singer_http.target.ending import end  # noqa: PLC0415 - `--about` starts without it
+
+        self.report.input_complete = not self._read_since_state and self._state is not None
+        return end(self.plan, self.report, self.__dict__.get("run"), error, self.logger)
 
     def _progress(self) -> AbstractContextManager[None]:
         if not sys.stderr.isatty():
@@ -335,7 +326,7 @@ class HTTPTarget(HTTPPlugin, Target):
         """A file of this pipeline in `work_dir`."""
         parts = [self.name]
         if account := self.config.get("account"):
-            parts.append(_file_name(str(account)))
+            parts.append(file_name(str(account)))
         if (sync := self.config["sync"]) != "default":
             parts.append(sync)
         return self.work_dir / f"{'.'.join(parts)}.{kind}"
@@ -355,14 +346,24 @@ class HTTPTarget(HTTPPlugin, Target):
     ) -> None:
         super(Target, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
-        target = cls(
-            config=config.config if config else {},
-            parse_env_config=bool(config and config.parse_env),
-        )
+        given, env = config.config if config else {}, bool(config and config.parse_env)
+        try:
+            target = cls(config=given, parse_env_config=env)
+        except ConfigError as error:
+            if not any(commands.values()):
+                cls._end_unmade(error, given, env)
+            raise
         well = target._carry_out(commands)
         if well is not None:
             sys.exit(0 if well else 1)
         target.deliver(file_input)
+
+    @classmethod
+    def _end_unmade(cls, error: ConfigError, given: dict[str, Any], env: bool) -> None:
+        """Leave a report of a run whose settings are refused, if they allow that much."""
+        config = dict.fromkeys(cls.config_jsonschema["required"], "") | given
+        with contextlib.suppress(Exception):
+            cls(config=config, parse_env_config=env, validate_config=False)._end(error)
 
     def _carry_out(self, commands: dict[str, Any]) -> bool | None:
         """Carry out a command that is no run; whether all went well, `None` if there is none."""
@@ -389,9 +390,3 @@ class HTTPTarget(HTTPPlugin, Target):
                 parameter.type = click.File("rb")
         command.params += options()
         return command
-
-
-def _file_name(text: str) -> str:
-    """An account as a part of a file's name."""
-    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:60]
-    return safe if safe == text else f"{safe}-{fingerprint(text)[:6]}"

@@ -179,9 +179,11 @@ def test_the_last_lines_name_reasons_files_and_page(people: Plugin) -> None:
     reason, *paths = last.splitlines()
     assert reason.startswith("  2  people, ")
     assert "no-mail" not in reason
+    run = result.report["run"]
     assert paths == [
         f"Rejects file: {people.path('rejects.jsonl')}",
         f"Report page: {people.path('report.html')}",
+        f"Look further: {people.name} --report {run} (this run), --explain TEXT (one record)",
     ]
 
 

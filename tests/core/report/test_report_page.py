@@ -22,7 +22,7 @@ from singer_http.report.table import closing_lines
 from tests import browser, made_up
 
 ROOT = Path(__file__).parents[3]
-MEASURE = """<script>
+MEASURE = r"""<script>
 addEventListener("load", () => {
   document.querySelectorAll("details").forEach(d => d.open = true);
   const bad = [], root = document.documentElement;
@@ -44,14 +44,30 @@ addEventListener("load", () => {
     if (!e.closest("svg, .scroll") && e.getBoundingClientRect().right > root.clientWidth + 1)
       bad.push("too wide: " + e.outerHTML.slice(0, 200));
   });
+  const light = color => {
+    const [r, g, b] = color.match(/[\d.]+/g).map(v => (v /= 255) <= .04045 ? v / 12.92
+      : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const behind = e => {
+    const color = getComputedStyle(e).backgroundColor;
+    return /^rgba.* 0\)$/.test(color) && e.parentElement ? behind(e.parentElement) : color;
+  };
+  document.querySelectorAll("body *").forEach(e => {
+    if (e.closest("svg") || ![...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())) return;
+    const [a, b] = [light(getComputedStyle(e).color), light(behind(e))];
+    if ((Math.max(a, b) + .05) / (Math.min(a, b) + .05) < 4.5)
+      bad.push("faint: " + e.outerHTML.slice(0, 200));
+  });
+  document.body.setAttribute("data-paper", getComputedStyle(document.body).backgroundColor);
   if (root.scrollWidth > root.clientWidth) bad.push("scrolls sideways");
   document.body.setAttribute("data-measured", bad.join(" | ") || "fine");
 });
 </script>"""
 
 
-@pytest.mark.parametrize("width", [1000, 500])
-def test_in_a_browser_nothing_is_clipped(width: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "dark"), [(1000, False), (500, False), (1000, True)])
+def test_in_a_browser_nothing_is_clipped_or_faint(width: int, dark: bool, tmp_path: Path) -> None:
     browser.find()
     pages = [render(*make()) for make in made_up.PAGES.values()]
     head, _, _ = pages[0].partition("<body>")
@@ -60,10 +76,11 @@ def test_in_a_browser_nothing_is_clipped(width: int, tmp_path: Path) -> None:
     bodies = (page.partition("<body>")[2].partition("</body>")[0] for page in pages)
     path = tmp_path / "page.html"
     path.write_text(f"{head}<body>{''.join(bodies)}{MEASURE}</body></html>")
-    page = browser.look(path.as_uri(), tmp_path, width=width)
+    page = browser.look(path.as_uri(), tmp_path, width=width, dark=dark)
     measured = re.search(r'data-measured="([^"]*)"', page.dom)
     assert measured
     assert measured[1] == "fine"
+    assert ('data-paper="rgb(255, 255, 255)"' in page.dom) is not dark
 
 
 @pytest.mark.parametrize("name", made_up.PAGES)
@@ -211,6 +228,29 @@ def test_numbers_in_a_record_are_exact_when_taken_out_of_a_reason() -> None:
 )
 def test_a_reason_is_put_into_plain_words(reason: str, words: str) -> None:
     assert plain_words(reason) == words
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (
+            "the record with the key Ann Oakley has the same identity at the vendor",
+            "the record with the key … has the same identity at the vendor",
+        ),
+        (
+            "the vendor merged it: the record with the key own_7 is already kX7 at the vendor",
+            "the vendor merged it: the record with the key … is already … at the vendor",
+        ),
+        (
+            "the record with the key own 7 is already kX7 at the vendor, if it arrived",
+            "the record with the key … is already … at the vendor, if it arrived",
+        ),
+    ],
+)
+def test_a_reason_names_no_other_record_so_that_all_such_are_one_group(
+    reason: str, words: str
+) -> None:
+    assert general(reason, {}) == words
 
 
 def test_a_time_of_day_stays_in_a_reason() -> None:
