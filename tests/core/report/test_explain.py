@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from singer_http.store import DATABASE_FILE
+from singer_http.store.database import Database
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema
 from tests.people import SCHEMA, person
@@ -255,6 +258,22 @@ def test_an_empty_text_starts_no_run(autoreach: Plugin, sandbox: Sandbox, text: 
     assert result.exit_code == 1
     assert "--explain needs a key, an email, a phone" in result.stdout
     assert sandbox.state("autoreach")["people"] == {}
+
+
+def test_a_ledger_of_version_1_is_brought_up_to_date(
+    autoreach: Plugin, ledger_url: str | None
+) -> None:
+    autoreach.run([SCHEMA, person(1), person(2)])
+    database = Database(ledger_url or f"sqlite:///{autoreach.work_dir / DATABASE_FILE}")
+    for column in ("run", "names"):
+        database.execute(sa.text(f"ALTER TABLE singer_http_delivered DROP COLUMN {column}"))
+    database.execute(sa.text("UPDATE singer_http_meta SET value = '1' WHERE name = 'version'"))
+    database.commit()
+    database.close()
+    assert "by --resolve or an old release" in section(explain(autoreach, "p1"), "people")
+    again = autoreach.run([SCHEMA, person(1), person(2, first_name="Ann")])
+    assert again.counts("people") == {"received": 2, "unchanged": 1, "upserted": 1}
+    assert "key p2 (found by its email)" in explain(autoreach, "p2@example.com").stdout
 
 
 def test_nothing_is_written(autoreach: Plugin) -> None:
