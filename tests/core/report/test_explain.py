@@ -79,8 +79,8 @@ def test_what_was_never_there_is_unknown(autoreach: Plugin) -> None:
     autoreach.run([SCHEMA, person(1)])
     result = explain(autoreach, "nobody@example.com")
     assert result.exit_code == 1
-    assert "'nobody@example.com' is unknown in people, members: it never came, or was skipped" in (
-        result.stdout
+    assert re.search(
+        r"'nobody@example.com' is unknown in .*people, members: it never came", result.stdout
     )
 
 
@@ -215,7 +215,7 @@ def test_another_sync_and_account_are_named_and_not_mixed_in(autoreach: Plugin) 
     autoreach.run([SCHEMA, person(2)])
     result = explain(autoreach, "p1@example.com")
     assert result.exit_code == 1
-    assert "is unknown in people, members" in result.stdout
+    assert re.search(r"is unknown in .*people, members", result.stdout)
     others = result.stdout.partition("Other syncs and accounts of this database")[2]
     assert "sync nightly: people" in others
     assert re.search(r"account other \S+, sync default: people", others)
@@ -282,7 +282,7 @@ def test_nothing_is_written(autoreach: Plugin) -> None:
     rejects = autoreach.rejects()
     result = explain(autoreach, "p1")
     assert (result.report, result.rejects) == (report, rejects)
-    assert len(autoreach.run([], "--history").stdout.splitlines()) == 1
+    assert autoreach.run([], "--history").stdout.count(report["run"]) == 1
 
 
 def test_the_text_of_a_record_in_unicode_is_found(autoreach: Plugin) -> None:
