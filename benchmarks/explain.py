@@ -37,6 +37,8 @@ def report(number: int) -> dict[str, object]:
         "outcome": "ok",
         "streams": {},
         "error": None,
+        "started_at": "2026-01-31T12:00:00Z",
+        "finished_at": "2026-01-31T12:00:00Z",
     }
 
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from singer_http.report.counts import Report
 from singer_http.store import DATABASE_FILE
 from singer_http.store.arrivals import CHUNK, LEAST
 from singer_http.store.database import Database
@@ -133,7 +134,10 @@ def url(ledger_url: str | None, tmp_path: Path) -> str:
 
 
 def a_run(number: int) -> JSON:
-    return {"run": f"run-{number}", "plugin": "target-x", "sync": "default", "streams": {}}
+    report = Report(
+        "target-x", "0", account="a", sync="default", mode="upsert", dry_run=False, rate_limit=""
+    )
+    return report.as_dict() | {"run": f"run-{number}"}
 
 
 def came(url: str, number: int, keys: list[str], *, ends: bool = True) -> int:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from singer_http.store import DATABASE_FILE
+from singer_http.store.database import Database
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema
 from tests.people import SCHEMA, person
@@ -76,8 +79,8 @@ def test_what_was_never_there_is_unknown(autoreach: Plugin) -> None:
     autoreach.run([SCHEMA, person(1)])
     result = explain(autoreach, "nobody@example.com")
     assert result.exit_code == 1
-    assert "'nobody@example.com' is unknown in people, members: it never came, or was skipped" in (
-        result.stdout
+    assert re.search(
+        r"'nobody@example.com' is unknown in .*people, members: it never came", result.stdout
     )
 
 
@@ -212,7 +215,7 @@ def test_another_sync_and_account_are_named_and_not_mixed_in(autoreach: Plugin) 
     autoreach.run([SCHEMA, person(2)])
     result = explain(autoreach, "p1@example.com")
     assert result.exit_code == 1
-    assert "is unknown in people, members" in result.stdout
+    assert re.search(r"is unknown in .*people, members", result.stdout)
     others = result.stdout.partition("Other syncs and accounts of this database")[2]
     assert "sync nightly: people" in others
     assert re.search(r"account other \S+, sync default: people", others)
@@ -257,13 +260,29 @@ def test_an_empty_text_starts_no_run(autoreach: Plugin, sandbox: Sandbox, text: 
     assert sandbox.state("autoreach")["people"] == {}
 
 
+def test_a_ledger_of_version_1_is_brought_up_to_date(
+    autoreach: Plugin, ledger_url: str | None
+) -> None:
+    autoreach.run([SCHEMA, person(1), person(2)])
+    database = Database(ledger_url or f"sqlite:///{autoreach.work_dir / DATABASE_FILE}")
+    for column in ("run", "names"):
+        database.execute(sa.text(f"ALTER TABLE singer_http_delivered DROP COLUMN {column}"))
+    database.execute(sa.text("UPDATE singer_http_meta SET value = '1' WHERE name = 'version'"))
+    database.commit()
+    database.close()
+    assert "by --resolve or an old release" in section(explain(autoreach, "p1"), "people")
+    again = autoreach.run([SCHEMA, person(1), person(2, first_name="Ann")])
+    assert again.counts("people") == {"received": 2, "unchanged": 1, "upserted": 1}
+    assert "key p2 (found by its email)" in explain(autoreach, "p2@example.com").stdout
+
+
 def test_nothing_is_written(autoreach: Plugin) -> None:
     autoreach.run([SCHEMA, person(1), person(2, email=REFUSED)])
     report = autoreach.report()
     rejects = autoreach.rejects()
     result = explain(autoreach, "p1")
     assert (result.report, result.rejects) == (report, rejects)
-    assert len(autoreach.run([], "--history").stdout.splitlines()) == 1
+    assert autoreach.run([], "--history").stdout.count(report["run"]) == 1
 
 
 def test_the_text_of_a_record_in_unicode_is_found(autoreach: Plugin) -> None:
