@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from reisoftware_api import channels
 from reisoftware_api.times import iso, milliseconds
 from singer_http.operations import JSON
 
@@ -36,6 +37,8 @@ def contact(row: JSON) -> JSON:
     found["dateAdded"] = moment(row.get("dateAdded"))
     found["dateUpdated"] = moment(row.get("dateUpdated"))
     found["lastActivity"] = milliseconds(row.get("lastActivity"))
+    if isinstance(settings := row.get("dndSettings"), dict):
+        found["dndSettings"] = channels.as_v2(settings)
     found["customField"] = custom_values(row.get("customFields") or row.get("customField"))
     return found
 

@@ -31,6 +31,7 @@ class V2(WritingV2, Api):
         """Take the location and the header."""
         super().__init__(config)
         self._header = str(config.get("version_header") or self.header).strip()
+        self.channels_of_v3 = self._header == "v3"
         self.value_name = config.get("custom_value_name") or self.value_name
 
     @property

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from typing_extensions import override
 
+from reisoftware_api.channels import as_v3
 from singer_http.operations import JSON
 
 KindOf = Callable[[str], str]
@@ -146,6 +147,8 @@ class WritingV2(Writing):
     campaign_body: ClassVar[JSON | None] = {}
     tags_end = ("tags",)
 
+    channels_of_v3: bool = False
+    """`dndSettings` spell their channels as v3 does."""
     value_name: str = VALUE_NAMES[0]
     """What a custom value is called in a body."""
 
@@ -180,6 +183,8 @@ class WritingV2(Writing):
         return self._body(kept, kind_of)
 
     def _body(self, body: JSON, kind_of: KindOf) -> JSON:
+        if self.channels_of_v3 and "dndSettings" in body:
+            body["dndSettings"] = as_v3(body["dndSettings"])
         custom = body.pop("customField", None)
         if custom:
             body["customFields"] = [

@@ -81,6 +81,11 @@ class Contacts(RecordSink):
 
     # --- columns ------------------------------------------------------------------------------
 
+    @override
+    def writable(self) -> Sequence[str]:
+        channels = ("dndSettings",) if self.vendor.api.version == "v2" else ()
+        return (*self.fields, *channels)
+
     @property
     def _only_contact_name(self) -> bool:
         """The source knows no other name: else the vendor makes `contactName` from these."""
@@ -123,6 +128,8 @@ class Contacts(RecordSink):
             return values.calendar_date(name)
         if name == "dnd":
             return values.boolean(name)
+        if name == "dndSettings":
+            return values.channels
         is_text = name in TEXTS or name == "contactName"
         return values.text(name) if is_text and found is None else found
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from reisoftware_api.channels import STATES, as_v2
 from singer_http.exact_json import NotJSON, StrangeJSON, decode
-from singer_http.operations import invalid
+from singer_http.operations import JSON, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.formats import parse_as_written, parse_date_time
 
@@ -48,6 +49,30 @@ def boolean(name: str) -> f.Convert:
         return word in YES
 
     return convert
+
+
+def channels(value: Any) -> JSON:
+    """`dndSettings`: channel → `{"status": ...}`, also as JSON text, or with the status alone."""
+    given = value
+    if isinstance(given, str):
+        try:
+            given = decode(given.encode())
+        except (NotJSON, StrangeJSON, UnicodeEncodeError):
+            given = None
+    if not isinstance(given, dict):
+        raise invalid(f"dndSettings: {f.shortened(value)} is not an object")
+    found: JSON = {}
+    for name, setting in as_v2(given).items():
+        if setting is None:
+            continue
+        stop = dict(setting) if isinstance(setting, dict) else {"status": setting}
+        if stop.get("status") not in STATES:
+            raise invalid(
+                f"dndSettings: the status of {name} is {f.shortened(stop.get('status'))}; it is "
+                f"one of {', '.join(STATES)}"
+            )
+        found[name] = {key: part for key, part in stop.items() if part is not None}
+    return found
 
 
 def calendar_date(name: str) -> f.Convert:
