@@ -109,6 +109,10 @@ class Suppressions:
             hit |= {row[0] for row in self._query(self._known, {"some": _json(everything)})}
         return [not hit.isdisjoint(one) for one in wanted]
 
+    def stream_has(self, hashed: Iterable[str]) -> bool:
+        """Whether the stream has suppressed one of these (hashed) emails and phones."""
+        return bool(self._query(self._known, {"some": _json(hashed)}))
+
     def _claims_of_contacts(self, people: Sequence[Person]) -> dict[tuple[str, str], set[str]]:
         """The hashed emails and phones that the ledger has of the contacts that are named."""
         ids: dict[str, set[str]] = {}

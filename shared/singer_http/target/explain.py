@@ -13,9 +13,10 @@ from typing import NamedTuple
 import click
 import sqlalchemy as sa
 
-from singer_http.identity import masked_identities
+from singer_http.identity import fold_email, fold_phone, masked_identities
 from singer_http.operations import DELETED, SAME, UNKNOWN, RejectionKind
 from singer_http.redaction import redact
+from singer_http.sink import suppression_file
 from singer_http.sink.base import HTTPSink
 from singer_http.store.arrivals import Arrivals
 from singer_http.store.database import Database
@@ -24,6 +25,7 @@ from singer_http.store.rejects import NEWER, Rejects, shown_key
 from singer_http.store.rows import Reject
 from singer_http.store.runs import RUNNING, Runs, StoredRun
 from singer_http.store.search import KEY, Place, Search
+from singer_http.store.suppressions import STREAM, Suppressions
 from singer_http.store.tables import delivered, runs
 from singer_http.target.plan import Plan
 
@@ -99,7 +101,29 @@ class _Explanation:
                 yield ""
                 yield sink.stream
                 yield from (f"  {line}" for line in self._stream(sink))
+        yield ""
+        yield self._suppressed()
         yield from self._elsewhere()
+
+    def _suppressed(self) -> str:
+        """Whether the person must not be reached, by what was typed and by what the ledger has."""
+        typed = {fold_email(self._text), fold_phone(self._text, self._region)} - {""}
+        claims = set(map(self._ledger.hashed, typed))
+        for place in self._own.values():
+            keys = list(self._found.get(place.id, {}))[:SHOWN]
+            claims |= set().union(*self._ledger.claims_of(place.id, keys).values())
+        by = []
+        suppressions = Suppressions(self._database, self._plan.ledger_account, self._ledger.hashed)
+        if suppressions.stream_has(claims):
+            by.append(f"the stream {STREAM}")
+        suppressions.close()
+        for path in suppression_file.paths(self._plan.config.get("suppression")):
+            entries = suppression_file.read([path], self._region)
+            if any(self._ledger.hashed(entry.value) in claims for entry in entries):
+                by.append(path)
+        return (
+            f"Suppressed, by {' and '.join(by)}: nothing reaches it." if by else "Not suppressed."
+        )
 
     def _elsewhere(self) -> Iterator[str]:
         """Other syncs and accounts of this database that know the text too."""

@@ -242,3 +242,16 @@ def test_a_list_without_a_key_is_known_by_email_and_phone(
     numbers = [SMS, text("a"), text("b", "+15551234567"), text("c", "+15559999999", "Third")]
     assert merlin.run(numbers).counts("sms")["suppressed"] == 2
     assert texts(sandbox) == ["Third"]
+
+
+def test_explain_tells_who_is_suppressed(merlin: Plugin, sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "dnc.csv").write_text("bob@example.com\n")
+    contact = record("contacts", key="k", Email=ANN, Number=PHONE, Fname="Ann", Lname="A")
+    merlin.run([SUPPRESSIONS, stop("1", phone=PHONE), MERLIN, contact])
+    for text in ("k", "Ann@Example.com", "(619) 359-6440"):
+        said = merlin.run([], "--explain", text).stdout
+        assert "Suppressed, by the stream suppressions" in said, said
+    said = merlin.run([], "--explain", BOB, suppression=str(tmp_path / "dnc.csv")).stdout
+    assert "Suppressed, by" in said
+    assert "dnc.csv" in said
+    assert "Not suppressed" in merlin.run([], "--explain", "cy@example.com").stdout
