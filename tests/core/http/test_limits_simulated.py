@@ -58,6 +58,7 @@ class Simulation:
     def start(self, process: int) -> Limiter:
         clock = None if self.server else self.clock()
         windows = Memory(self.state, clock, lambda: self.clock.now + self.clock.offset)
+        windows.set_time()  # one process at least looks between a step of the clock and a reboot
         return Limiter(self.specs[process], lambda: windows)
 
     def kill(self, process: int) -> None:
