@@ -14,9 +14,14 @@ import psutil
 
 from benchmarks.environments import versions
 from benchmarks.measure import Results
+from benchmarks.requests import ACCOUNT, LIMIT, WINDOW, Row
 
 if TYPE_CHECKING:
     from benchmarks.sections import Size
+
+
+USED = 0.95
+"""Share of a vendor's limit that has to be used."""
 
 
 class Report:
@@ -85,6 +90,30 @@ class Report:
             f"{wanted:.0%} or more, at most {number}",
             used >= wanted and most <= number,
         )
+
+    def requests(self, rows: Sequence[Row]) -> None:
+        lines = [
+            "## Requests at REI Software under its limit",
+            "",
+            f"{rows[0].records:,} records each, into an account of {ACCOUNT:,} contacts. Limit:",
+            f"{LIMIT} requests in {WINDOW:g} s. The custom fields are read once, which counts too.",
+            "Used: how full the windows were once the first one was full.",
+            "",
+            "| | API | requests | least possible | per record | seconds | limit used |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        for row in rows:
+            lines.append(
+                f"| {row.what} | {row.version} | {row.requests:,} | {row.least:,} "
+                f"| {row.each:.3f} | {row.seconds:.0f} | {row.used:.1%} |"
+            )
+            if row.wanted is not None:
+                what = f"7. {row.what}, {row.version}"
+                reached = row.each <= row.wanted and row.used >= USED
+                wanted = f"{row.wanted:g} or less, {USED:.0%} or more"
+                figure = f"{row.each:.3f} requests each, {row.used:.1%} of the limit used"
+                self.verdict(what, figure, wanted, reached)
+        self._tables.append("\n".join(lines))
 
     def growth(self, results: Results, counts: Mapping[str, int]) -> None:
         names = list(results.samples)

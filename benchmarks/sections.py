@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks import requests as request_counts
 from benchmarks import work
 from benchmarks.contestants import Stage
 from benchmarks.environments import OURS, PEERS, python
@@ -25,6 +26,8 @@ class Size:
     latencies: tuple[int, ...]
     """Milliseconds."""
     contacts: int
+    linked: int
+    """New contacts, updates and tags of `requests`."""
     growth: tuple[int, ...]
     starts: int
     limits: tuple[tuple[str, int], ...]
@@ -39,6 +42,7 @@ FULL = Size(
     rounds=5,
     latencies=(20, 100),
     contacts=5_000,
+    linked=2_000,
     growth=(10_000, 100_000, 1_000_000),
     starts=15,
     limits=(("100/10s", 4), ("20/s", 12)),
@@ -48,6 +52,7 @@ QUICK = Size(
     rounds=2,
     latencies=(20,),
     contacts=400,
+    linked=300,
     growth=(10_000, 40_000),
     starts=3,
     limits=(("40/2s", 3), ("20/s", 4)),
@@ -189,6 +194,10 @@ def rate_limit(stage: Stage, size: Size, report: Report) -> None:
             report.rate(limit, who, used, most, number, wanted)
 
 
+def requests(stage: Stage, size: Size, report: Report) -> None:
+    report.requests(request_counts.rows(stage, size.linked))
+
+
 def growth(stage: Stage, size: Size, report: Report) -> None:
     cases = {f"{count:,} rows": stage.target(_people(stage, count), count) for count in size.growth}
     results = interleave("Our target as its rows grow", 1, cases, min(3, size.rounds))
@@ -226,6 +235,7 @@ ALL: dict[str, Callable[[Stage, Size, Report], None]] = {
     "writing-latency": writing_latency,
     "singles": singles,
     "rate-limit": rate_limit,
+    "requests": requests,
     "growth": growth,
     "start-up": start_up,
 }
