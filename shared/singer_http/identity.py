@@ -33,6 +33,8 @@ def fold_email(value: Any) -> str:
     """An email as it is compared: trimmed, in Unicode NFC, in lower case. Empty for none."""
     if value is None:
         return ""
+    if type(value) is str and value.isascii():  # as nearly all are: it is in NFC
+        return value.strip().lower()
     # Lower case, not case folding: folding turns ß into ss, which is another mailbox.
     return unicodedata.normalize("NFC", text_of(value).strip().lower())
 
@@ -51,6 +53,10 @@ def fold_phone(value: Any, region: str | None = None) -> str:
     """
     if type(value) is str and _NORTH_AMERICAN.fullmatch(value):
         return value[2:]  # the form that most have by now
+    if type(value) is str and len(value) == 12 and value.startswith("+1"):
+        digits = value[2:]
+        if digits.isascii() and digits.isdecimal():  # nothing stands between them
+            return digits
     text = _phone_text(value)
     if region and text and not _is_international(text) and not _is_north_american(region):
         text = e164(text, region) or text

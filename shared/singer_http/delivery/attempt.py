@@ -128,13 +128,13 @@ def suppressed_of(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome | None]
     Raises:
         StopRun: the database cannot be read.
     """
-    if not sink.reaches_people:
+    if not (sink.reaches_people and sink.context.suppressed.any()):
         return [None] * len(items)
     found = [
         item_guard(functools.partial(sink.person, item)) if not item.delete else Person(())
         for item in items
     ]
-    hits = sink.context.suppressed([p if isinstance(p, Person) else Person(()) for p in found])
+    hits = sink.context.suppressed.hits([p if isinstance(p, Person) else Person(()) for p in found])
     outcomes: list[Outcome | None] = []
     for person, hit in zip(found, hits, strict=True):
         if isinstance(person, Rejection):

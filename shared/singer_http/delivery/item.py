@@ -152,14 +152,20 @@ class Item(Operation):
         Args:
             remote_id: the vendor's id of what was written.
         """
-        sink, body = self.sink, self.body
-        names = [fold_email(body[column]) for column in sink.emails if column in body]
-        names += [fold_phone(body[column]) for column in sink.phones if column in body]
+        sink, body, names = self.sink, self.body, list[str]()
+        for column in sink.emails:
+            if value := body.get(column):
+                names.append(fold_email(value))
+        for column in sink.phones:
+            if value := body.get(column):
+                names.append(fold_phone(value))
         if self.label:
             names.append(self.label)
         if len(sink.keys) > 1:
             names += orjson.loads(self.label or self.key)
         if sink.names_parent and remote_id:
             names.append(remote_id.partition("/")[0])
-        known = (*self.identities, self.key)
-        return [name for name in names if name and name not in known]
+        if not names:
+            return names
+        known = {*self.identities, self.key, ""}
+        return [name for name in names if name not in known]

@@ -22,9 +22,26 @@ class View(Protocol):
         """The vendor's id of what another stream delivered."""
 
 
-def nobody(people: Sequence[Person]) -> list[bool]:
+class Suppressed(Protocol):
+    """Who must not be reached (`store.suppressions.Suppressions`); any thread may ask."""
+
+    def any(self) -> bool:
+        """Whether there is anybody."""
+
+    def hits(self, people: Sequence[Person]) -> Sequence[bool]:
+        """Which of these people must not be reached."""
+
+
+class Nobody:
     """No one is suppressed."""
-    return [False] * len(people)
+
+    def any(self) -> bool:
+        """Nobody is."""
+        return False
+
+    def hits(self, people: Sequence[Person]) -> list[bool]:
+        """None of them."""
+        return [False] * len(people)
 
 
 @dataclass(slots=True)
@@ -40,8 +57,7 @@ class SinkContext:
     ledger: View
     counts: Callable[[str], Counts]
     """Target stream -> its counts, which are a meter for the client."""
-    suppressed: Callable[[Sequence[Person]], Sequence[bool]] = nobody
-    """Which of these people must not be reached; any thread may ask."""
+    suppressed: Suppressed = field(default_factory=Nobody)
     _shared: dict[str, Any] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 

@@ -88,15 +88,20 @@ class Suppressions:
 
     # --- asked --------------------------------------------------------------------------------
 
+    def any(self) -> bool:
+        """Whether anybody is suppressed in this account.
+
+        Raises:
+            StopRun: the database cannot be read.
+        """
+        return bool(self._files.numbers) or bool(self._query(self._any))
+
     def hits(self, people: Sequence[Person]) -> list[bool]:
         """Which of these people must not be reached.
 
         Raises:
             StopRun: the database cannot be read.
         """
-        in_database = bool(self._query(self._any))
-        if not in_database and not self._files.numbers:
-            return [False] * len(people)
         claimed = self._claims_of_contacts(people)
         wanted = [
             {*map(self._hashed, person.identities), *claimed.get(person.contact or ("", ""), ())}
@@ -105,7 +110,7 @@ class Suppressions:
         everything = sorted(set().union(*wanted))
         with self._lock:
             hit = self._files.known(everything)
-        if in_database and everything:
+        if everything:
             hit |= {row[0] for row in self._query(self._known, {"some": _json(everything)})}
         return [not hit.isdisjoint(one) for one in wanted]
 

@@ -77,7 +77,7 @@ class TargetRun:
             version=plan.version,
             ledger=LedgerView(session.store.ledger, plan.ledger_account),
             counts=lambda stream: report.stream(stream).counts,
-            suppressed=session.suppressions.hits,
+            suppressed=session.suppressions,
         )
         self.router = Router(session, context, plan.sinks, mapper, self._opened)
         self._recovery = Recovery(session, self.router)
