@@ -160,3 +160,14 @@ def test_the_page_shows_how_many_are_suppressed(people: Plugin) -> None:
     place = page[page.rindex("<tr>", 0, head) : head].count("<th>")
     row = page[page.index("<td>people</td>") :].partition("</tr>")[0]
     assert row.split("</td>")[place] == "<td>1"
+
+
+def test_keys_that_name_the_suppressions_make_all_records_wait_from_the_first_run(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [record("people", id=str(n), email=f"p{n}@example.com") for n in range(3000)]
+    messages = [schema("people", ("id", "email")), *rows, *stop(email="p0@example.com")]
+    result = people.run(messages, keys={"suppressions": ["id"]})
+    assert result.exit_code == 0, result.error
+    assert "0" not in sandbox.state("autoreach")["people"]
+    assert result.counts("people")["suppressed"] == 1
