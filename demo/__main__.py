@@ -123,6 +123,7 @@ def run(url: str, sandbox: Sandbox) -> None:
     legs.reisoftware(stage)
     legs.emailmarketing(stage)
     legs.actionapi(stage)
+    legs.do_not_call(stage)
     show.pages(stage.pages)
     print(f"\n  {time.monotonic() - began:.0f} s without the installs")
 

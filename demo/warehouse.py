@@ -48,6 +48,20 @@ PHONES = (
     "555.{a:03d}.{b:04d}", " 555 {a:03d} {b:04d} ", "(555){a:03d}-{b:04d} x7",
 )  # fmt: skip
 
+STOPPED = 12
+"""Owners on the do-not-call list: half of them by email, the others by phone."""
+STOP = f"""
+    with reachable as (
+        select *, row_number() over (order by owner_id) as number
+        from warehouse.chosen
+        where email like '%@%' and phone ~ '^[ +(]*[0-9]' and absentee
+    )
+    insert into warehouse.do_not_contact
+    select owner_id, case when number % 2 = 0 then ' ' || upper(email) end,
+        case when number % 2 = 1 then regexp_replace(phone, '[ ().-]', '', 'g') end
+    from reachable where number <= {STOPPED}
+"""
+
 
 def owners(seed: int = SEED, count: int = OWNERS) -> list[Row]:
     """Return the rows of the table, in the order of `updated_at`; the same for the same seed."""
@@ -118,6 +132,7 @@ def load(url: str, rows: list[Row]) -> None:
         with connection.cursor().copy(f"copy warehouse.owners ({columns}) from stdin") as copy:
             for row in rows:
                 copy.write_row(list(row.values()))
+        connection.execute(STOP.encode())
 
 
 def change(url: str) -> int:
