@@ -120,6 +120,7 @@ def run(url: str, sandbox: Sandbox) -> None:
     people = sandbox.sizes("autoreach")["sizes"]["people"]
     print(f"  And {people:,} people, says the sandbox: AutoReach has no way to read them.")
 
+    show.heading(f"{warehouse.stop(url)} owners are put on a do-not-call list")
     legs.reisoftware(stage)
     legs.emailmarketing(stage)
     legs.actionapi(stage)

@@ -53,13 +53,16 @@ def do_not_call(stage: Stage) -> None:
     if found := listed & {_plain(name) for name in reached if name}:
         raise SystemExit(f"{len(found)} on the do-not-call list were reached: {sorted(found)}")
     print(
-        f"  {len(stopped)} are on the list; {len(reached):,} emails and phones were reached: none"
+        f"  {len(stopped)} people are on the list. Kasplo and Merlin reached {len(reached):,} emails"
     )
-    print("  of theirs (the column skipped of contacts, automations, calls and sms above)")
+    print("  emails and phones, and none of theirs: see skipped and suppressed above")
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower() if "@" in name else re.sub(r"[^0-9]", "", name)[-10:]
+    if "@" in name:
+        return name.strip().lower()
+    digits = re.sub(r"[^0-9]", "", name.partition("x")[0])  # without an extension
+    return digits[-10:]
 
 
 def actionapi(stage: Stage) -> None:

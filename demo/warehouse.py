@@ -132,7 +132,6 @@ def load(url: str, rows: list[Row]) -> None:
         with connection.cursor().copy(f"copy warehouse.owners ({columns}) from stdin") as copy:
             for row in rows:
                 copy.write_row(list(row.values()))
-        connection.execute(STOP.encode())
 
 
 def change(url: str) -> int:
@@ -140,3 +139,9 @@ def change(url: str) -> int:
     statements = (HERE / "second_day.sql").read_text().split(";")
     with psycopg.connect(url) as connection:
         return sum(connection.execute(statement.encode()).rowcount for statement in statements)
+
+
+def stop(url: str) -> int:
+    """Put owners on the do-not-call list; return how many."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(STOP.encode()).rowcount
