@@ -52,9 +52,7 @@ def do_not_call(stage: Stage) -> None:
     listed = {_plain(name) for row in stopped for name in row if name}
     if found := listed & {_plain(name) for name in reached if name}:
         raise SystemExit(f"{len(found)} on the do-not-call list were reached: {sorted(found)}")
-    print(
-        f"  {len(stopped)} people are on the list. Kasplo and Merlin reached {len(reached):,} emails"
-    )
+    print(f"  {len(stopped)} people are on the list. Kasplo and Merlin reached {len(reached):,}")
     print("  emails and phones, and none of theirs: see skipped and suppressed above")
 
 

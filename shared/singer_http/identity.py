@@ -71,7 +71,7 @@ def without_extension(value: Any) -> Any:
 
 def dialled_phone(value: Any, region: str | None = None) -> str:
     """The number that a call or an SMS reaches, as `fold_phone`: without an extension."""
-    return fold_phone(without_extension(value), region)
+    return fold_phone(value, region) or fold_phone(without_extension(value), region)
 
 
 def e164(value: Any, region: str | None = None) -> str:

@@ -29,8 +29,6 @@ FEWEST_DIGITS = 7
 """Digits of a phone number in a list; with fewer it is something else (a year, a count)."""
 
 _EMAIL = re.compile(r"[^@\s,;<>\"()]+@[^@\s,;<>\"()]+")
-_WHOLE = re.compile(r"(\d+)\.0+")
-"""A number that a spreadsheet has made of a phone: 15550000001.0."""
 _NOT_A_DATE = re.compile(r"(?!\d{4}-\d\d-\d\d$).*", re.DOTALL)
 
 
@@ -171,5 +169,7 @@ def _entry(cell: str, region: str | None) -> Entry | None:
         return Entry("email", fold_email(cell))
     if "@" in cell or not _NOT_A_DATE.fullmatch(cell):
         return None
-    phone = dialled_phone(_WHOLE.sub(r"\1", cell), region)
+    if cell.endswith(".0") and cell[:-2].isdecimal():
+        cell = cell[:-2]  # what a spreadsheet has made of a phone: 15550000001.0
+    phone = dialled_phone(cell, region)
     return Entry("phone", phone) if len(phone) >= FEWEST_DIGITS else None
