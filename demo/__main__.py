@@ -120,9 +120,11 @@ def run(url: str, sandbox: Sandbox) -> None:
     people = sandbox.sizes("autoreach")["sizes"]["people"]
     print(f"  And {people:,} people, says the sandbox: AutoReach has no way to read them.")
 
+    show.heading(f"{warehouse.stop(url)} owners are put on a do-not-call list")
     legs.reisoftware(stage)
     legs.emailmarketing(stage)
     legs.actionapi(stage)
+    legs.do_not_call(stage)
     show.pages(stage.pages)
     print(f"\n  {time.monotonic() - began:.0f} s without the installs")
 

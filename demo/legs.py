@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+import psycopg
+
 from demo import show
 from demo.stage import Stage
 
@@ -30,6 +34,33 @@ def emailmarketing(stage: Stage) -> None:
     stage.step("reisoftware-to-emailmarketing", "kasplo")
     stage.report("target-emailmarketing.reisoftware")
     print(f"  {stage.holds('kasplo')}, says the sandbox: many are in both")
+
+
+def do_not_call(stage: Stage) -> None:
+    """Nobody on the do-not-call list was reached; the demo ends where somebody was."""
+    show.heading("Nobody on the do-not-call list was called, texted, mailed or put into anything")
+    with psycopg.connect(stage.url) as connection:
+        stopped = connection.execute("select email, phone from warehouse.do_not_contact").fetchall()
+    merlin, kasplo = stage.sandbox.state("merlin"), stage.sandbox.state("kasplo")
+    contacts = {str(contact["idContact"]): contact for contact in merlin["contacts"].values()}
+    entered = [contacts[str(entry["idContact"])] for entry in merlin["automation_entries"]]
+    reached = [
+        *(message["number"] for message in (*merlin["calls"], *merlin["sms"])),
+        *(contact.get(name) for contact in entered for name in ("Email", "Number")),
+        *(contact["email"] for contact in kasplo["contacts"].values()),
+    ]
+    listed = {_plain(name) for row in stopped for name in row if name}
+    if found := listed & {_plain(name) for name in reached if name}:
+        raise SystemExit(f"{len(found)} on the do-not-call list were reached: {sorted(found)}")
+    print(f"  {len(stopped)} people are on the list. Kasplo and Merlin reached {len(reached):,}")
+    print("  emails and phones, and none of theirs: see skipped and suppressed above")
+
+
+def _plain(name: str) -> str:
+    if "@" in name:
+        return name.strip().lower()
+    digits = re.sub(r"[^0-9]", "", name.partition("x")[0])  # without an extension
+    return digits[-10:]
 
 
 def actionapi(stage: Stage) -> None:

@@ -13,7 +13,7 @@ import psycopg
 
 COUNTS = (
     "received", "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected",
-    "skipped", "requests", "seconds",
+    "skipped", "suppressed", "requests", "seconds",
 )  # fmt: skip
 EXAMPLES = 3
 
@@ -29,9 +29,12 @@ def report(path: Path) -> None:
     streams = content["streams"]
     used = [name for name in COUNTS if any(stream.get(name) for stream in streams.values())]
     width = max([10, *map(len, streams)])
-    print(f"  {'stream':>{width}}" + "".join(f"{name:>10}" for name in used))
+    print(f"  {'stream':>{width}}" + "".join(f"{name:>{_width(name)}}" for name in used))
     for stream, counts in streams.items():
-        print(f"  {stream:>{width}}" + "".join(_cell(counts.get(name, 0)) for name in used))
+        print(
+            f"  {stream:>{width}}"
+            + "".join(_cell(counts.get(name, 0), _width(name)) for name in used)
+        )
     for stream, counts in streams.items():
         if again := counts.get("retried"):
             delivered = again["received"] - again["rejected"]
@@ -41,8 +44,12 @@ def report(path: Path) -> None:
     print(f"  outcome: {content['outcome']}   ({path})")
 
 
-def _cell(value: float) -> str:
-    return f"{value:>10,.1f}" if isinstance(value, float) else f"{value:>10,}"
+def _width(name: str) -> int:
+    return max(10, len(name) + 1)
+
+
+def _cell(value: float, width: int) -> str:
+    return f"{value:>{width},.1f}" if isinstance(value, float) else f"{value:>{width},}"
 
 
 def rejects(path: Path) -> None:

@@ -48,6 +48,20 @@ PHONES = (
     "555.{a:03d}.{b:04d}", " 555 {a:03d} {b:04d} ", "(555){a:03d}-{b:04d} x7",
 )  # fmt: skip
 
+STOPPED = 12
+"""Owners on the do-not-call list: half of them by email, the others by phone."""
+STOP = f"""
+    with reachable as (
+        select *, row_number() over (order by owner_id) as number
+        from warehouse.chosen
+        where email like '%@%' and phone ~ '^[ +(]*[0-9]' and absentee
+    )
+    insert into warehouse.do_not_contact
+    select owner_id, case when number % 2 = 0 then ' ' || upper(email) end,
+        case when number % 2 = 1 then regexp_replace(phone, '[ ().-]', '', 'g') end
+    from reachable where number <= {STOPPED}
+"""
+
 
 def owners(seed: int = SEED, count: int = OWNERS) -> list[Row]:
     """Return the rows of the table, in the order of `updated_at`; the same for the same seed."""
@@ -125,3 +139,9 @@ def change(url: str) -> int:
     statements = (HERE / "second_day.sql").read_text().split(";")
     with psycopg.connect(url) as connection:
         return sum(connection.execute(statement.encode()).rowcount for statement in statements)
+
+
+def stop(url: str) -> int:
+    """Put owners on the do-not-call list; return how many."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(STOP.encode()).rowcount

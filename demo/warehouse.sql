@@ -72,6 +72,13 @@ from warehouse.owners
 where list_id = 1 and deleted_at is null
 order by owner_id, updated_at desc;
 
+-- Who must not be reached: whatever the vendor, and however the email or the phone is written.
+create table warehouse.do_not_contact (
+    id     text primary key,
+    email  text,
+    phone  text
+);
+
 create schema to_reisoftware;
 
 create view to_reisoftware.contacts as
@@ -124,6 +131,9 @@ select
 from warehouse.chosen
 where email is not null;
 
+create view to_emailmarketing.suppressions as
+select * from warehouse.do_not_contact;
+
 create schema to_actionapi;
 
 create view to_actionapi.contacts as
@@ -155,3 +165,6 @@ select
     'Thank you for your call about ' || property_address || '.'  as text
 from warehouse.chosen
 where phone is not null and absentee;
+
+create view to_actionapi.suppressions as
+select * from warehouse.do_not_contact;

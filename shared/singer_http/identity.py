@@ -75,6 +75,11 @@ def without_extension(value: Any) -> Any:
     return _EXTENSION.sub("", value) if isinstance(value, str) else value
 
 
+def dialled_phone(value: Any, region: str | None = None) -> str:
+    """The number that a call or an SMS reaches, as `fold_phone`: without an extension."""
+    return fold_phone(value, region) or fold_phone(without_extension(value), region)
+
+
 def e164(value: Any, region: str | None = None) -> str:
     """A phone number in E.164, of a possible length for its country.
 

@@ -129,6 +129,8 @@ class Operation:
     """The id is the record's own: it is never matched again."""
     identities: tuple[str, ...] = ()
     """Vendor identities as the vendor compares them; the first is the unique one."""
+    reached: tuple[str, ...] = ()
+    """Emails and phones of whom it reaches that are not in the body, as they are compared."""
     group: Any = None
     """Operations of one request share this (a list, a set of tags)."""
     effect: Effect = Effect.IDEMPOTENT

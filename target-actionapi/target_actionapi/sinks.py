@@ -205,12 +205,13 @@ class Automations(MerlinOnce):
         if "idContact" in contact:
             op.remote_id = f.identifier("idContact", contact["idContact"])
         others = {n: v for n, v in op.body.items() if n not in self.fields}
+        op.reached = identities_of(op.body, self.config.get("phone_region"))
         op.body = {**contact, "idAuto": number(automation), **others}
 
     @override
     def person(self, op: Operation) -> Person:
-        identities = identities_of(op.body, self.config.get("phone_region"))
-        return Person(identities, (Contacts.stream, op.remote_id) if op.remote_id else None)
+        named = super().person(op).identities
+        return Person(named, (Contacts.stream, op.remote_id) if op.remote_id else None)
 
     @override
     def precondition(self, op: Operation) -> Rejection | None:
@@ -225,7 +226,7 @@ class Automations(MerlinOnce):
         )
 
     def _contact(self, op: Operation) -> str | None:
-        (identity,) = identities_of(op.body)
+        (identity,) = identities_of(op.body, self.config.get("phone_region"))
         return self.context.ledger.find(Contacts.stream, identity)
 
     @override

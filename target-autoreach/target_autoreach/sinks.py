@@ -13,7 +13,7 @@ from singer_http.exact_json import encode, text_of
 from singer_http.http.client import Response
 from singer_http.http.urls import segment
 from singer_http.identity import fold_email, fold_phone
-from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, invalid
+from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, Person, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
 from singer_http.sink.kinds import BatchSink, RecordSink
@@ -78,6 +78,16 @@ class AutoReachSink(HTTPSink):
             ]
         else:
             op.body["custom_fields"] = custom
+
+    @override
+    def person(self, op: Operation) -> Person:
+        custom = op.body.get("custom_fields")
+        if self.format == "flat":
+            custom = {name: op.body[name] for name in op.body.keys() - {*self.fields}}
+        elif self.format == "list":
+            custom = {item["key"]: item["value"] for item in custom or ()}
+        phones = filter(None, self.custom_phones(custom or {}))
+        return Person((*super().person(op).identities, *phones))
 
     def write(
         self, method: str, path: str, body: bytes | None, effect: Effect = Effect.IDEMPOTENT

@@ -14,7 +14,7 @@ from typing_extensions import override
 from singer_http.errors import ConfigError, NotFound, Refused, RequestRejected, reason_of
 from singer_http.exact_json import encode, text_of
 from singer_http.http.urls import segment
-from singer_http.identity import fold_email, fold_phone
+from singer_http.identity import fold_email
 from singer_http.operations import (
     JSON,
     Operation,
@@ -26,7 +26,6 @@ from singer_http.operations import (
     invalid,
 )
 from singer_http.sink import columns as f
-from singer_http.sink import suppression_file
 from singer_http.sink.base import CREATE, UPSERT
 from singer_http.sink.kinds import BatchSink
 from target_emailmarketing.custom import converter, field_of
@@ -161,12 +160,7 @@ class Contacts(BatchSink):
 
     @override
     def person(self, op: Operation) -> Person:
-        custom = op.body.get("custom_fields") or {}
-        phones = [
-            fold_phone(custom.get(field.id), self.config.get("phone_region"))
-            for field in self.account_fields().fields
-            if any(map(suppression_file.is_entry_column, field.names))
-        ]
+        phones = self.custom_phones(op.body.get("custom_fields") or {})
         return Person(tuple(filter(None, (*super().person(op).identities, *phones))))
 
     @override

@@ -21,10 +21,11 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from singer_http.errors import Incomplete, Refused
+from singer_http.exact_json import text_of
 from singer_http.operations import JSON
 from target_reisoftware.index import ContactIndex
 from target_reisoftware.listing import ContactList
-from target_reisoftware.matching import Identity
+from target_reisoftware.matching import Identity, own_identity
 
 AUTO, LOOKUP, LIST = "auto", "lookup", "list"
 FIRST_LOOKUPS = 10
@@ -77,6 +78,7 @@ class Finder:
         self._doubtful: set[Identity] = set()
         """Only the vendor itself is asked for these."""
         self._asked_lock = threading.Lock()
+        self._found: OrderedDict[str, Identity] = OrderedDict()
 
     def find(self, vendor: Vendor, identity: Identity, *, look_up: bool = False) -> str | None:
         """The id of the contact that a record is about.
@@ -128,6 +130,22 @@ class Finder:
         with self._asked_lock:
             self._asked.pop(identity.compared, None)
             self._doubtful.add(identity.compared)
+
+    def note_found(self, contact: JSON) -> None:
+        """A contact was looked up: these are its email and phone."""
+        with self._asked_lock:
+            self._found[text_of(contact["id"])] = own_identity(contact)
+            if len(self._found) > REMEMBERED:
+                self._found.popitem(last=False)
+
+    def identity(self, contact: str) -> Identity:
+        """The email and the phone of a contact that was found, as they are compared."""
+        with self._asked_lock:
+            found = self._found.get(contact)
+        if found is None:
+            with self._lock:
+                found = self._index.identity(contact) if self._index is not None else None
+        return found or Identity()
 
     def note(self, contact: JSON) -> None:
         """A contact is now as a write's answer shows it, if that has emails and phones."""

@@ -12,7 +12,7 @@ from reisoftware_api.times import milliseconds
 from singer_http.exact_json import text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON
-from target_reisoftware.matching import Identity, several
+from target_reisoftware.matching import Identity, own_identity, several
 
 
 class Found(NamedTuple):
@@ -28,8 +28,13 @@ NOBODY = Found(None)
 ASK = Found(None, certain=False)
 
 
+CONTACTS = """CREATE TABLE contacts (
+    id TEXT PRIMARY KEY, email, phone, at INTEGER, own_email TEXT, own_phone TEXT
+) WITHOUT ROWID"""
+
+
 class ContactIndex:
-    """Emails and phones are kept as hashes of what is compared. One thread at a time."""
+    """Emails and phones are looked up by hashes of what is compared. One thread at a time."""
 
     def __init__(self) -> None:
         """Begin with no contacts."""
@@ -38,7 +43,7 @@ class ContactIndex:
         # A temporary database without a name: on disk once it is large, gone when it is closed.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         for statement in (
-            "CREATE TABLE contacts (id TEXT PRIMARY KEY, email, phone, at INTEGER) WITHOUT ROWID",
+            CONTACTS,
             "CREATE INDEX by_email ON contacts (email)",
             "CREATE INDEX by_phone ON contacts (phone)",
             # A contact of API v2 can have further emails and phones.
@@ -60,13 +65,14 @@ class ContactIndex:
             email, phone = email_name(contact.get("email")), phone_name(contact.get("phone"))
             # One that does not say when it changed is as it is now.
             at = milliseconds(contact.get("dateUpdated")) or round(time.time() * 1000)
-            rows.append((id_, email, phone, at))
+            rows.append((id_, email, phone, at, *own_identity(contact)))
             others += [(name, id_) for name in _other_names(contact) if name not in (email, phone)]
         self._database.execute("BEGIN")
         self._database.executemany("DELETE FROM others WHERE id = ?", [row[:1] for row in rows])
         self._database.executemany(
-            "INSERT INTO contacts VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " email = excluded.email, phone = excluded.phone, at = excluded.at"
+            "INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " email = excluded.email, phone = excluded.phone, at = excluded.at,"
+            " own_email = excluded.own_email, own_phone = excluded.own_phone"
             " WHERE excluded.at >= contacts.at",
             rows,
         )
@@ -97,6 +103,13 @@ class ContactIndex:
         if email is not None and any(own not in (None, email) for _, own in same):
             return ASK  # another contact with the same phone
         return _only("phone", [id_ for id_, _ in same])
+
+    def identity(self, contact: str) -> Identity | None:
+        """The email and the phone of a contact."""
+        row = self._database.execute(
+            "SELECT own_email, own_phone FROM contacts WHERE id = ?", (contact,)
+        ).fetchone()
+        return Identity(*row) if row else None
 
     def _rows(self, column: str, name: int | None) -> list[tuple[str, int | None]]:
         if name is None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reisoftware_api.api import Api
 from reisoftware_api.settings import VERSIONS
 from reisoftware_api.v2 import V2
 from singer_http.errors import NotFound, Refused, RequestRejected, VendorDown, reason_of
-from singer_http.exact_json import encode_sorted
+from singer_http.exact_json import encode_sorted, text_of
 from singer_http.identity import fold_email
 from singer_http.operations import JSON, Effect
 from target_reisoftware.finder import Finder
@@ -26,10 +26,25 @@ if TYPE_CHECKING:
 class ReiClient:
     """The vendor's requests about contacts, counted for one stream."""
 
-    def __init__(self, client: Client, api: Api, meter: Counts) -> None:
+    def __init__(
+        self,
+        client: Client,
+        api: Api,
+        meter: Counts,
+        note: Callable[[JSON], None] = lambda _: None,
+    ) -> None:
+        """Ask a vendor.
+
+        Args:
+            client: sends the requests.
+            api: its version.
+            meter: counts them.
+            note: is told of each contact that was looked up and is the one.
+        """
         self.api = api
         self._client = client
         self._meter = meter
+        self._note = note
 
     def request(
         self,
@@ -163,7 +178,11 @@ class ReiClient:
         if by_other and identity.phone and self.api.one_match:
             # Found by its phone: the email comes first, whatever the account's own rule is.
             found = self.look_up(Identity(identity.email)) or found
-        return match(found, identity)
+        contact = match(found, identity)
+        for item in found:
+            if text_of(item["id"]) == contact:
+                self._note(item)
+        return contact
 
 
 def failed(data: Any) -> bool:
@@ -221,7 +240,7 @@ def says_missing(reason: str, thing: str) -> bool:
 def rei_client_of(sink: HTTPSink) -> ReiClient:
     """A sink's requests, by the version of the API that the settings name."""
     api = sink.context.shared("api", lambda: VERSIONS[sink.config["api_version"]](sink.config))
-    return ReiClient(sink.client, api, sink.meter)
+    return ReiClient(sink.client, api, sink.meter, finder_of(sink).note_found)
 
 
 def finder_of(sink: HTTPSink) -> Finder:

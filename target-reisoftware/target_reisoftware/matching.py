@@ -27,6 +27,11 @@ class Identity(NamedTuple):
         return tuple(filter(None, self.compared))
 
 
+def own_identity(contact: JSON) -> Identity:
+    """A contact's own email and phone, as they are compared."""
+    return Identity(contact.get("email") or "", contact.get("phone") or "").compared
+
+
 def match(found: Iterable[JSON], identity: Identity) -> str | None:
     """Which of the contacts that a lookup found is the one.
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from singer_http.errors import NotFound, Refused
-from singer_http.identity import fold_email
+from singer_http.identity import dialled_phone, fold_email
 from singer_http.operations import (
     JSON,
     Effect,
@@ -61,11 +61,13 @@ class OnContact(HTTPSink):
 
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
+        email, phone = record.get("email"), record.get("phone")
         if contact := f.identifier("contactId", record.get("contactId")):
             op.remote_id = contact
             op.body = {"contactId": op.remote_id}
+            region = self.config.get("phone_region")
+            op.reached = (fold_email(email), dialled_phone(phone, region))
             return
-        email, phone = record.get("email"), record.get("phone")
         if not f.is_null(email):
             op.body["email"] = fold_email(self._email(email))
         if not f.is_null(phone):
@@ -77,7 +79,11 @@ class OnContact(HTTPSink):
     def person(self, op: Operation) -> Person:
         contact = (op.remote_id or "").partition("/")[0]
         named = super().person(op).identities
-        return Person(named, ("contacts", contact) if contact else None)
+        if not contact:
+            return Person(named)
+        # A contact that the ledger does not know was found at the vendor.
+        found = finder_of(self).identity(contact).folded
+        return Person((*named, *found), ("contacts", contact))
 
     @override
     def is_current(self, op: Operation) -> bool:

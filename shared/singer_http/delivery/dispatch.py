@@ -45,7 +45,7 @@ class Dispatch:
         self._workers = workers = parts.workers
         self._settlement = parts.settlement
         self._ownership = parts.ownership
-        self._matching = Matching(parts.ownership, parts.config)
+        self._matching = Matching(parts.ownership, parts.config, sink)
         self.batch = min(sink.batch_limit, parts.config.get("batch_size_rows") or sink.batch_limit)
         self._outbox = Outbox(
             parts.store,

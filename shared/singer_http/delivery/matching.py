@@ -17,6 +17,7 @@ from singer_http.operations import (
     RejectionKind,
     invalid,
 )
+from singer_http.sink.base import UPSERT, HTTPSink
 
 FIRST_PAUSE = 0.5
 """Seconds before a lost create is looked up; each further pause is twice as long."""
@@ -27,10 +28,11 @@ MOST_GONE = 3
 class Matching:
     """Judges the operations of one stream; each outcome that it returns is final."""
 
-    def __init__(self, ownership: Ownership, config: Any) -> None:
+    def __init__(self, ownership: Ownership, config: Any, sink: type[HTTPSink]) -> None:
         """Judge by the settings `mode`, `max_retries`, `lookup_wait`."""
         self._ownership = ownership
-        self._mode: str = config["mode"]
+        # `mode` says what may be done to the vendor's records: others are taken in whatever it is.
+        self._mode: str = UPSERT if sink.sends_nothing else config["mode"]
         self._max_retries: int = config["max_retries"]
         self._wait: float = config["lookup_wait"]
 

@@ -14,11 +14,12 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from singer_http.errors import ConfigError
-from singer_http.identity import fold_email, fold_phone
+from singer_http.identity import dialled_phone, fold_email
 from singer_http.operations import JSON, Operation, Outcome, Person, Rejection, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import format_of, properties_of
+from singer_http.sink.suppression_file import is_phone_column
 
 Render = Callable[[datetime.datetime], Any]
 """A moment in UTC (naive) -> the vendor's form."""
@@ -295,8 +296,17 @@ class HTTPSink(abc.ABC):
         """Whom an operation reaches; any thread may ask."""
         region = self.config.get("phone_region")
         emails = [fold_email(op.body.get(name)) for name in self.emails]
-        phones = [fold_phone(op.body.get(name), region) for name in self.phones]
-        return Person(tuple(filter(None, (*emails, *phones))))
+        phones = [dialled_phone(op.body.get(name), region) for name in self.phones]
+        return Person(tuple(filter(None, (*emails, *phones, *op.reached))))
+
+    def custom_phones(self, values: Mapping[str, Any]) -> list[str]:
+        """The phones among custom fields (by id), as they are compared; told by their names."""
+        region = self.config.get("phone_region")
+        return [
+            dialled_phone(values[field.id], region)
+            for field in (self.account_fields().fields if values else ())
+            if field.id in values and any(map(is_phone_column, field.names))
+        ]
 
     def precondition(self, op: Operation) -> Rejection | None:
         """Whether an operation whose record was looked up can be sent (main thread).

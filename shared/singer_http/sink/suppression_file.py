@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
 from singer_http.errors import ConfigError
-from singer_http.identity import fold_email, fold_phone
+from singer_http.identity import dialled_phone, fold_email
 
-COLUMNS = frozenset(
-    {"email", "emailaddress", "mail", "phone", "phonenumber", "number", "mobile", "mobilephone"}
+_EMAIL_COLUMN = re.compile(r"(e?mail|emailaddress)\d*")
+_PHONE_COLUMN = re.compile(
+    r"(number|mobile|cell|telephone|((mobile|cell|home|work)?phone|mobile|cell)(number)?)\d*"
 )
-"""Columns that are read where a file has a header; case, spaces and marks aside."""
+"""Columns that are read where a file has a header (`Phone 2` too); case and marks aside."""
 DELIMITERS = ",;\t"
 SAMPLE = 64 * 1024
 """Characters at the beginning of a file from which its delimiter is found."""
@@ -65,9 +66,9 @@ def described(numbers: Mapping[str, int]) -> str:
 def read(paths: Iterable[str], region: str | None = None) -> Iterator[Entry]:
     """The entries of the files, one after the other; a file is never in memory as a whole.
 
-    Read are bare lines, and CSV with commas, semicolons or tabs, quoted or not. Other columns than
-    `COLUMNS` of a file with a header are passed over, and so are blank lines and lines that begin
-    with #. Text is UTF-8, or UTF-16 with a byte order mark.
+    Read are bare lines, and CSV with commas, semicolons or tabs, quoted or not. Of a file with a
+    header, columns without emails or phones are passed over. So are blank lines, and those that
+    begin with #. Text is UTF-8, or UTF-16 with a byte order mark.
 
     Args:
         paths: the files.
@@ -102,7 +103,10 @@ def _encoding(path: str) -> str:
 def _entries(path: str, file: IO[str], region: str | None) -> Iterator[Entry]:
     sample = file.read(SAMPLE)
     file.seek(0)
-    delimiter = max(DELIMITERS, key=sample.count)
+    lines = (line for line in sample.splitlines() if line.strip() and not line.startswith("#"))
+    first_line = next(lines, "")
+    # The first line decides: behind a header, names and addresses may have more commas.
+    delimiter = max(DELIMITERS, key=lambda one: (first_line.count(one), sample.count(one)))
     rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
     columns: list[int] | None = None
     first = True
@@ -143,13 +147,29 @@ def _neither(path: str, line: int) -> ConfigError:
 
 def is_entry_column(name: str) -> bool:
     """Whether a column of this name holds emails or phones."""
-    return re.sub(r"[\W_]", "", name).lower() in COLUMNS
+    return bool(_EMAIL_COLUMN.fullmatch(_plain(name))) or is_phone_column(name)
+
+
+def is_phone_column(name: str) -> bool:
+    """Whether a column of this name holds phones."""
+    return bool(_PHONE_COLUMN.fullmatch(_plain(name)))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def is_email(text: str) -> bool:
+    """Whether a text is one email address."""
+    return bool(_EMAIL.fullmatch(text))
 
 
 def _entry(cell: str, region: str | None) -> Entry | None:
-    if _EMAIL.fullmatch(cell):
+    if is_email(cell):
         return Entry("email", fold_email(cell))
     if "@" in cell or not _NOT_A_DATE.fullmatch(cell):
         return None
-    phone = fold_phone(cell, region)
+    if cell.endswith(".0") and cell[:-2].isdecimal():
+        cell = cell[:-2]  # what a spreadsheet has made of a phone: 15550000001.0
+    phone = dialled_phone(cell, region)
     return Entry("phone", phone) if len(phone) >= FEWEST_DIGITS else None

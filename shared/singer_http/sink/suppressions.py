@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from singer_http.identity import fold_email, fold_phone
+from singer_http.identity import dialled_phone, fold_email
 from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.kinds import BatchSink
+from singer_http.sink.suppression_file import is_email
 from singer_http.store.suppressions import STREAM
 
 
@@ -45,10 +46,24 @@ class Suppressions(BatchSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         email = fold_email(record.get("email"))
-        phone = fold_phone(record.get("phone"), self.config.get("phone_region"))
-        if not op.delete and not (email or phone):
-            raise invalid("it has neither an email nor a phone")
-        op.body = {name: value for name, value in (("email", email), ("phone", phone)) if value}
+        phone = dialled_phone(record.get("phone"), self.config.get("phone_region"))
+        values = {"email": email if is_email(email) else "", "phone": phone}
+        if not op.delete:
+            self._check(record, values)
+        op.body = {name: value for name, value in values.items() if value}
+
+    def _check(self, record: JSON, values: JSON) -> None:
+        wrong = [n for n, v in values.items() if not (v or f.is_null(record.get(n)))]
+        if not any(values.values()):
+            told = f" ({' and '.join(wrong)} cannot be read)" if wrong else ""
+            raise invalid(f"it has neither an email nor a phone{told}")
+        for name in {*wrong} - self._warned:
+            self._warned.add(name)
+            self.logger.warning(
+                "%s: the %s of a record cannot be read: only the other of the two is suppressed",
+                self.stream,
+                name,
+            )
 
     @override
     def deliver(self, ops: Sequence[Operation]) -> list[Outcome]:

@@ -239,10 +239,16 @@ class Router:
     def _suppressions_come(self) -> bool:
         """Whether this run may bring suppressions, which go first whatever the order of messages.
 
-        The pipeline brought some before, `stream_maps` make some, or their SCHEMA was read.
+        The pipeline brought some before, `stream_maps` make some, `keys` names them, or their
+        SCHEMA was read.
         """
-        maps = self._session.config.get("stream_maps") or {}
-        names = [*maps, *(spec.get("__alias__") for spec in maps.values() if type(spec) is dict)]
+        config = self._session.config
+        maps = config.get("stream_maps") or {}
+        names = [
+            *maps,
+            *(config.get("keys") or ()),
+            *(spec.get("__alias__") for spec in maps.values() if type(spec) is dict),
+        ]
         return (
             SUPPRESSIONS in self._session.deliveries
             or self._session.scope(SUPPRESSIONS) is not None

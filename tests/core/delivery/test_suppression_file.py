@@ -63,6 +63,19 @@ def test_a_line_that_is_neither_stops_the_run_with_its_number(
         entries(tmp_path, content)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Phone 1,Phone 2,Email 1\n5551234567,,\n,(555) 222-3333,ann@example.com\n",
+        "name;cell;telephone;mail\nSmith, Ann, Jr;5551234567;555.222.3333;ann@example.com\n",
+        "5551234567.0\n(555) 222-3333 x12\nann@example.com\n",
+    ],
+)
+def test_lists_as_spreadsheets_and_crms_write_them_are_read(tmp_path: Path, content: str) -> None:
+    found = {entry.value for entry in entries(tmp_path, content)}
+    assert found == {"5551234567", "5552223333", "ann@example.com"}
+
+
 @pytest.mark.parametrize("content", [None, b"m\xfcller@example.com\n"])
 def test_a_file_that_cannot_be_read_stops_the_run(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "suppressed.txt"

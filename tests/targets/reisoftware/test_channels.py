@@ -53,6 +53,14 @@ def test_the_header_v3_spells_channels_its_own_way(rei: Plugin, tmp_path: Path) 
     assert read["dndSettings"] == SMS_STOP
 
 
+def test_no_settings_are_not_sent_and_the_stops_of_the_vendor_hold(rei: Plugin) -> None:
+    row = {"key": "1", "email": "ann@example.com", "dndSettings": SMS_STOP}
+    rei.run(contacts(row))
+    row = {**row, "dndSettings": {}, "firstName": "Ann"}
+    assert rei.run(contacts(row)).exit_code == 0
+    assert settings(rei.sandbox) == [SMS_STOP]
+
+
 @pytest.mark.parametrize("given", ["stop", ["SMS"], {"SMS": {"status": "stop"}}, {"SMS": True}])
 def test_what_is_no_stop_is_rejected(rei: Plugin, given: Any) -> None:
     row = {"key": "1", "email": "ann@example.com", "dndSettings": given}

@@ -1,0 +1,173 @@
+"""By what a person is known who must not be reached: the record's own words, and its contact's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.front_door import JSON, TEXT, Plugin, record, schema
+
+SUPPRESSIONS = schema("suppressions", ("id", "email", "phone"))
+LINKS = {
+    stream: schema(stream, ("id", "contactId", "email", "phone", other))
+    for stream, other in (("contact_campaigns", "campaignId"), ("contact_workflows", "workflowId"))
+}
+ANN, BOB = "ann@example.com", "bob@example.com"
+PHONE = "+16193596440"
+ANYTHING = {"type": ["string", "number", "null"]}
+
+
+def stop(**fields: object) -> list[JSON]:
+    return [SUPPRESSIONS, record("suppressions", id="1", **fields)]
+
+
+def link(stream: str, **contact: str) -> list[JSON]:
+    return [LINKS[stream], record(stream, id="1", campaignId="c1", workflowId="w1", **contact)]
+
+
+@pytest.fixture
+def rei(sandbox: Sandbox, tmp_path: Path) -> Plugin:
+    sandbox.put_state(
+        "rei",
+        {
+            "campaigns": [{"id": "c1", "name": "Spring"}],
+            "workflows": [{"id": "w1", "name": "Welcome"}],
+            "contacts": [{"id": "x1", "email": ANN, "phone": PHONE}],
+        },
+    )
+    return Plugin("target-reisoftware", sandbox, tmp_path, first_run=True)
+
+
+@pytest.mark.parametrize("matching", ["lookup", "list"])
+@pytest.mark.parametrize("stream", LINKS)
+@pytest.mark.parametrize(
+    ("named", "suppressed"),
+    [
+        ({"email": ANN}, {"phone": "(619) 359-6440"}),
+        ({"phone": PHONE}, {"email": "ANN@example.com "}),
+    ],
+)
+def test_a_contact_that_was_looked_up_is_known_by_its_other_name_too(
+    rei: Plugin, stream: str, matching: str, named: dict[str, str], suppressed: dict[str, str]
+) -> None:
+    result = rei.run([*stop(**suppressed), *link(stream, **named)], matching=matching)
+    assert result.counts(stream).get("suppressed") == 1, result.stderr
+
+
+@pytest.mark.parametrize("stream", LINKS)
+@pytest.mark.parametrize("suppressed", [{"email": BOB}, {"phone": "+15551234567"}])
+def test_what_a_record_has_beside_its_contact_id_is_compared(
+    rei: Plugin, stream: str, suppressed: dict[str, str]
+) -> None:
+    entry = link(stream, contactId="x1", email=BOB, phone="(555) 123-4567 x3")
+    result = rei.run([*stop(**suppressed), *entry])
+    assert result.counts(stream).get("suppressed") == 1, result.stderr
+
+
+@pytest.mark.parametrize("more", [{"Email": ANN, "Number": PHONE}, {"Email": BOB}])
+@pytest.mark.parametrize("named", [True, False])
+def test_all_names_of_an_automation_entry_are_compared(
+    sandbox: Sandbox, tmp_path: Path, more: dict[str, str], named: bool
+) -> None:
+    sandbox.put_state("merlin", {"automations": [{"idAuto": 7}]})
+    merlin = Plugin("target-actionapi", sandbox, tmp_path, first_run=True)
+    contacts = schema("contacts", ("key", "Email", "Fname", "Lname"), ("key",))
+    merlin.run([contacts, record("contacts", key="k", Email=ANN, Fname="Ann", Lname="A")])
+    (contact,) = sandbox.state("merlin")["contacts"].values()
+    if named:
+        more = {**more, "idContact": str(contact["idContact"])}
+    entries = schema("automations", ("id", "idContact", "Email", "Number", "idAuto"))
+    rows = [entries, record("automations", id="1", idAuto="7", **more)]
+    suppressed = stop(phone=PHONE) if "Number" in more else stop(email=BOB)
+    result = merlin.run([*suppressed, *rows])
+    assert result.counts("automations").get("suppressed") == 1, result.stderr
+
+
+@pytest.mark.parametrize("form", ["object", "list", "flat"])
+def test_a_custom_field_with_a_phone_is_compared(
+    people: Plugin, sandbox: Sandbox, form: str
+) -> None:
+    field = {"id": 1, "key": "mobile_2", "name": "Mobile 2"}
+    sandbox.put_state("autoreach", {"custom_fields": [field]})
+    rows = [
+        schema("people", ("id", "email", "mobile_2")),
+        record("people", id="1", email=BOB, mobile_2="(619) 359-6440"),
+    ]
+    result = people.run([*stop(phone=PHONE), *rows], custom_fields_format=form)
+    assert result.counts("people").get("suppressed") == 1, result.stderr
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "(619) 359-6440 x7",
+        "+1 619 359 6440 ext. 7",
+        "\u200e+1\u00a0(619)\u2011359\u20116440",
+        "001 619 359 6440",
+        16193596440,
+        6193596440.0,
+    ],
+)
+@pytest.mark.parametrize("region", [None, "US"])
+def test_a_phone_is_one_number_in_every_form(
+    people: Plugin, sandbox: Sandbox, written: str | float, region: str | None
+) -> None:
+    suppressions = schema("suppressions", {"id": TEXT, "phone": ANYTHING})
+    rows = [
+        schema("people", {"id": TEXT, "phone": ANYTHING}),
+        record("people", id="1", phone=PHONE),
+        record("people", id="2", phone=written),
+    ]
+    stopped = record("suppressions", id="1", phone=written)
+    result = people.run([suppressions, stopped, *rows], phone_region=region)
+    assert sandbox.state("autoreach")["people"] == {}, result.stderr
+
+
+@pytest.mark.parametrize("mode", ["create", "update"])
+def test_suppressions_are_taken_in_whatever_the_mode(
+    people: Plugin, sandbox: Sandbox, mode: str
+) -> None:
+    merlin = Plugin("target-actionapi", sandbox, people.directory, first_run=True)
+    for phone in ("+15551110000", PHONE):
+        result = merlin.run(stop(phone=phone), mode=mode)
+        assert result.counts("suppressions") == {"received": 1, "upserted": 1}
+    sms = [schema("sms", ("id", "number", "text")), record("sms", id="1", number=PHONE, text="Hi")]
+    assert merlin.run(sms).counts("sms")["suppressed"] == 1
+
+
+def test_an_email_that_is_none_suppresses_nobody_and_is_told(people: Plugin) -> None:
+    result = people.run(stop(email="ann at example.com"))
+    (reject,) = result.rejects
+    assert "neither an email nor a phone (email cannot be read)" in reject["rejection"]["reason"]
+
+
+def test_what_can_be_read_of_a_suppression_counts(people: Plugin, sandbox: Sandbox) -> None:
+    result = people.run(stop(email=ANN, phone="call me"))
+    assert "the phone of a record cannot be read" in result.stderr
+    person = [schema("people", ("id", "email")), record("people", id="1", email=ANN)]
+    assert people.run(person).counts("people")["suppressed"] == 1
+    assert sandbox.state("autoreach")["people"] == {}
+
+
+def test_the_page_shows_how_many_are_suppressed(people: Plugin) -> None:
+    person = [schema("people", ("id", "email")), record("people", id="1", email=ANN)]
+    people.run([*stop(email=ANN), *person])
+    page = people.path("report.html").read_text()
+    assert "<th>suppressed</th>" in page
+    head = page.index("<th>suppressed</th>")
+    place = page[page.rindex("<tr>", 0, head) : head].count("<th>")
+    row = page[page.index("<td>people</td>") :].partition("</tr>")[0]
+    assert row.split("</td>")[place] == "<td>1"
+
+
+def test_keys_that_name_the_suppressions_make_all_records_wait_from_the_first_run(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    rows = [record("people", id=str(n), email=f"p{n}@example.com") for n in range(3000)]
+    messages = [schema("people", ("id", "email")), *rows, *stop(email="p0@example.com")]
+    result = people.run(messages, keys={"suppressions": ["id"]})
+    assert result.exit_code == 0, result.error
+    assert "0" not in sandbox.state("autoreach")["people"]
+    assert result.counts("people")["suppressed"] == 1
