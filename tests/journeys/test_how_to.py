@@ -304,7 +304,8 @@ def test_highlevel_v2(project: Project) -> None:
         "create schema to_autoreach_2; create view to_autoreach_2.contacts as select owner_id, "
         "email, first_name as \"firstName\" from warehouse.owners where email like '%@%'"
     )
-    v1 = {k: v for k, v in environment(project.sandbox.url).items() if "REISOFTWARE" in k}
+    shown = environment(project.sandbox.url, "v1")
+    v1 = {name: value for name, value in shown.items() if "REISOFTWARE" in name}
     project.add_to_env(v1)
     project.configure(
         {
