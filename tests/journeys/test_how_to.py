@@ -304,8 +304,7 @@ def test_highlevel_v2(project: Project) -> None:
         "create schema to_autoreach_2; create view to_autoreach_2.contacts as select owner_id, "
         "email, first_name as \"firstName\" from warehouse.owners where email like '%@%'"
     )
-    shown = environment(project.sandbox.url, "v1")
-    v1 = {name: value for name, value in shown.items() if "REISOFTWARE" in name}
+    v1 = {k: v for k, v in environment(project.sandbox.url, "v1").items() if "REISOFTWARE" in k}
     project.add_to_env(v1)
     project.configure(
         {
