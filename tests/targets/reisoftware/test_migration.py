@@ -294,16 +294,18 @@ def test_a_create_that_a_dead_run_left_by_v1_is_looked_up_by_v2(
     assert len(held(sandbox)) == 2
 
 
-def test_several_locations_share_a_database(v1: Plugin, sandbox: Sandbox, tmp_path: Path) -> None:
-    del tmp_path
+@pytest.mark.parametrize("last", ["a", "b"])
+def test_several_locations_share_a_database(v1: Plugin, sandbox: Sandbox, last: str) -> None:
     sandbox.account("rei", "b", api_key="key-b")
     sandbox.account("rei", "b", api_key="pit-b")
     bob = contacts({"key": "1", "email": "bob@example.com"})
-    v1.run(ANN, account="a")
-    v1.run(bob, account="b", api_key="key-b")
-    for more, some in (
-        ({"api_key": "pit-b", "location_id": "location-b"}, bob),
-        ({}, ANN),
-    ):
-        result = migrated(v1, **more).run(some)
+    runs: dict[str, tuple[list[JSON], JSON, JSON]] = {
+        "a": (ANN, {}, {}),
+        "b": (bob, {"api_key": "key-b"}, {"api_key": "pit-b", "location_id": " location-b "}),
+    }
+    order = sorted(runs, key=lambda name: name == last)
+    for name in order:
+        v1.run(runs[name][0], account=name, **runs[name][1])
+    for name in order:
+        result = migrated(v1, **runs[name][2]).run(runs[name][0])
         assert result.counts("contacts") == {"received": 1, "unchanged": 1}, result.stderr
