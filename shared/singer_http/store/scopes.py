@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from singer_http.errors import ConfigError, StopRun
 from singer_http.store.database import Database
@@ -72,10 +73,13 @@ class Scopes:
         self.note_same(account, to)
 
     def note_same(self, account: str, became: str) -> None:
-        """Note that an account is known at another address now."""
-        self._execute(same.delete().where(same.c.account.in_([account, became])))
+        """Note that an account is known at another address now; other syncs may do so too."""
+        insert = sqlite.insert(same) if self._database.sqlite else postgresql.insert(same)
+        values = {"account": account, "became": became}
+        noted = insert.values(values).on_conflict_do_update(index_elements=["account"], set_=values)
+        self._execute(same.delete().where(same.c.account == became))
         self._execute(same.update().where(same.c.became == account).values(became=became))
-        self._execute(same.insert().values(account=account, became=became))
+        self._execute(noted)
         self._database.commit()
 
     def open(

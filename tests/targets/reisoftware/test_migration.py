@@ -294,6 +294,22 @@ def test_a_create_that_a_dead_run_left_by_v1_is_looked_up_by_v2(
     assert len(held(sandbox)) == 2
 
 
+def test_syncs_of_one_account_are_taken_over_side_by_side(v1: Plugin, sandbox: Sandbox) -> None:
+    names = ["one", "two", "three"]
+    for name in names:
+        v1.run(ANN, sync=name)
+    v2 = migrated(v1)
+    sandbox.fault(vendor="rei", method="GET", path="v2/contacts/", times=3, hold="first look")
+    running = [v2.start(ANN, sync=name) for name in names]
+    sandbox.wait_held("first look", 3)
+    sandbox.release("first look")
+    for process in running:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        assert "is taken over" in str(said)
+    assert sent(sandbox) == []
+
+
 @pytest.mark.parametrize("last", ["a", "b"])
 def test_several_locations_share_a_database(v1: Plugin, sandbox: Sandbox, last: str) -> None:
     sandbox.account("rei", "b", api_key="key-b")
