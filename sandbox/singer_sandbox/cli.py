@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
 def greeting(url: str) -> str:
     """What a person needs to know."""
     lines = [f"Sandbox at {url} (open it in a browser; control API under {url}/_sandbox/)", ""]
-    for plugin, settings in plugin_settings(url).items():
+    for plugin, settings in plugin_settings(url, "v2").items():
         lines.append(f"{plugin}: {json.dumps(settings)}")
     lines += ["", "The same as environment variables:", ""]
     lines += [f"export {name}={value}" for name, value in environment(url).items()]

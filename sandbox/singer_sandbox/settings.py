@@ -53,10 +53,13 @@ def plugin_settings(url: str, api_version: str = "v1") -> dict[str, dict[str, An
     return {plugin: dict(value) for plugin, value in zip(PLUGINS, values, strict=True)}
 
 
-def environment(url: str) -> dict[str, str]:
-    """The same as environment variables, as Meltano and the SDK read them."""
+def environment(url: str, api_version: str = "v2") -> dict[str, str]:
+    """The same as environment variables, as Meltano and the SDK read them.
+
+    A person is shown API v2 of REI Software: there are no new keys for v1.
+    """
     return {
         f"{plugin}_{name}".replace("-", "_").upper(): str(value)
-        for plugin, settings in plugin_settings(url).items()
+        for plugin, settings in plugin_settings(url, api_version).items()
         for name, value in settings.items()
     }

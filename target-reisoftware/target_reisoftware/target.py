@@ -81,7 +81,7 @@ class TargetReiSoftware(ReiPlugin, HTTPTarget):
             contact = vendor.contact(remote_id.partition("/")[0])
         except Refused:  # it is unknown, or another location's
             return False
-        return contact.get("locationId") in (None, self.config["location_id"])
+        return contact.get("locationId") in (None, self.api.location)
 
     @override
     def probe(self, sinks: Sequence[HTTPSink]) -> None:

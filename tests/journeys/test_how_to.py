@@ -304,7 +304,7 @@ def test_highlevel_v2(project: Project) -> None:
         "create schema to_autoreach_2; create view to_autoreach_2.contacts as select owner_id, "
         "email, first_name as \"firstName\" from warehouse.owners where email like '%@%'"
     )
-    v1 = {k: v for k, v in environment(project.sandbox.url).items() if "REISOFTWARE" in k}
+    v1 = {k: v for k, v in environment(project.sandbox.url, "v1").items() if "REISOFTWARE" in k}
     project.add_to_env(v1)
     project.configure(
         {
@@ -327,8 +327,7 @@ def test_highlevel_v2(project: Project) -> None:
     project.values.update(values)
     project.sandbox.log(clear=True)
     _, dry_run, run = project.follow("highlevel-v2")
-    for said in (dry_run, run):
-        assert "is taken over: 3 of 3 records" in said
+    assert all("is taken over: 3 of 3 records" in said for said in (dry_run, run))
     assert project.report("target-reisoftware")["streams"]["contacts"]["unchanged"] == 3
     asked = [(r["method"], r["path"]) for r in project.sandbox.requests("rei")]
     assert not [path for method, path in asked if method != "GET" and "search" not in path]

@@ -13,6 +13,7 @@ import yaml
 
 from scripts.reference import folders
 from singer_sandbox import Sandbox
+from singer_sandbox.settings import plugin_settings
 from tests import processes
 from tests.front_door import Plugin, record, schema
 
@@ -105,6 +106,15 @@ def test_each_environment_sets_what_is_required(name: str, environment: str) -> 
             configured(environment).get(plugin["name"], {})
         )
     assert set(about(family(name)[-1]["name"])["settings"].get("required", ())) <= given
+
+
+def test_the_sandbox_environment_has_the_settings_that_the_sandbox_shows() -> None:
+    given = configured("sandbox")
+    shown = plugin_settings("http://127.0.0.1:8765", "v2")
+    assert {
+        plugin: {name: given[plugin][name] for name in settings}
+        for plugin, settings in shown.items()
+    } == shown
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -17,11 +17,13 @@ from singer_http.store.tables import (
     accounts,
     claims,
     delivered,
+    is_same,
     meta,
     metadata,
     pending,
     rejects,
     runs,
+    same,
     scopes,
 )
 
@@ -88,6 +90,8 @@ def _copy_accounts(url: sa.URL, into: str, pipeline: Pipeline) -> None:
                     for table in (delivered, claims, pending, rejects)
                 ),
             ]
+            if sa.inspect(reader).has_table(same.name):
+                copied.append((same, sa.true()))
             if sa.inspect(reader).has_table(runs.name):
                 copied.append((runs, runs.c.account.in_(names)))
             for table, condition in copied:
@@ -102,14 +106,17 @@ def _copy_accounts(url: sa.URL, into: str, pipeline: Pipeline) -> None:
 
 
 def _accounts(reader: sa.Connection, pipeline: Pipeline) -> list[str]:
-    """The account; those that the pipeline had before too, if this one has no ledger yet."""
-    known = sa.select(scopes.c.id).where(scopes.c.account == pipeline.account).limit(1)
-    if reader.execute(known).first() or not sa.inspect(reader).has_table(runs.name):
-        return [pipeline.account]
-    earlier = sa.select(runs.c.account.distinct()).where(
-        (runs.c.plugin == pipeline.plugin) & (runs.c.sync == pipeline.sync)
-    )
-    return [pipeline.account, *(row[0] for row in reader.execute(earlier))]
+    """The account and its other addresses; the plugin's other accounts, which it may take over."""
+    names = {pipeline.account}
+    if sa.inspect(reader).has_table(same.name):
+        known = sa.select(scopes.c.account).where(is_same(scopes.c.account, pipeline.account))
+        names.update(row[0] for row in reader.execute(known.distinct()))
+    own = (scopes.c.account == pipeline.account) & (scopes.c.sync == pipeline.sync)
+    has_ledger = reader.execute(sa.select(scopes.c.id).where(own).limit(1)).first()
+    if not has_ledger and sa.inspect(reader).has_table(runs.name):
+        others = sa.select(runs.c.account).where(runs.c.plugin == pipeline.plugin)
+        names.update(row[0] for row in reader.execute(others.distinct()))
+    return list(names)
 
 
 def _copy_rows(

@@ -118,11 +118,11 @@ class Runs:
         """The last runs of a plugin, the newest first."""
         return self._select(runs.c.plugin == plugin, limit)
 
-    def accounts(self, plugin: str, sync: str) -> list[str]:
+    def accounts(self, plugin: str) -> list[str]:
         """The accounts (with servers) that a plugin wrote into, the last one first."""
         found = self._database.query(
             sa.select(runs.c.account)
-            .where((runs.c.plugin == plugin) & (runs.c.sync == sync))
+            .where(runs.c.plugin == plugin)
             .group_by(runs.c.account)
             .order_by(sa.func.max(runs.c.id).desc())
         )

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from singer_http.errors import ConfigError, StopRun
 from singer_http.store.database import Database
 from singer_http.store.rows import Scope
-from singer_http.store.tables import accounts, delivered, pending, rejects, scopes
+from singer_http.store.tables import accounts, delivered, is_same, pending, rejects, same, scopes
 
 
 class Scopes:
@@ -55,10 +56,30 @@ class Scopes:
         )
         return {row.stream: row.id for row in found}
 
+    def are_same(self, account: str, other: str) -> bool:
+        """Whether one of two accounts (with servers) became the other; see `note_same`."""
+        there = is_same(sa.literal(account), other)
+        return bool(self._query(sa.select(sa.literal(1)).where(there)))
+
+    def has_account(self, account: str) -> bool:
+        """Whether any pipeline has a ledger of an account, at this address or a former one."""
+        found = sa.select(scopes.c.id).where(is_same(scopes.c.account, account)).limit(1)
+        return bool(self._query(found))
+
     def move(self, account: str, to: str, sync: str) -> None:
         """Give what a pipeline wrote into an account to the same account at another address."""
         where = (scopes.c.account == account) & (scopes.c.sync == sync)
         self._execute(scopes.update().where(where).values(account=to))
+        self.note_same(account, to)
+
+    def note_same(self, account: str, became: str) -> None:
+        """Note that an account is known at another address now; other syncs may do so too."""
+        insert = sqlite.insert(same) if self._database.sqlite else postgresql.insert(same)
+        values = {"account": account, "became": became}
+        noted = insert.values(values).on_conflict_do_update(index_elements=["account"], set_=values)
+        self._execute(same.delete().where(same.c.account == became))
+        self._execute(same.update().where(same.c.became == account).values(became=became))
+        self._execute(noted)
         self._database.commit()
 
     def open(

@@ -1,7 +1,8 @@
 """Who must not be reached: people of the stream `suppressions`, and of files.
 
 The stream's records are rows of the ledger like any other stream's: an email and a phone are the
-claims of their key, hashed. They hold for the account, whichever sync brought them.
+claims of their key, hashed. They hold for the account, at each of its addresses, whichever sync
+brought them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 
 from singer_http.operations import DELETED, SAME, Person
 from singer_http.store.database import Database
-from singer_http.store.tables import claims, delivered, scopes
+from singer_http.store.tables import claims, delivered, is_same, scopes
 
 STREAM = "suppressions"
 """The stream, in every target."""
@@ -43,16 +44,16 @@ class Suppressions:
         self._reader: sa.Connection | None = None
         self._files = FileEntries()
         own = sa.select(scopes.c.id).where(
-            (scopes.c.account == account) & (scopes.c.stream == STREAM)
+            is_same(scopes.c.account, account) & (scopes.c.stream == STREAM)
         )
         some = database.some_texts
         self._any = sa.select(claims.c.claim).where(claims.c.scope.in_(own)).limit(1)
-        self._number = number_of_suppressed(account)
+        self._number = number_of_suppressed(is_same(scopes.c.account, account))
         self._known = sa.select(claims.c.claim).where(
             claims.c.scope.in_(own) & claims.c.claim.in_(some)
         )
         of_contact = (
-            (scopes.c.account == account)
+            is_same(scopes.c.account, account)
             & (scopes.c.stream == sa.bindparam("stream"))
             & (delivered.c.digest != DELETED)
         )
@@ -148,9 +149,9 @@ class Suppressions:
             self._files.close()
 
 
-def number_of_suppressed(account: str) -> sa.Select[Any]:
-    """How many emails and phones the stream has suppressed for an account (with server)."""
-    own = sa.select(scopes.c.id).where((scopes.c.account == account) & (scopes.c.stream == STREAM))
+def number_of_suppressed(whose: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """How many emails and phones the stream has suppressed, in some of `scopes`."""
+    own = sa.select(scopes.c.id).where(whose & (scopes.c.stream == STREAM))
     return sa.select(sa.func.count(claims.c.claim.distinct())).where(claims.c.scope.in_(own))
 
 

@@ -2,6 +2,8 @@
 
 meta        the schema's version, the salt of the hashes
 accounts    which keys (credentials) were used for which account
+same        account -> the account that it became (see `target.takeover`): their suppressions
+            hold for both
 scopes      (account, sync, stream): whose rows these are, their source, their key columns
 delivered   scope, key -> digest, source, remote id, at, run, names (hashed) to look it up by
 claims      scope, claim, key: what a key refers to at the vendor (emails, phones, tags), hashed
@@ -49,6 +51,13 @@ accounts = sa.Table(
     sa.Column("plugin", sa.String, primary_key=True),
     sa.Column("credential", sa.String, primary_key=True, comment="fingerprint of host and key"),
     sa.Column("account", sa.String, nullable=False),
+)
+
+same = sa.Table(
+    "singer_http_same",
+    metadata,
+    sa.Column("account", sa.String, primary_key=True, comment="account and server"),
+    sa.Column("became", sa.String, nullable=False, comment="account and server"),
 )
 
 scopes = sa.Table(
@@ -179,6 +188,15 @@ ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.at,
 )  # fmt: skip
 """Columns of a `Row`, in its order."""
+
+
+def is_same(column: sa.ColumnElement[str], account: str) -> sa.ColumnElement[bool]:
+    """Whether a column names this account (with server), at one of its addresses."""
+    own = same.alias()  # without a name of its own it would be joined to `same` below
+    found = sa.select(own.c.became).where(own.c.account == account).scalar_subquery()
+    became = sa.func.coalesce(found, account)
+    former = sa.select(same.c.account).where(same.c.became == became)
+    return (column == became) | column.in_(former)
 
 
 def contains(column: sa.Column[Any], part: bytes, *, sqlite: bool) -> sa.ColumnElement[bool]:

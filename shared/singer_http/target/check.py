@@ -31,7 +31,7 @@ from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
 from singer_http.store.scopes import accounts_of, guard_key
 from singer_http.store.suppressions import STREAM, number_of_suppressed
-from singer_http.store.tables import VERSION, claims, delivered, meta
+from singer_http.store.tables import VERSION, claims, delivered, is_same, meta, same, scopes
 
 if TYPE_CHECKING:
     import logging
@@ -171,7 +171,10 @@ class Check:
         default = self._work_dir / DATABASE_FILE
         with _opened(None if url == "none" else url, default) as connection:
             if connection is not None and sa.inspect(connection).has_table(claims.name):
-                number = connection.scalar(number_of_suppressed(target.ledger_account))
+                account, column = target.ledger_account, scopes.c.account
+                known = sa.inspect(connection).has_table(same.name)
+                whose = is_same(column, account) if known else column == account
+                number = connection.scalar(number_of_suppressed(whose))
                 numbers |= {f"stream {STREAM}": number} if number else {}
         return suppression_file.described(numbers) if numbers else "nobody"
 

@@ -8,14 +8,15 @@ it names were read through the new API.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from singer_http.errors import ConfigError
+from singer_http.store.runs import lock_name
 from singer_http.store.store import Store
 
 SAMPLE = 5
-"""Records of a ledger that are read, at most."""
+"""Newest records of a ledger that are read; as many of the oldest if none of those is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,63 +48,91 @@ class Takeover:
         """Take the ledger over, if there is one and this account has none yet.
 
         Raises:
-            ConfigError: there is one, but none of its records is known to this account.
+            ConfigError: there is one, but none of its records is known to this account; or it
+                cannot be taken over now.
         """
-        if self.store.scopes.streams(self.account, self.sync):
+        scopes = self.store.scopes
+        if scopes.streams(self.account, self.sync):
             return
-        if earlier is None or not self._take_over(earlier, logger):
+        candidates = self._candidates(earlier) if earlier is not None else []
+        written = [former for former in candidates if scopes.streams(former, self.sync)]
+        if earlier is None or not written:
             self._warn(logger)
+            # Whom another sync suppressed there is not reached here.
+            if earlier is not None and not scopes.has_account(self.account):
+                for former in candidates:
+                    if self._proof(former, earlier):
+                        scopes.note_same(former, self.account)
+                        return
+            return
+        for former in written:
+            if proof := self._proof(former, earlier):
+                self._hold(former)
+                scopes.move(former, self.account, self.sync)
+                logger.info("The ledger of account %s is taken over: %s.", former, proof)
+                return
+        self._refuse(written)
 
     def _warn(self, logger: logging.Logger) -> None:
         """Say that the account is known at another address, where one would not expect it."""
         name, _, server = self.account.partition(" ")
-        for other in self._known():
+        for other in self.store.runs.accounts(self.plugin):
             known_name, _, known_server = other.partition(" ")
-            if known_name == name:
+            if known_name == name and self.store.scopes.streams(other, self.sync):
                 logger.warning(
                     "The database has a ledger of account %s and sync %s for %s. For %s it begins "
                     "empty: look at api_url if that is not what you want.",
                     name, self.sync, known_server, server,
                 )  # fmt: skip
 
-    def _take_over(self, earlier: EarlierAPI, logger: logging.Logger) -> bool:
-        scopes = self.store.scopes
-        unknown: list[str] = []
-        for former in self._candidates(earlier):
-            sample = self.store.ledger.sample(former, self.sync, SAMPLE)
+    def _proof(self, former: str, earlier: EarlierAPI) -> str:
+        """What shows that a ledger is this account's, whichever sync wrote it; empty if nothing."""
+        if self.store.scopes.are_same(former, self.account):
+            return "it is known as this account's"
+        read = 0
+        for newest in (True, False):
+            sample = self.store.ledger.sample(former, SAMPLE, newest=newest)
             known = sum(earlier.knows(stream, remote_id) for stream, remote_id in sample)
-            if not known and (sample or not self.named):
-                unknown.append(former)
-                continue
-            scopes.move(former, self.account, self.sync)
-            logger.info(
-                "The ledger of account %s is taken over: %d of %d records of it were read here.",
-                former, known, len(sample),
-            )  # fmt: skip
-            return True
-        if unknown:
-            former = unknown[0].partition(" ")[0]
+            read += len(sample)
+            if known:
+                return f"{known} of {read} records of it were read here"
+        return "the setting account says so" if self.named and not read else ""
+
+    def _hold(self, former: str) -> None:
+        """Keep other processes from the former ledger: its records may be in flight.
+
+        Raises:
+            ConfigError: a run through the earlier API is under way.
+        """
+        if not self.store.lock(lock_name(self.plugin, self.sync, former)):
             raise ConfigError(
-                f"The ledger of sync {self.sync!r} was written through an earlier API, for account "
-                f"{', '.join(unknown)}; none of its records could be read here. If this is the "
-                f"same account, look at the credentials and set account to {former}; if it is "
-                "another one, set account to a new name. Nothing was sent."
+                f"A run of sync {self.sync!r} through the earlier API is under way, for account "
+                f"{former}: wait for it to end, and do not start it again. Nothing was sent."
             )
-        return False
+
+    def _refuse(self, written: Sequence[str]) -> None:
+        """Stop: the ledgers of this sync may be other accounts'."""
+        what = (
+            f"The ledger of sync {self.sync!r} was written through an earlier API, for account "
+            f"{', '.join(written)}; none of its records could be read here. "
+        )
+        if any(self.store.ledger.sample(former, 1, newest=True) for former in written):
+            raise ConfigError(
+                f"{what}If this is the same account, look at the credentials; if it is another "
+                "one, set account to a new name. Nothing was sent."
+            )
+        raise ConfigError(
+            f"{what}It names none that can be read. If this is the same account, set account to "
+            f"{written[0].partition(' ')[0]}; if it is another one, set account to a new name. "
+            "Nothing was sent."
+        )
 
     def _candidates(self, earlier: EarlierAPI) -> list[str]:
         """The accounts of earlier APIs, the last one that ran first; those with the same name."""
         return [
             former
-            for former in self._known()
+            for former in self.store.runs.accounts(self.plugin)
             if earlier.is_server(former.partition(" ")[2])
             and self.named in ("", former.partition(" ")[0])
-        ]
-
-    def _known(self) -> list[str]:
-        """The accounts that this plugin and sync have a ledger of."""
-        return [
-            account
-            for account in self.store.runs.accounts(self.plugin, self.sync)
-            if self.store.scopes.streams(account, self.sync)
+            and self.store.scopes.has_account(former)
         ]
