@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from singer_http.errors import NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
@@ -51,7 +51,7 @@ class Database:
         self._locks: list[int] = []
         with ExitStack() as opened:  # closed again unless all goes well
             try:
-                self._open(_parse(url), dry_run_of, opened)
+                self._open(parse_url(url), dry_run_of, opened)
             except ModuleNotFoundError as error:
                 raise NoDatabase(
                     f"database_url needs the package {error.name}: install it beside the plugin "
@@ -131,8 +131,6 @@ class Database:
             held = self.execute(sa.select(sa.func.pg_try_advisory_lock(number))).scalar_one()
             self.commit()
             return bool(held)
-        if self._path is None:
-            return True
         descriptor = os.open(self._lock_file(number), os.O_RDWR | os.O_CREAT, 0o600)
         for attempt in range(TRIES):
             try:
@@ -276,21 +274,37 @@ class Database:
         self._locks.clear()
 
 
-def _parse(url: str) -> sa.URL:
-    parsed = sa.make_url(url)
+def parse_url(url: str) -> sa.URL:
+    """A URL of SQLite or PostgreSQL, with the driver and the time that it gets to connect.
+
+    Raises:
+        NoDatabase: it is no URL, or that of another database.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):  # a port that is no number
+        raise NoDatabase(
+            "`database_url` is not an SQLAlchemy URL (postgresql://user:password@host:5432/name); "
+            "special characters of user and password are percent-encoded. Nothing was sent."
+        ) from None
+    if parsed.drivername in {"postgresql", "postgres"}:  # libpq and many hosts write the latter
+        parsed = parsed.set(drivername="postgresql+psycopg")
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
         raise NoDatabase(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise NoDatabase(
+            "`database_url` names no file: what is only in memory does not outlive a run. Add its "
+            "path, or leave the setting out for the database in `work_dir`."
+        )
     if backend == "postgresql" and "connect_timeout" not in parsed.query:
         parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
     return parsed
 
 
 def _file_of(url: sa.URL) -> Path | None:
-    """The file of an SQLite database that has one."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+    """The file of an SQLite database."""
+    if url.get_backend_name() != "sqlite" or not url.database:
         return None
     return Path(url.database)
 

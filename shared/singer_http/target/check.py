@@ -29,6 +29,7 @@ from singer_http.report.notify import look_at
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
+from singer_http.store.database import parse_url
 from singer_http.store.scopes import accounts_of, guard_key
 from singer_http.store.suppressions import STREAM, number_of_suppressed
 from singer_http.store.tables import VERSION, claims, delivered, meta
@@ -275,7 +276,7 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
         ConfigError: it cannot be read.
     """
     try:
-        parsed = sa.make_url(url or f"sqlite:///{default}")
+        parsed = parse_url(url or f"sqlite:///{default}")
         if parsed.get_backend_name() == "sqlite":
             path = Path(parsed.database or default)
             if not path.exists():
@@ -287,8 +288,6 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
             name = f"file:{quote(str(path.absolute()))}?mode=ro{still}"
             engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(name, uri=True))
         else:
-            if parsed.drivername == "postgresql":
-                parsed = parsed.set(drivername="postgresql+psycopg")
             engine = sa.create_engine(parsed)
         with engine.connect() as connection:
             yield connection
