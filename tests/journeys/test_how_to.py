@@ -63,13 +63,13 @@ class Block(NamedTuple):
 class Project:
     """A new Meltano project; its folder is made by the first page."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox, url: str, ledger_url: str) -> None:
+    def __init__(self, folder: Path, sandbox: Sandbox, url: str, database_url: str) -> None:
         self.sandbox, self.url = sandbox, url
         self._folder, self._kept = folder, folder / "kept"
         self.values = {
             **environment(sandbox.url),
             "TAP_POSTGRES_SQLALCHEMY_URL": url,
-            "TARGET_AUTOREACH_LEDGER_URL": ledger_url,
+            "TARGET_AUTOREACH_DATABASE_URL": database_url,
         }
         mine = {k: v for k, v in os.environ.items() if not k.startswith(PLUGIN_PREFIXES)}
         self._environment = {
@@ -219,10 +219,10 @@ def first_sync(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proje
     with (
         postgres() as server,
         database(server, "how_to") as url,
-        database(server, "how_to_ledger") as ledger_url,
+        database(server, "how_to_ledger") as database_url,
         Sandbox(seed=True) as sandbox,
     ):
-        project = Project(tmp_path_factory.mktemp("how-to"), sandbox, url, ledger_url)
+        project = Project(tmp_path_factory.mktemp("how-to"), sandbox, url, database_url)
         said = project.follow(FIRST)
         project.keep()
         yield project, said
@@ -344,11 +344,20 @@ def test_opt_outs(project: Project) -> None:
     assert "3 entries (do-not-call.csv: 1, stream suppressions: 2)" in check
 
 
+def test_no_disk(project: Project) -> None:
+    _, check, runs, history = project.follow("no-disk")
+    assert "ledger: PostgreSQL" in check
+    first, second = re.findall(r"^people +(\d.*)$", runs, re.MULTILINE)
+    assert (first.split()[:2], second.split()[:2]) == (["5", "3"], ["5", "3"])
+    assert project.report()["streams"]["people"]["unchanged"] == 3
+    assert sorted(project.rejected()) == ["own_2", "own_5"]
+    assert history.count(" ok ") == 2
+    assert not (project.root / ".singer-http" / "singer-http.db").exists()
+
+
 @pytest.mark.skipif(shutil.which("jq") is None, reason="the page uses jq")
 def test_scheduling(project: Project) -> None:
-    *_, check = project.follow("scheduling")
-    assert "ledger: PostgreSQL" in check
-
+    project.follow("scheduling")
     path = project.root / ".singer-http" / "target-autoreach.report.json"
     good = json.loads(path.read_text())
     nightly, watch = (b.text for b in blocks("scheduling") if "jq" in b.text and b.language == "sh")
