@@ -285,7 +285,9 @@ def test_a_slip_in_a_variable_is_a_warning(tmp_path: Path) -> None:
         "TAP_PLAIN_API_KEY": "x",
     }
     done = tap(tmp_path, env=slips | others, api_key="x")
-    warned = [line.rpartition(" | ")[2] for line in done.stderr.splitlines() if "no setting" in line]
+    warned = [
+        line.rpartition(" | ")[2] for line in done.stderr.splitlines() if "no setting" in line
+    ]
     assert warned == [
         "The variable TAP_PLAIN_DATABSE_URL is no setting; did you mean TAP_PLAIN_DATABASE_URL?",
         "The variable TAP_PLAIN_RATELIMIT is no setting; did you mean TAP_PLAIN_RATE_LIMIT?",
