@@ -28,6 +28,8 @@ ROWS = 100
 """In one INSERT, at most."""
 CONNECT_SECONDS = 30
 """That PostgreSQL gets to answer, unless `database_url` says otherwise (`connect_timeout`)."""
+ENCODINGS = ("UTF8", "SQL_ASCII")
+"""Of PostgreSQL that hold any text; the latter keeps bytes as they come."""
 TRIES = 5
 """Times that a lock is tried, a fifth of a second apart."""
 
@@ -94,6 +96,7 @@ class Database:
         if self.sqlite:
             connection.execute(sa.text("BEGIN IMMEDIATE"))
         else:
+            require_unicode(connection)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
         metadata.create_all(connection)
         values: dict[str, str] = dict(connection.execute(sa.select(meta)).all())
@@ -297,9 +300,28 @@ def parse_url(url: str) -> sa.URL:
             "`database_url` names no file: what is only in memory does not outlive a run. Add its "
             "path, or leave the setting out for the database in `work_dir`."
         )
-    if backend == "postgresql" and "connect_timeout" not in parsed.query:
-        parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
+    if backend == "postgresql":
+        options = {
+            "connect_timeout": str(CONNECT_SECONDS),
+            **parsed.query,
+            "client_encoding": "utf8",
+        }
+        parsed = parsed.update_query_dict(options)
     return parsed
+
+
+def require_unicode(connection: sa.Connection) -> None:
+    """Refuse a PostgreSQL that cannot hold every text: one record would stop each run.
+
+    Raises:
+        NoDatabase: its encoding has fewer characters than Unicode.
+    """
+    encoding = connection.scalar(sa.text("SHOW server_encoding"))
+    if encoding not in ENCODINGS:
+        raise NoDatabase(
+            f"The database has the encoding {encoding}, which lacks characters: make one with "
+            "ENCODING 'UTF8', and name it in `database_url`. Nothing was sent."
+        )
 
 
 def _file_of(url: sa.URL) -> Path | None:

@@ -29,7 +29,7 @@ from singer_http.report.notify import look_at
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
-from singer_http.store.database import parse_url
+from singer_http.store.database import parse_url, require_unicode
 from singer_http.store.scopes import accounts_of, guard_key
 from singer_http.store.suppressions import STREAM, number_of_suppressed
 from singer_http.store.tables import VERSION, claims, delivered, meta
@@ -178,6 +178,8 @@ class Check:
 
     def _contents(self, connection: sa.Connection) -> str:
         kind = "SQLite" if connection.dialect.name == "sqlite" else "PostgreSQL"
+        if kind == "PostgreSQL":
+            require_unicode(connection)
         if not sa.inspect(connection).has_table(meta.name):
             may = sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
             if kind == "PostgreSQL" and not connection.scalar(may):

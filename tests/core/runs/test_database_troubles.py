@@ -118,6 +118,33 @@ def test_the_short_name_of_postgresql_is_known(people: Plugin, database: str) ->
     assert "PostgreSQL" in people.run([], "--check").stderr
 
 
+@pytest.mark.parametrize(("encoding", "good"), [("SQL_ASCII", True), ("LATIN1", False)])
+def test_an_encoding_that_lacks_characters_is_refused(
+    people: Plugin, sandbox: Sandbox, own_database: str, encoding: str, good: bool
+) -> None:
+    """The default of PostgreSQL is the encoding of its system, which is C in many containers."""
+    name = conninfo.conninfo_to_dict(own_database)["dbname"]
+    with psycopg.connect(own_database.replace(f"/{name}?", "/postgres?"), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name}".encode())
+        admin.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 "
+            "LC_COLLATE 'C' LC_CTYPE 'C'".encode()
+        )
+    people.config["database_url"] = own_database
+    messages = [SCHEMA, record("people", id="Zoë 日本", email="zoe@example.com"), state(1)]
+    result = people.run(messages)
+    check = people.run([], "--check")
+    if good:
+        assert result.exit_code == check.exit_code == 0, result.stderr
+        assert people.run(messages).counts("people") == {"received": 1, "unchanged": 1}
+        assert "key Zoë 日本 " in people.run([], "--explain", "Zoë 日本").stdout
+    else:
+        stopped(people, result, f"encoding {encoding}", "UTF8")
+        assert sent(sandbox) == []
+        assert check.exit_code == 1
+        assert f"encoding {encoding}" in check.stderr
+
+
 def test_a_database_that_only_answers_questions(
     people: Plugin, sandbox: Sandbox, postgresql: str, own_database: str
 ) -> None:
