@@ -166,6 +166,8 @@ class Contacts(RecordSink):
             return
         record = self._in_v1_names(record)
         super().prepare(record, op)
+        if not op.body.get("dndSettings"):
+            op.body.pop("dndSettings", None)  # no channel is named: there is nothing to write
         op.identities = identity_of(op).folded
         custom = self.custom_values(record)
         if kept := {k: v for k, v in custom.items() if v is not None or self.send_nulls}:

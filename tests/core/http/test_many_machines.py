@@ -140,22 +140,27 @@ def test_a_tap_whose_database_went_away_says_so_in_one_line(
 
 
 def test_a_lost_connection_to_the_database_ends_no_tap_and_frees_no_permit(
-    sandbox: Sandbox, tmp_path: Path, database: str
+    sandbox: Sandbox, tmp_path: Path, own_database: str
 ) -> None:
     sandbox.fill("autoreach", members=300)
     sandbox.fault(vendor="autoreach", path="members", hold="x", after=1)
     tap = Tap(
-        "tap-autoreach", sandbox, tmp_path, rate_limit="100/s", database_url=database, concurrency=1
+        "tap-autoreach",
+        sandbox,
+        tmp_path,
+        rate_limit="100/s",
+        database_url=own_database,
+        concurrency=1,
     )
     process = tap.start()
     sandbox.wait_held("x")
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(own_database, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         account = f"sandbox-client {sandbox.url.partition('//')[2].lower()}"
-        other = Limiter("1/h", lambda: RateWindows(database, account, 60))
+        other = Limiter("1/h", lambda: RateWindows(own_database, account, 60))
         assert other.try_acquire() > 0
     sandbox.release("x")
     done = tap.finish(process)

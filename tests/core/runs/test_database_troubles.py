@@ -59,15 +59,17 @@ def stopped(people: Plugin, result: Result, *words: str) -> None:
     assert "stopped" in people.path("report.html").read_text()
 
 
-def nothing_is_lost(people: Plugin, sandbox: Sandbox, result: Result) -> None:
+def nothing_is_lost(
+    people: Plugin, sandbox: Sandbox, result: Result, rows: list[JSON] = ROWS
+) -> None:
     """The run after it delivers what that one did not, and each record is there once."""
     assert result.states == []
-    after = people.run(MESSAGES)
+    after = people.run([SCHEMA, *rows, state(1)])
     assert after.exit_code == 0, after.stderr
     assert after.states == [1]
     assert after.rejects == []
     emails = sorted(row["email"] for row in sandbox.state("autoreach")["people"].values())
-    assert emails == sorted(row["record"]["email"] for row in ROWS)
+    assert emails == sorted(row["record"]["email"] for row in rows)
 
 
 def test_a_database_of_a_later_release(
@@ -213,27 +215,26 @@ def test_a_file_that_is_gone_in_the_middle(people: Plugin, sandbox: Sandbox, how
         path.unlink()
     if how == "replaced":
         file.write_bytes(copy)
-    before = len(sent(sandbox))
     sandbox.release("x")
     result = people.finish(process)
     stopped(people, result, "was removed or replaced during the run", str(file))
-    # What was in flight came to its end, and no more was sent.
-    assert len(sent(sandbox)) <= before + CONCURRENCY
     nothing_is_lost(people, sandbox, result)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit is set on another process")
 def test_a_disk_that_is_full_in_the_middle(people: Plugin, sandbox: Sandbox) -> None:
-    # Not the first request: its token truncates the log, and the report needs room too.
-    sandbox.fault(vendor="autoreach", method="PATCH", body="own_15", hold="x")
-    process = people.start(MESSAGES)
+    sandbox.fault(vendor="autoreach", method="PATCH", hold="x")
+    rows = [record("people", id=f"m{n}", email=f"m{n}@example.com") for n in range(200)]
+    process = people.start([SCHEMA, *rows, state(1)])
     sandbox.wait_held("x")
     log = people.work_dir / "singer-http.db-wal"
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (log.stat().st_size, -1))
+    # The limit is for each file of the process: the report's page needs some room too.
+    most = max(log.stat().st_size, 100 * 1024)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, -1))
     sandbox.release("x")
     result = people.finish(process)
     stopped(people, result, "cannot be used", "free some space")
-    nothing_is_lost(people, sandbox, result)
+    nothing_is_lost(people, sandbox, result, rows)
 
 
 def test_a_database_that_is_full_in_the_middle(
