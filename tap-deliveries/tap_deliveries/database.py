@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
 from singer_http.errors import ConfigError, StopRun
 from singer_http.store import DATABASE_FILE
+from singer_http.store.database import parse_url
 from singer_http.store.tables import VERSION, meta
 from singer_http.tap.tap import HTTPTap
 
@@ -84,12 +85,8 @@ class Reader:
 
 
 def _engine(url: str) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-    except ArgumentError:
-        raise ConfigError("database_url is not an SQLAlchemy URL.") from None
-    backend = parsed.get_backend_name()
-    if backend == "sqlite":
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
         path = Path(parsed.database or "").resolve()
         if not path.is_file():
             raise ConfigError(
@@ -99,10 +96,6 @@ def _engine(url: str) -> sa.Engine:
         return sa.create_engine(
             "sqlite://", creator=lambda: sqlite3.connect(address, BUSY_SECONDS, uri=True)
         )
-    if backend != "postgresql":
-        raise ConfigError(f"database_url is for {backend}: it must be SQLite or PostgreSQL.")
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(parsed, isolation_level="AUTOCOMMIT")
     sa.event.listen(engine, "connect", _only_read)
     return engine

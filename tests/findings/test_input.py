@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -70,6 +71,7 @@ def test_a_schema_still_means_what_it_says(
     assert kinds(result) == ([] if good else ["invalid"])
 
 
+LONG = "".join(hashlib.sha256(bytes([i])).hexdigest() for i in range(94))
 BAD_ROWS = {
     "NaN": '{"id":"x","email":"x@example.com","first_name":NaN}',
     "Infinity": '{"id":"x","email":"x@example.com","first_name":-Infinity}',
@@ -78,6 +80,8 @@ BAD_ROWS = {
     "surrogate in the key": '{"id":"\\udfff","email":"x@example.com"}',
     "a key that is a list": '{"id":["x"],"email":"x@example.com"}',
     "a key that is an object": '{"id":{"x":1},"email":"x@example.com"}',
+    # Random: PostgreSQL compresses what repeats itself.
+    "an id of 6,000 characters": f'{{"id":"{LONG}","email":"x@example.com"}}',
     "deep": '{"id":"x","email":"x@example.com","first_name":' + "[" * 900 + "]" * 900 + "}",
 }
 

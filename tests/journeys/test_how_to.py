@@ -16,7 +16,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,10 +27,10 @@ from demo.postgres import database, postgres
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
 from tests.answering import Server
+from tests.journeys.pages import PAGES, Block, blocks, copy, remove
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 
-PAGES = ROOT / "docs" / "how-to"
 FIRST = "first-sync"
 KEPT = ("meltano.yml", ".env", ".singer-http", ".meltano/meltano.db", ".meltano/run")
 """What a page may change in the project."""
@@ -52,24 +52,16 @@ settings:
 """
 
 
-class Block(NamedTuple):
-    """A code block of a page."""
-
-    language: str
-    note: str
-    text: str
-
-
 class Project:
     """A new Meltano project; its folder is made by the first page."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox, url: str, ledger_url: str) -> None:
+    def __init__(self, folder: Path, sandbox: Sandbox, url: str, database_url: str) -> None:
         self.sandbox, self.url = sandbox, url
         self._folder, self._kept = folder, folder / "kept"
         self.values = {
             **environment(sandbox.url),
             "TAP_POSTGRES_SQLALCHEMY_URL": url,
-            "TARGET_AUTOREACH_DATABASE_URL": ledger_url,
+            "TARGET_AUTOREACH_DATABASE_URL": database_url,
         }
         mine = {k: v for k, v in os.environ.items() if not k.startswith(PLUGIN_PREFIXES)}
         self._environment = {
@@ -191,27 +183,6 @@ class Project:
         return {person["external_id"]: person for person in found}
 
 
-def blocks(page: str) -> list[Block]:
-    text = (PAGES / f"{page}.md").read_text("utf-8")
-    found = re.findall(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Block(*parts) for parts in found]
-
-
-def copy(source: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, to, symlinks=True)
-    else:
-        shutil.copy(source, to)
-
-
-def remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 @pytest.fixture(scope="module")
 def first_sync(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, list[str]]]:
     """The project that the first page makes, and what its commands said."""
@@ -219,10 +190,10 @@ def first_sync(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proje
     with (
         postgres() as server,
         database(server, "how_to") as url,
-        database(server, "how_to_ledger") as ledger_url,
+        database(server, "how_to_ledger") as database_url,
         Sandbox(seed=True) as sandbox,
     ):
-        project = Project(tmp_path_factory.mktemp("how-to"), sandbox, url, ledger_url)
+        project = Project(tmp_path_factory.mktemp("how-to"), sandbox, url, database_url)
         said = project.follow(FIRST)
         project.keep()
         yield project, said
@@ -344,11 +315,23 @@ def test_opt_outs(project: Project) -> None:
     assert "3 entries (do-not-call.csv: 1, stream suppressions: 2)" in check
 
 
+def test_no_disk(project: Project) -> None:
+    _, check, runs, history = project.follow("no-disk")
+    assert "ledger: PostgreSQL" in check
+    # The new database does not know what was sent with the old one.
+    assert re.findall(r"received +(\w+) .*\n.*people +5 +(\d)", runs) == [
+        ("upserted", "3"),
+        ("unchanged", "3"),
+    ]
+    assert project.report()["streams"]["people"]["unchanged"] == 3
+    assert sorted(project.rejected()) == ["own_2", "own_5"]
+    assert history.count(" ok ") == 2
+    assert not (project.root / ".singer-http" / "singer-http.db").exists()
+
+
 @pytest.mark.skipif(shutil.which("jq") is None, reason="the page uses jq")
 def test_scheduling(project: Project) -> None:
-    *_, check = project.follow("scheduling")
-    assert "ledger: PostgreSQL" in check
-
+    project.follow("scheduling")
     path = project.root / ".singer-http" / "target-autoreach.report.json"
     good = json.loads(path.read_text())
     nightly, watch = (b.text for b in blocks("scheduling") if "jq" in b.text and b.language == "sh")

@@ -244,21 +244,21 @@ def test_the_file_is_not_changed(people: Plugin) -> None:
     assert database.read_bytes() == before
 
 
-def test_a_role_that_may_only_read_is_enough(people: Plugin, database: str) -> None:
-    people.config["database_url"] = database
+def test_a_role_that_may_only_read_is_enough(people: Plugin, own_database: str) -> None:
+    people.config["database_url"] = own_database
     people.run([SCHEMA, person(1)])
     tap = DeliveriesTap(people)
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(own_database, autocommit=True) as connection:
         name = f"reader_{connection.info.dbname}"
         connection.execute(f"CREATE ROLE {name} LOGIN".encode())
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}".encode())
-    tap.config["database_url"] = database.replace("postgres:", f"{name}:", 1).replace(
+    tap.config["database_url"] = own_database.replace("postgres:", f"{name}:", 1).replace(
         "//postgres", f"//{name}", 1
     )
     try:
         assert keys(tap.read()) == ["p1"]
     finally:
-        with psycopg.connect(database, autocommit=True) as connection:
+        with psycopg.connect(own_database, autocommit=True) as connection:
             connection.execute(f"DROP OWNED BY {name}".encode())
             connection.execute(f"DROP ROLE {name}".encode())
 
@@ -267,7 +267,7 @@ def test_a_role_that_may_only_read_is_enough(people: Plugin, database: str) -> N
     ("settings", "words"),
     [
         ({"work_dir": "/nowhere/at/all"}, "There is no database /nowhere/at/all/singer-http.db"),
-        ({"database_url": "nonsense"}, "database_url is not an SQLAlchemy URL."),
+        ({"database_url": "nonsense"}, "is not an SQLAlchemy URL"),
         ({"database_url": "mysql://u:hunter2@h/d"}, "must be SQLite or PostgreSQL"),
         (
             {"database_url": "postgresql://u:hunter2@127.0.0.1:9/d"},

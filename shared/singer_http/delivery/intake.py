@@ -18,6 +18,9 @@ from singer_http.operations import DELETED, JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.columns import shortened
 
+LONGEST_ID = 500
+"""Characters: a row of PostgreSQL's index of the vendor's ids has 2,704 bytes at most."""
+
 
 class Intake:
     """Makes the operations of one mapping into one sink."""
@@ -124,6 +127,8 @@ class Intake:
         sink.prepare(record, item)
         if item.remote_id is not None:
             item.id_from_record = True
+            if len(item.remote_id) > LONGEST_ID:
+                raise invalid(f"an id of {len(item.remote_id):,} characters: {LONGEST_ID} at most")
             if item.remote_id in {".", ".."} or "\0" in item.remote_id:
                 raise invalid(f"an id cannot be {item.remote_id!r}")
         try:

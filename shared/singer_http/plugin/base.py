@@ -60,9 +60,10 @@ class HTTPPlugin(PluginBase):
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
         given = _read(config)
+        prefix = f"{self.name.upper().replace('-', '_')}_"
         if parse_env_config:
-            prefix = f"{self.name.upper().replace('-', '_')}_"
             given |= validation.from_environment(schema, prefix)
+        validation.warn_of_variables(schema, prefix)
         # Before anything can be logged about them.
         for name, definition in schema["properties"].items():
             if validation.is_secret(definition) and given.get(name) is not None:

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 TRUE = ("true", "1", "yes", "on")
 FALSE = ("false", "0", "no", "off")
+CLOSE = 0.85
+"""How close a variable's name is to a setting's if it is a slip (1 is equal)."""
 
 Check = Callable[[Any], object]
 """Takes a setting's value in its proper type; raises ValueError with what it accepts."""
@@ -99,6 +101,27 @@ def from_environment(schema: Mapping[str, Any], prefix: str) -> dict[str, str]:
     load_dotenv(find_dotenv(usecwd=True))
     names = {name: prefix + name.upper().replace("-", "_") for name in schema["properties"]}
     return {name: os.environ[key] for name, key in names.items() if key in os.environ}
+
+
+def warn_of_variables(schema: Mapping[str, Any], prefix: str) -> None:
+    """Name variables of the environment that look like a setting, and are none.
+
+    Meltano passes the variables of `.env` on, and drops those that it does not know. A name that
+    ends in a setting's is another plugin's (`TARGET_AUTOREACH_EU_CLIENT_ID`), one that begins
+    with a setting's is a part of it.
+    """
+    names = {name.replace("-", "_"): name for name in schema["properties"]}
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(prefix).lower()
+        if name == variable.lower() or name in names:
+            continue
+        for near in difflib.get_close_matches(name, names, n=1, cutoff=CLOSE):
+            if not (name.endswith(f"_{near}") or name.startswith(f"{near}_")):
+                logger.warning(
+                    "The variable %s is no setting; did you mean %s?",
+                    variable,
+                    prefix + near.upper(),
+                )
 
 
 def validate(

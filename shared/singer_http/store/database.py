@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from singer_http.errors import NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
@@ -28,6 +28,8 @@ ROWS = 100
 """In one INSERT, at most."""
 CONNECT_SECONDS = 30
 """That PostgreSQL gets to answer, unless `database_url` says otherwise (`connect_timeout`)."""
+ENCODINGS = ("UTF8", "SQL_ASCII")
+"""Of PostgreSQL that hold any text; the latter keeps bytes as they come."""
 TRIES = 5
 """Times that a lock is tried, a fifth of a second apart."""
 
@@ -51,7 +53,7 @@ class Database:
         self._locks: list[int] = []
         with ExitStack() as opened:  # closed again unless all goes well
             try:
-                self._open(_parse(url), dry_run_of, opened)
+                self._open(parse_url(url), dry_run_of, opened)
             except ModuleNotFoundError as error:
                 raise NoDatabase(
                     f"database_url needs the package {error.name}: install it beside the plugin "
@@ -94,6 +96,7 @@ class Database:
         if self.sqlite:
             connection.execute(sa.text("BEGIN IMMEDIATE"))
         else:
+            require_unicode(connection)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
         metadata.create_all(connection)
         values: dict[str, str] = dict(connection.execute(sa.select(meta)).all())
@@ -131,8 +134,6 @@ class Database:
             held = self.execute(sa.select(sa.func.pg_try_advisory_lock(number))).scalar_one()
             self.commit()
             return bool(held)
-        if self._path is None:
-            return True
         descriptor = os.open(self._lock_file(number), os.O_RDWR | os.O_CREAT, 0o600)
         for attempt in range(TRIES):
             try:
@@ -276,21 +277,56 @@ class Database:
         self._locks.clear()
 
 
-def _parse(url: str) -> sa.URL:
-    parsed = sa.make_url(url)
+def parse_url(url: str) -> sa.URL:
+    """A URL of SQLite or PostgreSQL, with the driver and the time that it gets to connect.
+
+    Raises:
+        NoDatabase: it is no URL, or that of another database.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):  # a port that is no number
+        raise NoDatabase(
+            "`database_url` is not an SQLAlchemy URL (postgresql://user:password@host:5432/name); "
+            "special characters of user and password are percent-encoded. Nothing was sent."
+        ) from None
+    if parsed.drivername in {"postgresql", "postgres"}:  # libpq and many hosts write the latter
+        parsed = parsed.set(drivername="postgresql+psycopg")
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
         raise NoDatabase(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if backend == "postgresql" and "connect_timeout" not in parsed.query:
-        parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
+    if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise NoDatabase(
+            "`database_url` names no file: what is only in memory does not outlive a run. Add its "
+            "path, or leave the setting out for the database in `work_dir`."
+        )
+    if backend == "postgresql":
+        options = {
+            "connect_timeout": str(CONNECT_SECONDS),
+            **parsed.query,
+            "client_encoding": "utf8",
+        }
+        parsed = parsed.update_query_dict(options)
     return parsed
 
 
+def require_unicode(connection: sa.Connection) -> None:
+    """Refuse a PostgreSQL that cannot hold every text: one record would stop each run.
+
+    Raises:
+        NoDatabase: its encoding has fewer characters than Unicode.
+    """
+    encoding = connection.scalar(sa.text("SHOW server_encoding"))
+    if encoding not in ENCODINGS:
+        raise NoDatabase(
+            f"The database has the encoding {encoding}, which lacks characters: make one with "
+            "ENCODING 'UTF8', and name it in `database_url`. Nothing was sent."
+        )
+
+
 def _file_of(url: sa.URL) -> Path | None:
-    """The file of an SQLite database that has one."""
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+    """The file of an SQLite database."""
+    if url.get_backend_name() != "sqlite" or not url.database:
         return None
     return Path(url.database)
 

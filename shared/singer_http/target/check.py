@@ -29,6 +29,7 @@ from singer_http.report.notify import look_at
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
+from singer_http.store.database import parse_url, require_unicode
 from singer_http.store.scopes import accounts_of, guard_key
 from singer_http.store.suppressions import STREAM, number_of_suppressed
 from singer_http.store.tables import VERSION, claims, delivered, is_same, meta, same, scopes
@@ -180,6 +181,8 @@ class Check:
 
     def _contents(self, connection: sa.Connection) -> str:
         kind = "SQLite" if connection.dialect.name == "sqlite" else "PostgreSQL"
+        if kind == "PostgreSQL":
+            require_unicode(connection)
         if not sa.inspect(connection).has_table(meta.name):
             may = sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
             if kind == "PostgreSQL" and not connection.scalar(may):
@@ -278,7 +281,7 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
         ConfigError: it cannot be read.
     """
     try:
-        parsed = sa.make_url(url or f"sqlite:///{default}")
+        parsed = parse_url(url or f"sqlite:///{default}")
         if parsed.get_backend_name() == "sqlite":
             path = Path(parsed.database or default)
             if not path.exists():
@@ -290,8 +293,6 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
             name = f"file:{quote(str(path.absolute()))}?mode=ro{still}"
             engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(name, uri=True))
         else:
-            if parsed.drivername == "postgresql":
-                parsed = parsed.set(drivername="postgresql+psycopg")
             engine = sa.create_engine(parsed)
         with engine.connect() as connection:
             yield connection

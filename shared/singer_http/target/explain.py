@@ -37,7 +37,10 @@ KINDS = {
     RejectionKind.UNCERTAIN: "uncertain: it may have arrived",
     RejectionKind.HELD: "held back for a later run",
 }
-NEVER = "never came, or was skipped each time (`mode`, `overwrite`, suppression)"
+NEVER = (
+    "never came, or was skipped each time (`mode`, `overwrite`, suppression), or was given up with "
+    "--resolve"
+)
 
 
 class _Row(NamedTuple):

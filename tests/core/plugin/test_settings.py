@@ -276,6 +276,24 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     assert "timeout is 'x'" in one_error(tap(tmp_path, "--config", "ENV", env=env))
 
 
+def test_a_slip_in_a_variable_is_a_warning(tmp_path: Path) -> None:
+    slips = {"TAP_PLAIN_DATABSE_URL": "sqlite:///x.db", "TAP_PLAIN_RATELIMIT": "1/s"}
+    others = {
+        "TAP_PLAIN_EU_DATABASE_URL": "of the plugin tap-plain-eu",
+        "TAP_PLAIN_STREAM_MAPS_PEOPLE": "a part of a setting",
+        "TAP_PLAIN__SELECT": "Meltano's",
+        "TAP_PLAIN_API_KEY": "x",
+    }
+    done = tap(tmp_path, env=slips | others, api_key="x")
+    warned = [
+        line.rpartition(" | ")[2] for line in done.stderr.splitlines() if "no setting" in line
+    ]
+    assert warned == [
+        "The variable TAP_PLAIN_DATABSE_URL is no setting; did you mean TAP_PLAIN_DATABASE_URL?",
+        "The variable TAP_PLAIN_RATELIMIT is no setting; did you mean TAP_PLAIN_RATE_LIMIT?",
+    ]
+
+
 def test_about_and_version_need_no_settings(tmp_path: Path) -> None:
     about = tap(tmp_path, "--about", "--format", "json")
     assert about.returncode == 0

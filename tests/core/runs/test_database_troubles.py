@@ -93,6 +93,60 @@ def test_a_database_that_cannot_be_reached(people: Plugin, sandbox: Sandbox, url
     assert sent(sandbox) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("postgresql://user:secret@127.0.0.1:port/db", "percent-encoded"),
+        ("singer.db", "SQLAlchemy URL"),
+        ("mysql://127.0.0.1/db", "SQLite or PostgreSQL"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_an_address_that_is_none_of_a_database_to_keep(
+    people: Plugin, sandbox: Sandbox, url: str, word: str
+) -> None:
+    stopped(people, people.run(MESSAGES, database_url=url), word)
+    assert sent(sandbox) == []
+    check = people.run([], "--check", database_url=url)
+    assert check.exit_code == 1
+    assert word in check.stderr
+    assert "secret" not in check.stderr.replace("client_secret", "")
+
+
+def test_the_short_name_of_postgresql_is_known(people: Plugin, database: str) -> None:
+    people.config["database_url"] = database.replace("postgresql://", "postgres://")
+    assert people.run(MESSAGES).exit_code == 0
+    assert "PostgreSQL" in people.run([], "--check").stderr
+
+
+@pytest.mark.parametrize(("encoding", "good"), [("SQL_ASCII", True), ("LATIN1", False)])
+def test_an_encoding_that_lacks_characters_is_refused(
+    people: Plugin, sandbox: Sandbox, own_database: str, encoding: str, good: bool
+) -> None:
+    """The default of PostgreSQL is the encoding of its system, which is C in many containers."""
+    name = conninfo.conninfo_to_dict(own_database)["dbname"]
+    with psycopg.connect(own_database.replace(f"/{name}?", "/postgres?"), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name}".encode())
+        admin.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 "
+            "LC_COLLATE 'C' LC_CTYPE 'C'".encode()
+        )
+    people.config["database_url"] = own_database
+    messages = [SCHEMA, record("people", id="Zoë 日本", email="zoe@example.com"), state(1)]
+    result = people.run(messages)
+    check = people.run([], "--check")
+    if good:
+        assert result.exit_code == check.exit_code == 0, result.stderr
+        assert people.run(messages).counts("people") == {"received": 1, "unchanged": 1}
+        assert "key Zoë 日本 " in people.run([], "--explain", "Zoë 日本").stdout
+    else:
+        stopped(people, result, f"encoding {encoding}", "UTF8")
+        assert sent(sandbox) == []
+        assert check.exit_code == 1
+        assert f"encoding {encoding}" in check.stderr
+
+
 def test_a_database_that_only_answers_questions(
     people: Plugin, sandbox: Sandbox, postgresql: str, own_database: str
 ) -> None:
