@@ -151,7 +151,7 @@ def test_a_server_that_ends_idle_transactions_ends_no_run(
     assert found == ("200ms",)
     sandbox.options("autoreach", latency_ms=600)
     messages = [MEMBERS, *(member(f"m{i}") for i in range(3))]
-    result = on_postgresql.run(messages, ledger_url=limited)
+    result = on_postgresql.run(messages, database_url=limited)
     assert (result.exit_code, result.rejects) == (0, []), result.error
 
 
