@@ -330,7 +330,7 @@ def test_highlevel_v2(project: Project) -> None:
     assert all("is taken over: 3 of 3 records" in said for said in (dry_run, run))
     assert project.report("target-reisoftware")["streams"]["contacts"]["unchanged"] == 3
     posted = {r["path"] for r in project.sandbox.requests("rei") if r["method"] != "GET"}
-    assert posted == {"/rei/v2/contacts/search"}  # a read, of --check
+    assert posted == {"/v2/contacts/search"}  # a read, of --check
     project.execute("drop schema to_autoreach_2 cascade")
 
 
