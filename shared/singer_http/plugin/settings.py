@@ -77,7 +77,7 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
     ),
     th.Property(
         "account",
-        th.StringType,
+        th.StringType(pattern=r".{1,200}"),
         description=(
             "Whose data this is. Default: made from the credentials. Set it to the old name after "
             "a key rotation, to a new one for another account."

@@ -303,6 +303,8 @@ def parse_url(url: str) -> sa.URL:
     if backend == "postgresql":
         options = {
             "connect_timeout": str(CONNECT_SECONDS),
+            # A network that drops idle connections is noticed, and kept from dropping them.
+            "keepalives_idle": "60",
             **parsed.query,
             "client_encoding": "utf8",
         }
