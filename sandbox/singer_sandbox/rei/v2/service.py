@@ -64,8 +64,12 @@ class ApiV2:
         def add(method: str, template: str, scope: str, handler: Callable[..., Answer]) -> None:
             router.add(method, PREFIX + template, _Route(scope, handler))
 
-        def flagged(method: str, template: str, handler: Callable[..., Answer]) -> None:
-            router.add(method, PREFIX + template, _Route(WRITE, handler, flagged=True))
+        def flagged(
+            method: str, template: str, handler: Callable[..., Answer], status: int = 200
+        ) -> None:
+            router.add(
+                method, PREFIX + template, _Route(WRITE, handler, flagged=True, status=status)
+            )
 
         add("POST", "/contacts/search", READ, search.search)
         add("GET", "/contacts/search/duplicate", READ, matching.search_duplicate)
@@ -81,7 +85,7 @@ class ApiV2:
         add("DELETE", "/contacts/{id}/tags", WRITE, tags.remove)
         flagged("DELETE", "/contacts/{id}/campaigns/removeAll", links.remove_all_campaigns)
         flagged("DELETE", "/contacts/{id}/campaigns/remove-all", links.remove_all_campaigns)
-        flagged("POST", "/contacts/{id}/campaigns/{campaign}", links.add_campaign)
+        flagged("POST", "/contacts/{id}/campaigns/{campaign}", links.add_campaign, status=201)
         flagged("DELETE", "/contacts/{id}/campaigns/{campaign}", links.remove_campaign)
         flagged("POST", "/contacts/{id}/workflow/{workflow}", links.add_workflow)
         flagged("DELETE", "/contacts/{id}/workflow/{workflow}", links.remove_workflow)
@@ -158,16 +162,22 @@ class _Route:
     """A handler, the scope that it asks for, and whether its answer carries success flags."""
 
     def __init__(
-        self, scope: str, handler: Callable[..., Answer], *, flagged: bool = False
+        self,
+        scope: str,
+        handler: Callable[..., Answer],
+        *,
+        flagged: bool = False,
+        status: int = 200,
     ) -> None:
         self.scope = scope
+        self.status = status
         self.handler = handler
         self.flagged = flagged
 
     def __call__(self, call: Call, *params: str) -> Reply:
         form = call.options["success_flags"] if self.flagged else "none"
-        if form == "false":  # refused, with 200
-            return traced(200, {"succeded": False, "succeeded": False})
+        if form == "false":  # refused, with the status of a success
+            return traced(self.status, {"succeded": False, "succeeded": False})
         status, body = self.handler(call, *params)
         names = {"none": (), "both": ("succeded", "succeeded")}.get(form, (form,))
         return traced(status, {**body, **dict.fromkeys(names, True)})
