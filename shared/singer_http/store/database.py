@@ -89,6 +89,8 @@ class Database:
         opened.callback(self._connection.close)
         self.salt = self._prepare()
         """Of the hashes in this database: 16 bytes."""
+        if not self.sqlite:
+            self.set_durable(False)
 
     def _prepare(self) -> bytes:
         """Make or migrate the tables, one process at a time: several may run for the first time."""
@@ -172,11 +174,19 @@ class Database:
     def _lock_file(self, number: int) -> str:
         return f"{self._path}.{number:x}.lock"
 
-    def require_durable(self) -> None:
-        """Commits reach the disk from now on; call it between transactions."""
-        if self.sqlite:
-            self._connection.exec_driver_sql("PRAGMA synchronous=FULL")
-            self.commit()
+    def set_durable(self, durable: bool) -> None:
+        """Whether commits wait for the disk from now on; call it between transactions.
+
+        What waits makes everything before it durable too.
+        """
+        with self._guarded():
+            if self.sqlite:
+                level = "FULL" if durable else "NORMAL"
+                self._connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+            else:
+                level = "on" if durable else "off"
+                self._connection.exec_driver_sql(f"SET synchronous_commit TO {level}")
+            self._connection.commit()
 
     def query(self, statement: Any, parameters: Any = None) -> Sequence[Any]:
         """The rows of a SELECT. No transaction stays open. Errors as in `execute`."""
@@ -207,20 +217,21 @@ class Database:
             connection.rollback()
             return found
 
-    @property
-    def some_texts(self) -> Any:
-        """A subquery with the texts of the JSON list that is the parameter `some`."""
+    def among(self, column: sa.Column[Any]) -> Any:
+        """A condition: the column is one of the texts of the JSON list in the parameter `some`."""
         if self.sqlite:
-            return sa.text("SELECT value FROM json_each(:some)")
-        return sa.text("SELECT jsonb_array_elements_text(CAST(:some AS jsonb))")
+            return column.in_(sa.text("SELECT value FROM json_each(:some)"))
+        # As an array: PostgreSQL would read the whole table for a subquery of unknown size.
+        texts = "SELECT jsonb_array_elements_text(CAST(:some AS jsonb))"
+        return sa.text(f"{column.table.name}.{column.name} = ANY(ARRAY({texts}))")
 
     def insert_many(self, statement: sa.Insert, rows: Sequence[Row]) -> None:
         """Run an INSERT for many rows, of all columns of its table; errors as in `execute`."""
         with self._guarded():
             if not self.sqlite:
-                names = statement.table.columns.keys()
-                named = [dict(zip(names, row, strict=True)) for row in rows]
-                self._connection.execute(statement, named)
+                # One statement for all rows: executing one for each costs more than the rows.
+                columns = [list(column) for column in zip(*rows, strict=True)]
+                self._connection.exec_driver_sql(_of_arrays(statement, self.dialect), (*columns,))
                 return
             # Many rows in one statement: each statement releases the interpreter lock, which has
             # to be waited for while other threads send.
@@ -352,6 +363,16 @@ def _of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
     """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
     row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
     return str(statement.values([row] * number).compile(dialect=dialect))
+
+
+@functools.lru_cache(ROWS)
+def _of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
+    """The SQL of an INSERT whose rows are given as one array for each column."""
+    table, text = statement.table, str(statement.compile(dialect=dialect))
+    names = ", ".join(table.columns.keys())
+    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
+    conflict = text[text.index(" ON CONFLICT") :]
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours
 
 
 def _words(error: BaseException) -> str:

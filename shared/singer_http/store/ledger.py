@@ -60,7 +60,6 @@ class Ledger:
         else:
             upsert = postgresql.insert(delivered)
             claim = postgresql.insert(claims)
-        some = self._database.some_texts
         changed = ("digest", "source", "remote_id", "at")
         self._upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],
@@ -72,20 +71,21 @@ class Ledger:
         )
         self._add_claims = claim.on_conflict_do_nothing()
         scope = delivered.c.scope == sa.bindparam("scope")
-        self._by_key = sa.select(*ROW).where(scope & delivered.c.key.in_(some))
+        self._by_key = sa.select(*ROW).where(scope & self._database.among(delivered.c.key))
         # The condition on '=' repeats the index's own: only then is the index used.
         self._by_id = sa.select(delivered.c.remote_id, delivered.c.key).where(
-            scope & delivered.c.remote_id.in_(some) & sa.text("remote_id <> '='")
+            scope & self._database.among(delivered.c.remote_id) & sa.text("remote_id <> '='")
         )
         self._by_id_as_key = sa.select(delivered.c.key, delivered.c.key).where(
-            scope & delivered.c.key.in_(some) & (delivered.c.remote_id == SAME)
+            scope & self._database.among(delivered.c.key) & (delivered.c.remote_id == SAME)
         )
         claimed = claims.c.scope == sa.bindparam("scope")
         self._claimants = sa.select(claims.c.claim, claims.c.key).where(
-            claimed & claims.c.claim.in_(some)
+            claimed & self._database.among(claims.c.claim)
         )
+        self._delete_claims = claims.delete().where(claimed & self._database.among(claims.c.key))
         self._claims_of = sa.select(claims.c.key, claims.c.claim).where(
-            claimed & claims.c.key.in_(some)
+            claimed & self._database.among(claims.c.key)
         )
 
     # --- keys and hashes --------------------------------------------------------------------
@@ -331,7 +331,8 @@ class Ledger:
             self._execute(_DELETE_ROW, places)
             self._execute(_DELETE_CLAIMS, places)
         if self._acknowledged:
-            rows, claimed, cleared = [], [], []
+            rows, claimed = [], []
+            cleared: dict[int, list[str]] = {}
             now = int(time.time())
             for (scope, key), what in self._acknowledged.items():
                 run = self.run if what.sent else None
@@ -339,11 +340,11 @@ class Ledger:
                     (scope, key, what.digest, what.source, what.remote_id, now, run, what.names)
                 )
                 if what.claims is not None:
-                    cleared.append({"in_scope": scope, "of": key})
+                    cleared.setdefault(scope, []).append(key)
                     claimed += [(scope, claim, key) for claim in dict.fromkeys(what.claims)]
             self._database.insert_many(self._upsert, rows)
-            if cleared:
-                self._execute(_DELETE_CLAIMS, cleared)
+            for scope, keys in cleared.items():
+                self._execute(self._delete_claims, {"scope": scope, "some": _json(keys)})
             if claimed:
                 self._database.insert_many(self._add_claims, claimed)
         if self._claimed:

@@ -60,12 +60,11 @@ class Rejects:
         self._outstanding: set[int] = {
             row.scope for row in self._query(sa.select(rejects.c.scope).distinct())
         }
-        some = database.some_texts
         columns = [rejects.c[name] for name in RejectState._fields]
         self._states = sa.select(rejects.c.key, *columns).where(
             (rejects.c.scope == sa.bindparam("scope"))
             & (rejects.c.slot == MAIN)
-            & rejects.c.key.in_(some)
+            & database.among(rejects.c.key)
         )
         insert: Any = sqlite.insert if database.sqlite else postgresql.insert
         # What is newer stays: it arrived later, and was rejected first.

@@ -50,10 +50,17 @@ class Store:
         self.ledger.run = self.arrivals.run = self._run
 
     def save_run(self, report: JSON, page: JSON | None = None, *, ended: bool = False) -> None:
-        """Write what this run did so far, or in the end, if it has begun; committed."""
+        """Write what this run did so far, or in the end, if it has begun.
+
+        It is committed, and reaches the disk with everything before it: STATE may be written.
+        """
         if self._run is not None:
+            if not self._durable:
+                self._database.set_durable(True)
             self.runs.save(self._run, report, page, ended=ended)
             self._database.commit()
+            if not self._durable:
+                self._database.set_durable(False)
 
     def suppressions(self, account: str) -> Suppressions:
         """Who must not be reached in an account (with server)."""
@@ -63,7 +70,7 @@ class Store:
         """Commits reach the disk from now on: for what must not be repeated after a power cut."""
         if not self._durable:
             self.commit()
-            self._database.require_durable()
+            self._database.set_durable(True)
             self._durable = True
 
     def commit(self, also: Callable[[], Any] | None = None) -> Any:

@@ -46,11 +46,10 @@ class Suppressions:
         own = sa.select(scopes.c.id).where(
             is_same(scopes.c.account, account) & (scopes.c.stream == STREAM)
         )
-        some = database.some_texts
         self._any = sa.select(claims.c.claim).where(claims.c.scope.in_(own)).limit(1)
         self._number = number_of_suppressed(is_same(scopes.c.account, account))
         self._known = sa.select(claims.c.claim).where(
-            claims.c.scope.in_(own) & claims.c.claim.in_(some)
+            claims.c.scope.in_(own) & database.among(claims.c.claim)
         )
         of_contact = (
             is_same(scopes.c.account, account)
@@ -65,12 +64,12 @@ class Suppressions:
         self._contacts = (
             sa.select(*columns)
             .select_from(joined)
-            .where(of_contact & delivered.c.remote_id.in_(some) & sa.text("remote_id <> '='"))
+            .where(of_contact & database.among(delivered.c.remote_id) & sa.text("remote_id <> '='"))
         )
         self._contacts_by_key = (
             sa.select(*columns)
             .select_from(joined)
-            .where(of_contact & delivered.c.key.in_(some) & (delivered.c.remote_id == SAME))
+            .where(of_contact & database.among(delivered.c.key) & (delivered.c.remote_id == SAME))
         )
 
     # --- entries ------------------------------------------------------------------------------
