@@ -189,7 +189,8 @@ class Dispatch:
     def _start(self) -> None:
         blocked, held = set[str](), list[Item]()
         while self.waiting and self._has_room and len(held) < self.check_rows:
-            self.started, item = True, self.waiting.popleft()
+            self.started = True
+            item = self.waiting.popleft()
             keys = item.conflict_keys
             if self._locked_keys.isdisjoint(keys) and blocked.isdisjoint(keys):
                 self._locked_keys.update(keys)

@@ -10,11 +10,12 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -373,6 +374,11 @@ def _of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
     arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
     conflict = text[text.index(" ON CONFLICT") :]
     return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours
+
+
+def json_list(texts: Iterable[str]) -> str:
+    """Texts as the parameter of `Database.among`."""
+    return orjson.dumps(list(texts)).decode()
 
 
 def _words(error: BaseException) -> str:

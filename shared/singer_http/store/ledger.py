@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from singer_http.operations import DELETED, SAME, UNKNOWN, Effect, Row
-from singer_http.store.database import Database
+from singer_http.store.database import Database, json_list
 from singer_http.store.rows import Delivered, Unfinished
 from singer_http.store.tables import ROW, claims, delivered, pending, scopes
 
@@ -125,7 +125,7 @@ class Ledger:
         """What is known of these (stored) keys."""
         if any((scope, key) in self._acknowledged for key in keys) or self._forgotten:
             self._commit()
-        found = self._query(self._by_key, {"scope": scope, "some": _json(keys)})
+        found = self._query(self._by_key, {"scope": scope, "some": json_list(keys)})
         return {row[0]: Row(*row) for row in found}
 
     def row(self, scope: int, key: str) -> Row | None:
@@ -137,7 +137,7 @@ class Ledger:
         self._apply()
         owners: dict[str, set[str]] = {}
         for statement in (self._by_id, self._by_id_as_key):
-            for id_, key in self._query(statement, {"scope": scope, "some": _json(ids)}):
+            for id_, key in self._query(statement, {"scope": scope, "some": json_list(ids)}):
                 owners.setdefault(id_, set()).add(key)
         return owners
 
@@ -145,7 +145,7 @@ class Ledger:
         """Which (stored) keys have these (hashed) claims: claim -> keys."""
         self._apply()
         owners: dict[str, set[str]] = {}
-        for claim, key in self._query(self._claimants, {"scope": scope, "some": _json(hashed)}):
+        for claim, key in self._query(self._claimants, {"scope": scope, "some": json_list(hashed)}):
             owners.setdefault(claim, set()).add(key)
         return owners
 
@@ -153,7 +153,7 @@ class Ledger:
         """The claims of these (stored) keys: key -> hashed claims."""
         self._apply()
         held: dict[str, set[str]] = {}
-        for key, claim in self._query(self._claims_of, {"scope": scope, "some": _json(keys)}):
+        for key, claim in self._query(self._claims_of, {"scope": scope, "some": json_list(keys)}):
             held.setdefault(key, set()).add(claim)
         return held
 
@@ -245,7 +245,7 @@ class Ledger:
                 "effect": effect,
                 "at": time.time(),
                 "route": route,
-                "keys": _json(keys),
+                "keys": json_list(keys),
                 "records": b"\n".join(records),
                 "sent": sent,
                 "resent": resent,
@@ -344,7 +344,7 @@ class Ledger:
                     claimed += [(scope, claim, key) for claim in dict.fromkeys(what.claims)]
             self._database.insert_many(self._upsert, rows)
             for scope, keys in cleared.items():
-                self._execute(self._delete_claims, {"scope": scope, "some": _json(keys)})
+                self._execute(self._delete_claims, {"scope": scope, "some": json_list(keys)})
             if claimed:
                 self._database.insert_many(self._add_claims, claimed)
         if self._claimed:
@@ -375,7 +375,3 @@ _DELETE_ROW = delivered.delete().where(
 _DELETE_CLAIMS = claims.delete().where(
     (claims.c.scope == sa.bindparam("in_scope")) & (claims.c.key == sa.bindparam("of"))
 )
-
-
-def _json(texts: Iterable[str]) -> str:
-    return orjson.dumps(list(texts)).decode()

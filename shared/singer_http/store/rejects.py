@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from singer_http.exact_json import StrangeJSON, decode, encode
 from singer_http.operations import RejectionKind
-from singer_http.store.database import Database
+from singer_http.store.database import Database, json_list
 from singer_http.store.rows import Reject, RejectState
 from singer_http.store.tables import rejects, scopes
 
@@ -79,9 +79,7 @@ class Rejects:
         if scope not in self._outstanding or not keys:
             return {}
         self._apply()
-        found = self._query(
-            self._states, {"scope": scope, "some": orjson.dumps(list(keys)).decode()}
-        )
+        found = self._query(self._states, {"scope": scope, "some": json_list(keys)})
         return {row[0]: RejectState(*row[1:]) for row in found}
 
     def of_key(self, scope: int, key: str) -> list[Reject]:

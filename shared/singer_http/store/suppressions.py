@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from singer_http.operations import DELETED, SAME, Person
-from singer_http.store.database import Database
+from singer_http.store.database import Database, json_list
 from singer_http.store.tables import claims, delivered, is_same, scopes
 
 STREAM = "suppressions"
@@ -38,7 +37,6 @@ class Suppressions:
             hashed: the salted hash of an identity, as claims have it.
         """
         self._database = database
-        self._account = account
         self._hashed = hashed
         self._lock = threading.Lock()
         self._reader: sa.Connection | None = None
@@ -111,12 +109,12 @@ class Suppressions:
         with self._lock:
             hit = self._files.known(everything)
         if everything:
-            hit |= {row[0] for row in self._query(self._known, {"some": _json(everything)})}
+            hit |= {row[0] for row in self._query(self._known, {"some": json_list(everything)})}
         return [not hit.isdisjoint(one) for one in wanted]
 
     def stream_has(self, hashed: Iterable[str]) -> bool:
         """Whether the stream has suppressed one of these (hashed) emails and phones."""
-        return bool(self._query(self._known, {"some": _json(hashed)}))
+        return bool(self._query(self._known, {"some": json_list(hashed)}))
 
     def _claims_of_contacts(self, people: Sequence[Person]) -> dict[tuple[str, str], set[str]]:
         """The hashed emails and phones that the ledger has of the contacts that are named."""
@@ -126,7 +124,7 @@ class Suppressions:
                 ids.setdefault(person.contact[0], set()).add(person.contact[1])
         found: dict[tuple[str, str], set[str]] = {}
         for stream, some in ids.items():
-            values = {"stream": stream, "some": _json(sorted(some))}
+            values = {"stream": stream, "some": json_list(sorted(some))}
             for statement in (self._contacts, self._contacts_by_key):
                 for remote_id, key, claim in self._query(statement, values):
                     contact = key if remote_id == SAME else remote_id
@@ -192,7 +190,3 @@ class FileEntries:
 def _number(hashed: str) -> int:
     """64 bits of a hash, as SQLite's integers have them."""
     return int(hashed[1:17], 16) - (1 << 63)
-
-
-def _json(texts: Iterable[str]) -> str:
-    return orjson.dumps(list(texts)).decode()
