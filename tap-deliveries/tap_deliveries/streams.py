@@ -24,6 +24,7 @@ from typing_extensions import override
 from singer_http.exact_json import decode
 from singer_http.identity import masked_identities
 from singer_http.operations import DELETED, SAME, UNKNOWN
+from singer_http.report.table import COLUMNS
 from singer_http.store.runs import RUNNING
 from singer_http.store.tables import delivered, rejects, runs, scopes
 from singer_http.tap.page_stream import PageStream, Record
@@ -33,10 +34,6 @@ from tap_deliveries.database import DatabaseTap
 PAGE = 2_000
 OVERLAP = 300
 """Seconds before the bookmark that are read again: the clocks of the writers differ."""
-COUNTS = (
-    "received", "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected",
-    "skipped", "removed", "requests", "retries",
-)  # fmt: skip
 NO_KEY = "\n"
 """How the key begins of what has none."""
 
@@ -145,7 +142,7 @@ class Runs(DeliveriesStream):
             "error": _masked(report.get("error")),
             "input_complete": report.get("input_complete") if ended else None,
             "streams": [
-                {"stream": name} | {count: counts.get(count) for count in COUNTS}
+                {"stream": name} | {count: counts.get(count) for count in COLUMNS}
                 for name, counts in report.get("streams", {}).items()
             ],
         }

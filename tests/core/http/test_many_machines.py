@@ -115,21 +115,21 @@ def test_first_runs_at_once_make_the_tables_once(
     assert len(salts) == 1
 
 
+def tap_in_the_middle(sandbox: Sandbox, folder: Path, url: str) -> tuple[Tap, Any]:
+    """A tap whose second page of members is held until `x` is released."""
+    sandbox.fill("autoreach", members=300)
+    sandbox.fault(vendor="autoreach", path="members", hold="x", after=1)
+    settings: dict[str, Any] = {"rate_limit": "100/s", "database_url": url, "concurrency": 1}
+    tap = Tap("tap-autoreach", sandbox, folder, **settings)
+    process = tap.start()
+    sandbox.wait_held("x")
+    return tap, process
+
+
 def test_a_tap_whose_database_went_away_says_so_in_one_line(
     sandbox: Sandbox, tmp_path: Path, postgresql: str, own_database: str
 ) -> None:
-    sandbox.fill("autoreach", members=300)
-    sandbox.fault(vendor="autoreach", path="members", hold="x", after=1)
-    tap = Tap(
-        "tap-autoreach",
-        sandbox,
-        tmp_path,
-        rate_limit="100/s",
-        database_url=own_database,
-        concurrency=1,
-    )
-    process = tap.start()
-    sandbox.wait_held("x")
+    tap, process = tap_in_the_middle(sandbox, tmp_path, own_database)
     name = conninfo.conninfo_to_dict(own_database)["dbname"]
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -142,18 +142,7 @@ def test_a_tap_whose_database_went_away_says_so_in_one_line(
 def test_a_lost_connection_to_the_database_ends_no_tap_and_frees_no_permit(
     sandbox: Sandbox, tmp_path: Path, own_database: str
 ) -> None:
-    sandbox.fill("autoreach", members=300)
-    sandbox.fault(vendor="autoreach", path="members", hold="x", after=1)
-    tap = Tap(
-        "tap-autoreach",
-        sandbox,
-        tmp_path,
-        rate_limit="100/s",
-        database_url=own_database,
-        concurrency=1,
-    )
-    process = tap.start()
-    sandbox.wait_held("x")
+    tap, process = tap_in_the_middle(sandbox, tmp_path, own_database)
     with psycopg.connect(own_database, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
