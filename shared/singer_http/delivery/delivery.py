@@ -120,6 +120,7 @@ class Delivery:
         """The records of this run's input that wait for a check: they are not delivered now."""
         taken = [one for one in self._buffer if not one.origin.retried]
         self._buffer = [one for one in self._buffer if one.origin.retried]
+        self._buffered_bytes = sum(len(one.line) for one in self._buffer)
         return [(one.intake, one.line) for one in taken]
 
     def check(self) -> None:

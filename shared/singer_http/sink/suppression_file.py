@@ -67,7 +67,7 @@ def read(paths: Iterable[str], region: str | None = None) -> Iterator[Entry]:
     """The entries of the files, one after the other; a file is never in memory as a whole.
 
     Read are bare lines, and CSV with commas, semicolons or tabs, quoted or not. Of a file with a
-    header, columns without emails or phones are passed over. So are blank lines, and those that
+    header, columns without emails or phones are ignored. So are blank lines, and those that
     begin with #. Text is UTF-8, or UTF-16 with a byte order mark.
 
     Args:

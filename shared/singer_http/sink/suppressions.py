@@ -32,7 +32,7 @@ class Suppressions(BatchSink):
 
     @override
     def resolve_columns(self) -> f.Columns:
-        """The email and the phone; all other columns are passed over."""
+        """The email and the phone; all other columns are ignored."""
         others = [name for name in self.properties if name not in self.fields]
         return f.resolve(
             self.properties,
