@@ -111,9 +111,12 @@ class Story:
                 given["when"] = "before"  # a no of the vendor says that nothing was done
             if kind.get("status") == 200:
                 given["when"] = "after"  # a yes to what was not done cannot be told
-            methods = ["POST", "PUT", "PATCH", "DELETE"]
+            methods, actions = ["POST", "PUT", "PATCH", "DELETE"], "NEW|EDIT|TRASH"
+            if kind.get("status") == 404:
+                # To a delete it is a yes: the record is not there. No one can tell that from a lie.
+                methods, actions = ["POST", "PUT", "PATCH"], "NEW|EDIT"
             if self.case.vendor == "merlin":
-                methods, given["body"] = ["POST"], "NEW|EDIT|TRASH"
+                methods, given["body"] = ["POST"], actions
             for method in methods:
                 self.sandbox.fault(vendor=self.case.vendor, method=method, **given, **kind)
         if step.dies_at is not None:
