@@ -60,13 +60,15 @@ class Ledger:
         else:
             upsert = postgresql.insert(delivered)
             claim = postgresql.insert(claims)
-        changed = ("digest", "source", "remote_id", "at")
+        changed = ("digest", "source", "remote_id", "at", "mapping", "version")
         self._upsert = upsert.on_conflict_do_update(
             index_elements=["scope", "key"],
             set_={
                 **{name: upsert.excluded[name] for name in changed},
-                "run": sa.func.coalesce(upsert.excluded.run, delivered.c.run),
-                "names": sa.func.coalesce(upsert.excluded.names, delivered.c.names),
+                **{
+                    name: sa.func.coalesce(upsert.excluded[name], delivered.c[name])
+                    for name in ("run", "names", "fields")
+                },
             },
         )
         self._add_claims = claim.on_conflict_do_nothing()
@@ -294,6 +296,7 @@ class Ledger:
             what.sent = what.sent or earlier.sent
             what.claims = earlier.claims if what.claims is None else what.claims
             what.names = earlier.names if what.names is None else what.names
+            what.fields = earlier.fields if what.fields is None else what.fields
         self._forgotten.pop(place, None)
         self._acknowledged[place] = what
 
@@ -336,9 +339,8 @@ class Ledger:
             now = int(time.time())
             for (scope, key), what in self._acknowledged.items():
                 run = self.run if what.sent else None
-                rows.append(
-                    (scope, key, what.digest, what.source, what.remote_id, now, run, what.names)
-                )
+                sent = (what.digest, what.source, what.remote_id, now, run, what.names)
+                rows.append((scope, key, *sent, what.mapping, what.version, what.fields))
                 if what.claims is not None:
                     cleared.setdefault(scope, []).append(key)
                     claimed += [(scope, claim, key) for claim in dict.fromkeys(what.claims)]

@@ -79,5 +79,11 @@ class Delivered:
     """Hashed; None leaves those that the key has."""
     names: bytes | None = None
     """What a person may look the key up by, 8 bytes each; None leaves those that the key has."""
+    mapping: bytes | None = None
+    """Digest of what today makes requests of records, as in scopes."""
+    version: str | None = None
+    """The source's, of the setting version_column; None takes that of the key away."""
+    fields: bytes | None = None
+    """Short hashes of the fields that were sent; None leaves those that the key has."""
     sent: bool = True
     """By this run; else the run that sent it is left as it is."""

@@ -25,13 +25,19 @@ import sqlalchemy as sa
 
 from singer_http.operations import SAME
 
-VERSION = 2
+VERSION = 3
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
 
 MIGRATIONS: dict[int, Sequence[str]] = {
     1: (
         "ALTER TABLE singer_http_delivered ADD COLUMN run INTEGER",
         "ALTER TABLE singer_http_delivered ADD COLUMN names BYTEA",
+    ),
+    2: (
+        "ALTER TABLE singer_http_scopes ADD COLUMN mapping BYTEA",
+        "ALTER TABLE singer_http_delivered ADD COLUMN mapping BYTEA",
+        "ALTER TABLE singer_http_delivered ADD COLUMN version VARCHAR",
+        "ALTER TABLE singer_http_delivered ADD COLUMN fields BYTEA",
     ),
 }
 """From version n to n + 1: the statements that change a table. New tables are made without one."""
@@ -70,6 +76,7 @@ scopes = sa.Table(
     sa.Column("source", sa.String, nullable=False, comment="the stream that it was read from"),
     sa.Column("keys", sa.String, nullable=False, comment="JSON list of key columns"),
     sa.Column("schema_message", sa.LargeBinary, nullable=False, comment="the last SCHEMA"),
+    sa.Column("mapping", sa.LargeBinary, comment="digest of what today makes requests of records"),
     sa.UniqueConstraint("account", "sync", "stream"),
 )
 
@@ -85,6 +92,9 @@ delivered = sa.Table(
     sa.Column("run", sa.Integer, comment="the run that sent it, as in runs"),
     # Not indexed: the pages of an index in the order of hashes cost a run half of its time again.
     sa.Column("names", sa.LargeBinary, comment="8 bytes each: hashes of emails, phones, parts"),
+    sa.Column("mapping", sa.LargeBinary, comment="as in scopes, when it was sent or compared"),
+    sa.Column("version", sa.String, comment="the source's, of the setting version_column"),
+    sa.Column("fields", sa.LargeBinary, comment="short hashes of the fields that were sent"),
     sqlite_with_rowid=False,
 )
 by_remote_id = sa.Index(

@@ -265,8 +265,9 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(
 ) -> None:
     autoreach.run([SCHEMA, person(1), person(2)])
     database = Database(ledger_url or f"sqlite:///{autoreach.work_dir / DATABASE_FILE}")
-    for column in ("run", "names"):
+    for column in ("run", "names", "mapping", "version", "fields"):
         database.execute(sa.text(f"ALTER TABLE singer_http_delivered DROP COLUMN {column}"))
+    database.execute(sa.text("ALTER TABLE singer_http_scopes DROP COLUMN mapping"))
     database.execute(sa.text("UPDATE singer_http_meta SET value = '1' WHERE name = 'version'"))
     database.commit()
     database.close()
