@@ -19,9 +19,10 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from singer_http.errors import NoDatabase, StopRun
+from singer_http.errors import DatabaseLost, DatabaseUnreachable, NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
 from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
+from singer_http.store.trouble import passes, words
 
 Row = tuple[Any, ...]
 
@@ -63,8 +64,9 @@ class Database:
             except NoDatabase:
                 raise
             except (SQLAlchemyError, OSError, sqlite3.Error, StopRun) as error:
-                raise NoDatabase(
-                    f"The database cannot be opened ({_words(error)}): check `database_url` and "
+                kind = DatabaseUnreachable if passes(error) else NoDatabase
+                raise kind(
+                    f"The database cannot be opened ({words(error)}): check `database_url` and "
                     "that `work_dir` can be written; nothing was sent."
                 ) from None
             opened.pop_all()
@@ -266,8 +268,9 @@ class Database:
         except SQLAlchemyError as error:
             with suppress(SQLAlchemyError):
                 (connection or self._connection).rollback()
-            raise StopRun(
-                f"The database cannot be used ({_words(error)}): free some space or check "
+            kind = DatabaseLost if passes(error) else StopRun
+            raise kind(
+                f"The database cannot be used ({words(error)}): free some space or check "
                 "`database_url`; what was sent stays marked as pending, and the next run recovers "
                 "it."
             ) from None
@@ -379,7 +382,3 @@ def _of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
 def json_list(texts: Iterable[str]) -> str:
     """Texts as the parameter of `Database.among`."""
     return orjson.dumps(list(texts)).decode()
-
-
-def _words(error: BaseException) -> str:
-    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
