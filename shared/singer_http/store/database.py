@@ -154,14 +154,21 @@ class Database:
 
     def is_locked(self, name: str) -> bool:
         """Whether a process holds a name. Nobody is kept from taking it."""
-        number = _lock_number(name)
-        if not self.sqlite:
-            found = sa.text(
-                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
-                "WHERE locktype = 'advisory' AND datname = current_database() AND objsubid = 1 "
-                "AND (classid::bigint << 32) | objid::bigint = :number"
-            )
-            return bool(self.query(found, {"number": number})[0][0])
+        return bool(self.held([name]))
+
+    def held(self, names: Iterable[str]) -> set[str]:
+        """Those of these names that a process holds."""
+        if self.sqlite:
+            return {name for name in names if self._is_file_locked(_lock_number(name))}
+        held = sa.text(
+            "SELECT (classid::bigint << 32) | objid::bigint AS number FROM pg_locks "
+            "JOIN pg_database ON pg_database.oid = database "
+            "WHERE locktype = 'advisory' AND datname = current_database() AND objsubid = 1"
+        )
+        numbers = {row.number for row in self.query(held)}
+        return {name for name in names if _lock_number(name) in numbers}
+
+    def _is_file_locked(self, number: int) -> bool:
         try:
             descriptor = os.open(self._lock_file(number), os.O_RDONLY)
         except OSError:
