@@ -47,6 +47,8 @@ class BufferedRecord:
     record: JSON
     line: bytes
     origin: Origin
+    stored: str = ""
+    """The key as it is stored, once it was compared."""
 
 
 class Known(NamedTuple):
@@ -103,9 +105,7 @@ class ChangeCheck:
 
     def stored_key(self, intake: Intake, key: str) -> str:
         """The form of a key in the database."""
-        sink = intake.sink
-        personal = not set(sink.keys).isdisjoint(sink.personal)
-        return self._ledger.stored_key(key, personal=personal)
+        return self._ledger.stored_key(key, personal=intake.personal_key)
 
     def known(self, stored: dict[str, str]) -> Known:
         """What ledger and rejects hold for these keys (key -> stored key)."""
@@ -128,7 +128,10 @@ class ChangeCheck:
         """
         if self._full_resync or not any(one.source for one in buffered):
             return list(buffered), []
-        stored = {one.key: self.stored_key(one.intake, one.key) for one in buffered if one.source}
+        stored = dict[str, str]()
+        for one in buffered:
+            if one.source:
+                stored[one.key] = one.stored = self.stored_key(one.intake, one.key)
         known = self.known(stored)
         if not known.rows:
             return list(buffered), []
