@@ -49,6 +49,8 @@ class BufferedRecord:
     record: JSON
     line: bytes
     origin: Origin
+    stored: str = ""
+    """The key as it is stored, once it was compared."""
     version: str | None = None
     """Of the source's row."""
 
@@ -112,9 +114,7 @@ class ChangeCheck:
 
     def stored_key(self, intake: Intake, key: str) -> str:
         """The form of a key in the database."""
-        sink = intake.sink
-        personal = not set(sink.keys).isdisjoint(sink.personal)
-        return self._ledger.stored_key(key, personal=personal)
+        return self._ledger.stored_key(key, personal=intake.personal_key)
 
     def known(self, stored: dict[str, str]) -> Known:
         """What ledger and rejects hold for these keys (key -> stored key)."""
@@ -137,11 +137,10 @@ class ChangeCheck:
         """
         if self._full_resync or not any(one.source for one in buffered):
             return list(buffered), []
-        stored = {
-            one.full_key: self.stored_key(one.intake, one.full_key)
-            for one in buffered
-            if one.source
-        }
+        stored = dict[str, str]()
+        for one in buffered:
+            if one.source:
+                stored[one.full_key] = one.stored = self.stored_key(one.intake, one.full_key)
         known = self.known(stored)
         if not known.rows:
             return list(buffered), []

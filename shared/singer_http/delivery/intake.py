@@ -58,6 +58,8 @@ class Intake:
         """The plugin adds to the keys that the columns make."""
         folded = {*sink.emails, *sink.phones}
         self._plain = self._column is not None and self._column not in folded
+        self.personal_key = not set(sink.keys).isdisjoint(sink.personal)
+        """A key column may hold an email or a number."""
         self._validator = validator(sink.stream, schema) if validate else None
 
     def item(self, record: JSON, line: bytes, seq: int, *, key: str = "") -> Item:

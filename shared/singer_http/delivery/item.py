@@ -162,20 +162,19 @@ class Item(Operation):
         Args:
             remote_id: the vendor's id of what was written.
         """
-        sink, body, names = self.sink, self.body, list[str]()
+        sink, body, label = self.sink, self.body, self.label
+        names: list[str] = []
         for column in sink.emails:
             if value := body.get(column):
                 names.append(fold_email(value))
         for column in sink.phones:
             if value := body.get(column):
                 names.append(fold_phone(value))
-        if self.label:
-            names.append(self.label)
+        if label:
+            names.append(label)
         if len(sink.keys) > 1:
-            names += orjson.loads(self.label or self.key)
+            names += orjson.loads(label or self.key)
         if sink.names_parent and remote_id:
             names.append(remote_id.partition("/")[0])
-        if not names:
-            return names
-        known = {*self.identities, self.key, ""}
+        known = (*self.identities, self.key, "")
         return [name for name in names if name not in known]

@@ -213,7 +213,7 @@ class Router:
         delivery = self._session.delivery(sink_class, scope)
         delivery.report.add_source(source)
         depends = set(sink_class.depends_on) & {sink.stream for sink in self._sinks}
-        if sink_class.reaches_people and self._suppressions_come():
+        if sink_class.reaches_people and (self._suppressions_come() or self._is_left(scope)):
             depends.add(SUPPRESSIONS)
         spool = None
         if depends:
@@ -240,6 +240,14 @@ class Router:
             or self._session.scope(SUPPRESSIONS) is not None
             or any(str(name).rpartition("-")[2] == SUPPRESSIONS for name in names)
         )
+
+    def _is_left(self, scope: Scope) -> bool:
+        """Whether earlier runs left something that is sent before a stream's first record.
+
+        Whether suppressions come in this run is known at its end: the whole stream waits for them.
+        """
+        store, resend = self._session.store, self._session.config["uncertain"] == "resend"
+        return store.ledger.has_unfinished(scope.id) or (resend and store.rejects.any(scope.id))
 
     def _hold_back(self) -> None:
         """Suppressions come in this run after records that they may be about: these wait.
