@@ -74,7 +74,7 @@ class Delivery:
         if version is not None and is_delete(record):
             version = None
         self._buffer.append(
-            BufferedRecord(intake, key, full_key, source, record, line, origin, version)
+            BufferedRecord(intake, key, full_key, source, record, line, origin, version=version)
         )
         self._buffered_bytes += len(line)
         full = len(self._buffer) + self._invalid >= self.dispatch.check_rows
@@ -153,7 +153,7 @@ class Delivery:
             self._compare(self._read(rest), batch)
         batch.invalid += self._invalid
         self._invalid = 0
-        dispatch.close(batch)
+        self._parts.limit.close(batch)
         dispatch.advance(wait=False)
         while len(dispatch.waiting) > dispatch.check_rows:
             dispatch.advance(wait=True)
@@ -228,7 +228,7 @@ class Delivery:
             if outcome is not None:
                 self.dispatch.settle(item, outcome)
                 settled.append(item)
-        self.dispatch.leave_batches(settled)
+        self._parts.limit.leave(settled)
         if settled:
             left = set(map(id, settled))
             send = [item for item in send if id(item) not in left]
@@ -261,6 +261,6 @@ class Delivery:
         self.dispatch.waiting.remove(earlier)
         item.previous = earlier
         self._settlement.merge(earlier)
-        self.dispatch.leave_batches([earlier])
+        self._parts.limit.leave([earlier])
         earlier.check_batch = None
         return False
