@@ -21,11 +21,12 @@ from typing_extensions import override
 
 from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun
 from singer_http.plugin.base import HTTPPlugin, fingerprint
+from singer_http.plugin.settings import deciding
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.overwrite import refuse
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options
+from singer_http.target.commands import look, options, standing
 from singer_http.target.plan import Plan, file_name
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -92,6 +93,7 @@ class HTTPTarget(HTTPPlugin, Target):
             name=self.name,
             version=self.plugin_version,
             config=self.config,
+            deciding=deciding(self.config, self.config_jsonschema),
             sinks=(Suppressions, *self.sinks),
             account=self.account,
             ledger_account=self.ledger_account,
@@ -382,6 +384,10 @@ class HTTPTarget(HTTPPlugin, Target):
             run = self.run
             well = resolve(run.session, self.plan.sinks, words)
             run.close()
+            return well
+        if commands.get("standing"):
+            well = standing(self.run)
+            self.run.close()
             return well
         return look(self.plan, commands)
 
