@@ -16,7 +16,7 @@ TYPES = {
     "day": ("DATE", None),
     "number": ("NUMERICAL", None),
     "many": ("MULTIPLE_OPTIONS", ["a", "b", "c"]),
-    "one": ("SINGLE_OPTIONS", ["x", "y"]),
+    "one": ("SINGLE_OPTIONS", ["x", "y", "z"]),
     "note": ("LARGE_TEXT", None),
 }
 FIELDS = [
@@ -37,12 +37,12 @@ EDITS: JSON = {
 NEXT: JSON = {
     "email": "ann3@example.com", "phone": "555 201 0044", "firstName": "Anna",
     "dateOfBirth": "1991-09-25", "postalCode": "02345", "website": "example.net",
-    "day": "2026-06-01", "number": "9", "many": ["c"], "one": "y", "note": "Ho",
+    "day": "2026-06-01", "number": "9", "many": ["c"], "one": "z", "note": "Ho",
 }  # fmt: skip
 
 
 def contact(**fields: Any) -> list[JSON]:
-    properties: JSON = dict.fromkeys(ROW, {})
+    properties: JSON = {name: {} for name in ROW}
     return [schema("contacts", properties, ("key",)), record("contacts", **{**ROW, **fields})]
 
 
@@ -79,7 +79,7 @@ def test_an_edit_of_each_kind_of_field_is_seen(sandbox: Sandbox, tmp_path: Path,
     # Another pipeline writes it, in the forms that the vendor takes.
     columns = ("id", name)
     edit = [
-        schema("contacts", dict.fromkeys(columns, {}), ("id",)),
+        schema("contacts", {column: {} for column in columns}, ("id",)),
         record("contacts", id=rei.ids()[0], **{name: EDITS[name]}),
     ]
     delivered(rei.plugin, edit, sync="person", phone_region="US")
@@ -96,7 +96,7 @@ def test_an_edit_of_each_kind_of_field_is_seen(sandbox: Sandbox, tmp_path: Path,
 def test_tags_are_added_whatever_was_edited(rei: Rei) -> None:
     rows = ({**ROW, "tags": ["a"]}, {**ROW, "tags": ["a", "b"], "firstName": "Anna"})
     first, second = (
-        [schema("contacts", dict.fromkeys(row, {}), ("key",)), record("contacts", **row)]
+        [schema("contacts", {column: {} for column in row}, ("key",)), record("contacts", **row)]
         for row in rows
     )
     delivered(rei.plugin, first)
@@ -111,7 +111,10 @@ def test_tags_are_added_whatever_was_edited(rei: Rei) -> None:
 def test_a_name_in_one_column_is_edited_with_its_parts(rei: Rei) -> None:
     def named(name: str) -> list[JSON]:
         row = {"key": "1", "email": "ann@example.com", "name": name}
-        return [schema("contacts", dict.fromkeys(row, {}), ("key",)), record("contacts", **row)]
+        return [
+            schema("contacts", {column: {} for column in row}, ("key",)),
+            record("contacts", **row),
+        ]
 
     delivered(rei.plugin, named("Ann Smith"))
     again = delivered(rei.plugin, named("Ann Smith"), full_resync=True)
