@@ -144,7 +144,7 @@ class Contacts(ReadableSink):
         if isinstance(container, list):
             if not all(isinstance(item, dict) and item.get("id") for item in container):
                 raise invalid('customField: the list has items that are no {"id", "value"}')
-            return {text_of(item["id"]): values.custom_value(item) for item in container}
+            return values.custom_values(container)
         return super().unpack(container)
 
     # --- a record -----------------------------------------------------------------------------
@@ -239,9 +239,7 @@ class Contacts(ReadableSink):
     def fields_of(self, record: JSON) -> dict[str, Any]:
         custom = record.get("customField")
         if isinstance(custom, list):
-            record = record | {
-                "customField": {item["id"]: values.custom_value(item) for item in custom}
-            }
+            record = record | {"customField": values.custom_values(custom)}
         found = super().fields_of(record)
         if "contactName" in record and "name" not in record:
             found["name"] = record["contactName"]  # what is written as `name` is read as this

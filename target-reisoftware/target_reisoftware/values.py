@@ -190,9 +190,13 @@ def custom_field(item: JSON) -> f.CustomField:
     )
 
 
-def custom_value(item: JSON) -> Any:
-    """The value of a custom field in a list: `value`, or as API v2 takes it, `field_value`."""
-    return next((item[name] for name in ("value", *VALUE_NAMES) if name in item), None)
+def custom_values(items: list[JSON]) -> JSON:
+    """Field id -> value, of a list: `value`, or as API v2 takes it, `field_value`."""
+    names = ("value", *VALUE_NAMES)
+    return {
+        text_of(item["id"]): next((item[name] for name in names if name in item), None)
+        for item in items
+    }
 
 
 # --- as the vendor stores them ----------------------------------------------------------------
