@@ -74,7 +74,13 @@ class Overwrite:
         kept = {one.field for one in item.judged.kept} if item.judged else set()
         forms = {name: form for name, form in sink.forms(item.body).items() if name not in kept}
         before = item.written.packed if item.written is not None and not created else None
-        return self._hashes.pack(forms, before)
+        packed = self._hashes.pack(forms, before)
+        shown = (item.judged.op if item.judged else item).shown
+        if shown is None:
+            return packed
+        # A vendor may store a value in a form of its own: that is this sync's too.
+        stored = {name: form for name, form in sink.forms(shown, forms).items() if form}
+        return self._hashes.joined(packed, self._hashes.pack(stored))
 
     def after_create(self, sink: HTTPSink, body: JSON) -> bytes | None:
         """What the ledger keeps of a record that was created from a body."""
