@@ -18,9 +18,11 @@ tokens      credentials (hashed) -> a token, and until when it is used
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from singer_http.operations import SAME
@@ -41,6 +43,9 @@ MIGRATIONS: dict[int, Sequence[str]] = {
     ),
 }
 """From version n to n + 1: the statements that change a table. New tables are made without one."""
+
+ROWS = 100
+"""In one INSERT, at most."""
 
 metadata = sa.MetaData()
 
@@ -193,6 +198,19 @@ tokens = sa.Table(
 )
 
 
+TABLES_ARE_THERE = {
+    name: f"SELECT name, value FROM {meta.name} WHERE ({number}) = :number"  # noqa: S608 - ours
+    for name, number in {
+        "sqlite": "SELECT count(*) FROM sqlite_master WHERE name IN "
+        "(SELECT value FROM json_each(:some))",
+        "postgresql": "SELECT count(to_regclass(name)) FROM "
+        "jsonb_array_elements_text(CAST(:some AS jsonb)) AS names (name)",
+    }.items()
+}
+"""The rows of `meta`, if all our tables are there: one question instead of one for each table."""
+TABLES = orjson.dumps(list(metadata.tables)).decode()
+"""The names of our tables, as the parameter `some` of the above."""
+
 ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.remote_id,
     delivered.c.at,
@@ -230,3 +248,20 @@ def set_up_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+@functools.lru_cache(ROWS)
+def of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
+    """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
+    row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
+    return str(statement.values([row] * number).compile(dialect=dialect))
+
+
+@functools.lru_cache(ROWS)
+def of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
+    """The SQL of an INSERT whose rows are given as one array for each column."""
+    table, text = statement.table, str(statement.compile(dialect=dialect))
+    names = ", ".join(table.columns.keys())
+    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
+    conflict = text[text.index(" ON CONFLICT") :]
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours
