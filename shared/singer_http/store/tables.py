@@ -40,6 +40,10 @@ MIGRATIONS: dict[int, Sequence[str]] = {
         "ALTER TABLE singer_http_delivered ADD COLUMN mapping BYTEA",
         "ALTER TABLE singer_http_delivered ADD COLUMN version VARCHAR",
         "ALTER TABLE singer_http_delivered ADD COLUMN fields BYTEA",
+        (
+            "CREATE INDEX IF NOT EXISTS singer_http_runs_by_sync "
+            "ON singer_http_runs (plugin, account, sync, id)"
+        ),
     ),
 }
 """From version n to n + 1: the statements that change a table. New tables are made without one."""
@@ -170,6 +174,9 @@ runs = sa.Table(
     sa.Column("outcome", sa.String, nullable=False, comment="running, ok, stopped or failed"),
     sa.Column("report", sa.Text, nullable=False, comment="JSON, as in the report's file"),
     sa.Column("page", sa.Text, comment="JSON: what the page shows besides"),
+)
+runs_by_sync = sa.Index(
+    "singer_http_runs_by_sync", runs.c.plugin, runs.c.account, runs.c.sync, runs.c.id
 )
 
 arrivals = sa.Table(

@@ -80,3 +80,25 @@ def test_a_question_sees_what_this_connection_wrote_and_leaves_nothing_open(url:
     assert database.query(sa.select(scopes)) == []
     database.close()
     other.close()
+
+
+def test_a_database_of_version_2_gets_the_columns_and_the_index_of_version_3(url: str) -> None:
+    Database(url).close()
+    dropped = {"delivered": ("mapping", "version", "fields"), "scopes": ("mapping",)}
+    with connected(url) as other:
+        for table, columns in dropped.items():
+            for column in columns:
+                other.execute(sa.text(f"ALTER TABLE singer_http_{table} DROP COLUMN {column}"))
+        other.execute(sa.text("DROP INDEX singer_http_runs_by_sync"))
+        other.execute(sa.text("UPDATE singer_http_meta SET value = '2' WHERE name = 'version'"))
+        other.commit()
+    Database(url).close()
+    with connected(url) as other:
+        look = sa.inspect(other)
+        for table, columns in dropped.items():
+            names = {column["name"] for column in look.get_columns(f"singer_http_{table}")}
+            assert names >= set(columns)
+        indexes = [index["name"] for index in look.get_indexes("singer_http_runs")]
+        assert "singer_http_runs_by_sync" in indexes
+        found = other.scalar(sa.text("SELECT value FROM singer_http_meta WHERE name = 'version'"))
+        assert found == "3"
