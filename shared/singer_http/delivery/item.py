@@ -153,13 +153,8 @@ class Item(Operation):
             remote_id: the vendor's id of what was written.
         """
         sink, body, label = self.sink, self.body, self.label
-        names: list[str] = []
-        for column in sink.emails:
-            if value := body.get(column):
-                names.append(fold_email(value))
-        for column in sink.phones:
-            if value := body.get(column):
-                names.append(fold_phone(value))
+        names = [fold_email(value) for column in sink.emails if (value := body.get(column))]
+        names += [fold_phone(value) for column in sink.phones if (value := body.get(column))]
         if label:
             names.append(label)
         if len(sink.keys) > 1:
