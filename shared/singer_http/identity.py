@@ -170,28 +170,29 @@ def _numbering(region: str) -> _Numbering | None:
     """`None` for a region that is not known."""
     import phonenumbers  # noqa: PLC0415 - as above
 
-    found = phonenumbers.PhoneMetadata.metadata_for_region(region.upper(), None)
-    if found is None:
+    tables = phonenumbers.PhoneMetadata
+    own = tables.metadata_for_region(region.upper(), None)
+    if own is None or own.country_code is None:
         return None
-    code = found.country_code
-    main = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(
+    code = own.country_code
+    main = tables.metadata_for_region_or_calling_code(
         code, phonenumbers.region_code_for_country_code(code)
     )
-    desc, abroad, trunk = (
-        found.general_desc, found.international_prefix, found.national_prefix_for_parsing
-    )  # fmt: skip
-    too_long = range(max(desc.possible_length) + 1, _MOST_DIGITS + 1)
+    numbers, of_country = own.general_desc, main.general_desc if main else None
+    if numbers is None or of_country is None or not numbers.national_number_pattern:
+        return None
+    abroad, trunk = own.international_prefix, own.national_prefix_for_parsing
+    longer = range(max(numbers.possible_length) + 1, _MOST_DIGITS + 1)
+    local = {*numbers.possible_length_local_only}
     return _Numbering(
         code=str(code),
         abroad=re.compile(abroad) if abroad else None,
         trunk=re.compile(trunk) if trunk else None,
-        rewrites=bool(found.national_prefix_transform_rule),
-        national=re.compile(desc.national_number_pattern),
-        shortened=frozenset(
-            {*desc.possible_length, *too_long} - {*desc.possible_length_local_only}
-        ),
+        rewrites=bool(own.national_prefix_transform_rule),
+        national=re.compile(numbers.national_number_pattern),
+        shortened=frozenset({*numbers.possible_length, *longer} - local),
         possible=frozenset(
-            {*main.general_desc.possible_length} - {*main.general_desc.possible_length_local_only}
+            {*of_country.possible_length} - {*of_country.possible_length_local_only}
         ),
     )
 
