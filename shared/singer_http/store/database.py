@@ -274,6 +274,14 @@ class Database:
         texts = "SELECT jsonb_array_elements_text(CAST(:some AS jsonb))"
         return sa.text(f"{column.table.name}.{column.name} = ANY(ARRAY({texts}))")
 
+    def texts(self) -> sa.TableValuedAlias:
+        """The texts of the JSON list in the parameter `some`, as a table with a column `value`."""
+        value = sa.column("value", sa.String)
+        if self.sqlite:
+            return sa.func.json_each(sa.text(":some")).table_valued(value)
+        texts = sa.func.jsonb_array_elements_text(sa.text("CAST(:some AS jsonb)"))
+        return texts.table_valued(value).render_derived()
+
     def insert_many(self, statement: sa.Insert, rows: Sequence[Row]) -> None:
         """Run an INSERT for many rows, of all columns of its table; errors as in `execute`."""
         with self._guarded():

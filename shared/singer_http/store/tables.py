@@ -31,6 +31,9 @@ from singer_http.operations import DELETED, SAME
 VERSION = 3
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
 
+NAME = 8
+"""Bytes of each hash in `delivered.names`."""
+
 MIGRATIONS: dict[int, Sequence[str]] = {
     1: (
         "ALTER TABLE singer_http_delivered ADD COLUMN run INTEGER",
@@ -101,7 +104,7 @@ delivered = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False, comment="epoch seconds"),
     sa.Column("run", sa.Integer, comment="the run that sent it, as in runs"),
     # Not indexed: the pages of an index in the order of hashes cost a run half of its time again.
-    sa.Column("names", sa.LargeBinary, comment="8 bytes each: hashes of emails, phones, parts"),
+    sa.Column("names", sa.LargeBinary, comment="of emails, phones, parts: 8 bytes of each hash"),
     sa.Column("mapping", sa.LargeBinary, comment="as in scopes, when it was sent or compared"),
     sa.Column("version", sa.String, comment="the source's, of the setting version_column"),
     sa.Column("fields", sa.LargeBinary, comment="short hashes of the fields that were sent"),
