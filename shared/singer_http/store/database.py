@@ -74,7 +74,7 @@ class Database:
             self._copy = copy_for_dry_run(url, dry_run_of)
             opened.callback(remove_copy, self._copy)
             url = sa.make_url(f"sqlite:///{self._copy}")
-        self._path = _file_of(url)
+        self._path = file_of(url)
         if self._path:
             self._path.touch(mode=0o600)
             self._file = _identity(self._path)
@@ -315,6 +315,11 @@ def parse_url(url: str) -> sa.URL:
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
         raise NoDatabase(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
+    if backend == "postgresql" and parsed.drivername != "postgresql+psycopg":
+        raise NoDatabase(
+            f"`database_url` names the driver {parsed.get_driver_name()}, which is not used here: "
+            "write postgresql://, without a driver."
+        )
     if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise NoDatabase(
             "`database_url` names no file: what is only in memory does not outlive a run. Add its "
@@ -346,7 +351,7 @@ def require_unicode(connection: sa.Connection) -> None:
         )
 
 
-def _file_of(url: sa.URL) -> Path | None:
+def file_of(url: sa.URL) -> Path | None:
     """The file of an SQLite database."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return None
