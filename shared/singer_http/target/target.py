@@ -26,7 +26,7 @@ from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.overwrite import refuse
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options, standing
+from singer_http.target.commands import look, options, work
 from singer_http.target.plan import Plan, file_name
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -367,7 +367,12 @@ class HTTPTarget(HTTPPlugin, Target):
     @classmethod
     def _end_unmade(cls, error: ConfigError, given: dict[str, Any], env: bool) -> None:
         """Leave a report of a run whose settings are refused, if they allow that much."""
-        config = dict.fromkeys(cls.config_jsonschema["required"], "") | given
+        schema = cls.config_jsonschema
+        there = {name: value for name, value in given.items() if value is not None}
+        config = {
+            name: "" if is_secret(schema["properties"][name]) else "unknown"
+            for name in schema["required"]
+        } | there
         with contextlib.suppress(Exception):
             cls(config=config, parse_env_config=env, validate_config=False)._end(error)
 
@@ -378,17 +383,8 @@ class HTTPTarget(HTTPPlugin, Target):
 
             with self._without_traces():
                 return check(self)
-        if words := commands.get("resolve"):
-            from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
-
-            run = self.run
-            well = resolve(run.session, self.plan.sinks, words)
-            run.close()
-            return well
-        if commands.get("standing"):
-            well = standing(self.run)
-            self.run.close()
-            return well
+        if commands.get("resolve") or commands.get("standing"):
+            return work(self.run, self.plan.sinks, commands)
         return look(self.plan, commands)
 
     @classmethod
