@@ -196,6 +196,7 @@ def custom_values(items: list[JSON]) -> JSON:
     return {
         text_of(item["id"]): next((item[name] for name in names if name in item), None)
         for item in items
+        if isinstance(item, dict) and item.get("id")
     }
 
 
