@@ -82,7 +82,7 @@ class Database:
             self._copy = copy_for_dry_run(url, dry_run_of)
             opened.callback(remove_copy, self._copy)
             url = sa.make_url(f"sqlite:///{self._copy}")
-        self._path = _file_of(url)
+        self._path = file_of(url)
         if self._path:
             self._path.touch(mode=0o600)
             self._file = _identity(self._path)
@@ -346,7 +346,7 @@ class Database:
         self._locks.clear()
 
 
-def _file_of(url: sa.URL) -> Path | None:
+def file_of(url: sa.URL) -> Path | None:
     """The file of an SQLite database."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return None

@@ -68,6 +68,11 @@ def parse_url(url: str) -> sa.URL:
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"}:
         raise NoDatabase(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
+    if backend == "postgresql" and parsed.drivername != "postgresql+psycopg":
+        raise NoDatabase(
+            f"`database_url` names the driver {parsed.get_driver_name()}, which is not used here: "
+            "write postgresql://, without a driver."
+        )
     if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise NoDatabase(
             "`database_url` names no file: what is only in memory does not outlive a run. Add its "
