@@ -227,13 +227,10 @@ class Contacts(ReadableSink):
 
     def _listed(self, op: Operation) -> JSON | None:
         """The contact as the account's list shows it, if that is read and shows all of it."""
-        if not self.policies.restrict or "dndSettings" in op.body:  # a list may leave it out
-            return None
-        row = self._finder.row(self.vendor, op.remote_id or "")
-        if row is None:
-            return None
-        shown = {V2_NAMES.get(name, name) for name in row} | {"name"}
-        return self.vendor.api.contact(row) if shown.issuperset(op.body) else None
+        asks = self.policies.restrict and "dndSettings" not in op.body  # a list may leave it out
+        row = self._finder.row(self.vendor, op.remote_id or "") if asks else None
+        shown = {V2_NAMES.get(name, name) for name in row or ()} | {"name"}
+        return self.vendor.api.contact(row) if row and shown.issuperset(op.body) else None
 
     @override
     def fields_of(self, record: JSON) -> dict[str, Any]:
@@ -311,6 +308,7 @@ class Contacts(ReadableSink):
             # Not an answer that is understood: the contact is looked up.
             raise Refused(200, "the answer to a create names no contact", answer)
         self._finder.note(made)
+        op.shown = self.vendor.api.contact(made)
         self._compare(body, made)
         return text_of(made["id"])
 
@@ -324,6 +322,8 @@ class Contacts(ReadableSink):
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
         written = self._put(contact, body) if body or not op.body.get("tags") else None
+        if written:
+            op.shown = api.contact(written)
         if tags := missing_tags(op, written or op.known or {}):
             with contextlib.nullcontext() if written is None else second_step("tags"):
                 path = api.contact_path(contact, *api.tags_end)
