@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import functools
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -16,7 +17,7 @@ from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, Person, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
-from singer_http.sink.kinds import BatchSink, RecordSink
+from singer_http.sink.kinds import BatchSink, ReadableSink
 from target_autoreach.listing import (
     MemberIndex,
     confirm_lists,
@@ -172,7 +173,7 @@ class People(AutoReachSink, BatchSink):
         return Outcome(OutcomeKind.DELETED)
 
 
-class Members(AutoReachSink, RecordSink):
+class Members(AutoReachSink, ReadableSink):
     """Members of lists, matched by email (else phone) and list."""
 
     stream = "members"
@@ -240,6 +241,27 @@ class Members(AutoReachSink, RecordSink):
     @override
     def current(self, op: Operation) -> JSON | None:
         return self.index.member(op.remote_id or "")
+
+    @override
+    def fields_of(self, record: JSON) -> dict[str, Any]:
+        """Custom fields have one name, in whichever format they stand."""
+        known = self._custom_ids
+        return {
+            f"custom_fields.{name}" if name in known else name: value
+            for name, value in super().fields_of(record).items()
+        }
+
+    @override
+    def without(self, body: JSON, names: Collection[str]) -> JSON:
+        flat = {name for name in self._custom_ids if f"custom_fields.{name}" in names}
+        return super().without(body, {*names, *flat})
+
+    @functools.cached_property
+    def _custom_ids(self) -> frozenset[str]:
+        """The account's custom fields, where they stand beside the vendor's own."""
+        if self.format != "flat":
+            return frozenset()
+        return frozenset(field.id for field in self.account_fields().fields) - {*self.writable()}
 
     @override
     def create(self, op: Operation) -> str | None:

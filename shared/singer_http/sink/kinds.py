@@ -3,6 +3,7 @@
 HTTPSink
 ├── BatchSink       many records in a request (a bulk upsert)
 ├── RecordSink      one record at a time: find, create, update, delete
+│   └── ReadableSink    whose records can be read back, and compared field by field
 ├── LinkSink        what belongs to a record that must exist: add, remove
 └── AtMostOnceSink  what cannot be undone: perform
 """
@@ -11,12 +12,15 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from singer_http.errors import NotFound, Refused, SingerHTTPError
-from singer_http.operations import Operation, Outcome, OutcomeKind, RejectionKind
+from singer_http.identity import dialled_phone, fold_email
+from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind
+from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
 
 
@@ -86,6 +90,65 @@ class RecordSink(HTTPSink):
     @abc.abstractmethod
     def delete(self, op: Operation) -> None:
         """Delete `op.remote_id`."""
+
+
+class ReadableSink(RecordSink):
+    """Records that can be read back: `current` is not None for one that exists.
+
+    A record is compared field by field, each in the form in which the vendor stores it.
+    """
+
+    not_compared: ClassVar[frozenset[str]] = frozenset()
+    """Fields of a body that an update never replaces: sent whatever `overwrite` says."""
+    shows_all: ClassVar[bool] = True
+    """A field that a record lacks when it is read is empty; else it cannot be read."""
+
+    @override
+    @abc.abstractmethod
+    def current(self, op: Operation) -> JSON | None:
+        """The record `op.remote_id` as the vendor has it, all its fields, in the form of a body.
+
+        May be asked with an operation that has nothing but the id. Any thread may ask.
+
+        Returns:
+            None if it cannot be read, though it may exist.
+
+        Raises:
+            NotFound: the vendor does not know the id.
+        """
+
+    def fields_of(self, record: JSON) -> dict[str, Any]:
+        """The fields of a body, or of a record as `current` gives it: name -> value."""
+        return dict(fields.flat(record))
+
+    def without(self, body: JSON, names: Collection[str]) -> JSON:
+        """A body without these fields, named as in `fields_of`."""
+        return fields.without(body, names)
+
+    def stored_form(self, field: str, value: Any) -> str:
+        """A value of a field as the vendor stores it, as text; empty for none.
+
+        Two values with one form are the same value to the vendor.
+        """
+        if field in self.emails:
+            return fold_email(value)
+        if field in self.phones:
+            phone = dialled_phone(value, self.config.get("phone_region"))
+            return phone or fields.form(value)
+        return fields.form(value)
+
+    def forms(self, record: JSON, names: Container[str] | None = None) -> dict[str, str]:
+        """The fields that are compared: name -> value in its stored form.
+
+        Args:
+            record: a body, or a record as `current` gives it.
+            names: these fields only.
+        """
+        return {
+            name: self.stored_form(name, value)
+            for name, value in self.fields_of(record).items()
+            if name not in self.not_compared and (names is None or name in names)
+        }
 
 
 class LinkSink(HTTPSink):

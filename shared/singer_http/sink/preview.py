@@ -9,6 +9,7 @@ from singer_http.errors import Refused
 from singer_http.operations import JSON, Operation, Rejection
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
+from singer_http.sink.fields import flat
 
 
 class Change(NamedTuple):
@@ -69,8 +70,8 @@ def _current(sink: HTTPSink, op: Operation) -> JSON | None:
 
 def changes(sink: HTTPSink, new: JSON, old: JSON | None) -> Iterator[Change]:
     """The fields that are sent; of a record that is known only those that differ."""
-    before = None if old is None else dict(_flat(old))
-    for name, value in _flat(new):
+    before = None if old is None else dict(flat(old))
+    for name, value in flat(new):
         # By the field's own name: a custom field stands below its container.
         personal = name in sink.personal
         if before is None:
@@ -79,25 +80,6 @@ def changes(sink: HTTPSink, new: JSON, old: JSON | None) -> Iterator[Change]:
             yield Change(
                 name, _shown(before.get(name), personal=personal), _shown(value, personal=personal)
             )
-
-
-def _flat(body: JSON) -> Iterator[tuple[str, Any]]:
-    """Fields by name: those of an object, or of a list of key and value, below its own."""
-    for name, value in body.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}.{inner}", v) for inner, v in value.items())
-        elif isinstance(value, list) and value and all(_is_pair(item) for item in value):
-            yield from ((f"{name}.{_key(item)}", item["value"]) for item in value)
-        else:
-            yield name, value
-
-
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, dict) and "value" in item and bool(_key(item))
-
-
-def _key(item: JSON) -> Any:
-    return item.get("key") or item.get("id")
 
 
 def _same(old: Any, new: Any) -> bool:
