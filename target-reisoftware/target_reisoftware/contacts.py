@@ -26,9 +26,11 @@ from singer_http.sink import columns as f
 from singer_http.sink.base import CREATE
 from singer_http.sink.fields import form
 from singer_http.sink.kinds import ReadableSink, second_step
+from singer_http.sink.reading import Reading
 from target_reisoftware import values
 from target_reisoftware.lookup import ReiClient, envelope, finder_of, rei_client_of
 from target_reisoftware.matching import Identity, another, may_be
+from target_reisoftware.reading import ContactReading
 
 TEXTS = (
     "firstName", "lastName", "name", "companyName", "email", "phone", "address1", "city", "state",
@@ -224,6 +226,10 @@ class Contacts(ReadableSink):
         missing = missing_tags(op, known)
         had = [tag for tag in op.body.get("tags", ()) if tag not in missing]
         return known | {"tags": had or None}
+
+    @override
+    def reading(self) -> Reading:
+        return ContactReading(self.vendor)
 
     @override
     def fields_of(self, record: JSON) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from singer_http.identity import dialled_phone, fold_email
 from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind
 from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
+from singer_http.sink.reading import Reading
 
 
 class BatchSink(HTTPSink):
@@ -116,6 +117,16 @@ class ReadableSink(RecordSink):
         Raises:
             NotFound: the vendor does not know the id.
         """
+
+    @abc.abstractmethod
+    def reading(self) -> Reading:
+        """How all records are read back."""
+
+    @property
+    def field_names(self) -> Sequence[str]:
+        """The fields that a record may have, named as in `fields_of`."""
+        custom = self.account_fields().fields if self.has_custom_fields else ()
+        return (*self.writable(), *(f"{self.container}.{field.id}" for field in custom))
 
     def fields_of(self, record: JSON) -> dict[str, Any]:
         """The fields of a body, or of a record as `current` gives it: name -> value."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from singer_http.errors import ConfigError
+
 if TYPE_CHECKING:
+    import logging
+
     from singer_http.target.plan import Plan
+    from singer_http.target.run import TargetRun
 
 
 def options() -> list[click.Option]:
@@ -47,10 +52,65 @@ def options() -> list[click.Option]:
                 "give it up."
             ),
         ),
+        click.Option(
+            ["--verify"],
+            is_flag=True,
+            help="Compare what this sync delivered with what the vendor has now.",
+        ),
+        click.Option(
+            ["--repair"],
+            is_flag=True,
+            help="With --verify: mark the records that differ, so that the next run sends them.",
+        ),
     ]
 
 
-def look(plan: Plan, given: dict[str, Any]) -> bool | None:
+class _Target(Protocol):
+    """What the commands need of a target."""
+
+    @property
+    def logger(self) -> logging.Logger: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def run(self) -> TargetRun: ...
+    def check_settings(self) -> None: ...
+
+
+def carry_out(target: _Target, given: dict[str, Any]) -> bool | None:
+    """Carry out a command that is no run; whether all went well, `None` if none is asked for.
+
+    Raises:
+        StopRun: it cannot be carried out, or not to its end.
+    """
+    if given.get("verify") or given.get("repair"):
+        return _verify(target, given)
+    if words := given.get("resolve"):
+        from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
+
+        run = target.run
+        well = resolve(run.session, target.plan.sinks, words)
+        run.close()
+        return well
+    return _look(target.plan, given)
+
+
+def _verify(target: _Target, given: dict[str, Any]) -> bool:
+    from singer_http.target.verify.command import check_possible, verify  # noqa: PLC0415 - rarely needed
+
+    if not given.get("verify"):
+        raise ConfigError("--repair marks what --verify finds: give both.")
+    marks = bool(given.get("repair"))
+    target.check_settings()
+    check_possible(target.plan, marks=marks)
+    run = target.run
+    try:
+        return verify(target.plan, run, target.logger, marks=marks)
+    finally:
+        run.close()
+
+
+def _look(plan: Plan, given: dict[str, Any]) -> bool | None:
     """Carry out the command that only reads the database; `None` if none is asked for.
 
     It takes no lock, so that it works while a run is under way.

@@ -24,7 +24,7 @@ from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options
+from singer_http.target.commands import carry_out, options
 from singer_http.target.plan import Plan, file_name
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -372,14 +372,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
             with self._without_traces():
                 return check(self)
-        if words := commands.get("resolve"):
-            from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
-
-            run = self.run
-            well = resolve(run.session, self.plan.sinks, words)
-            run.close()
-            return well
-        return look(self.plan, commands)
+        return carry_out(self, commands)
 
     @classmethod
     @override

@@ -173,12 +173,8 @@ class Notes:
         scope = delivered.c.scope == self._scope
         some = {"some": json_list(ids)}
         # The condition on '=' repeats the index's own: only then is the index used.
-        by_id = (
-            scope & self._database.among(delivered.c.remote_id) & sa.text("remote_id <> '='")
-        )
-        by_key = (
-            scope & self._database.among(delivered.c.key) & (delivered.c.remote_id == SAME)
-        )
+        by_id = scope & self._database.among(delivered.c.remote_id) & sa.text("remote_id <> '='")
+        by_key = scope & self._database.among(delivered.c.key) & (delivered.c.remote_id == SAME)
         return [
             _known(row)
             for where in (by_id, by_key)
@@ -221,8 +217,7 @@ class Notes:
     def note_others(self, others: Mapping[str, str]) -> None:
         """Note which other record of the vendor has a key's email or phone; the caller commits."""
         rows = [
-            (self._scope, key, None, None, other, None, None, None)
-            for key, other in others.items()
+            (self._scope, key, None, None, other, None, None, None) for key, other in others.items()
         ]
         if rows:
             self._database.insert_many(self._put_other, rows)
@@ -285,9 +280,9 @@ class Notes:
         own = verified.c.scope == self._scope
         count = sa.func.count()
         expected = self._database.query(
-            sa.select(count).select_from(delivered).where(
-                (delivered.c.scope == self._scope) & _COUNTS
-            )
+            sa.select(count)
+            .select_from(delivered)
+            .where((delivered.c.scope == self._scope) & _COUNTS)
         )[0][0]
         marked = self._database.query(
             sa.select(count).select_from(verified).where(own & (verified.c.marked < began))
@@ -313,6 +308,4 @@ def _is_valid() -> sa.ColumnElement[bool]:
 
 def _known(row: Any, other: str | None = None, *, marked: bool = False) -> Known:
     remote_id = row.key if row.remote_id == SAME else row.remote_id
-    return Known(
-        row.key, remote_id, row.digest, row.at, row.run, row.fields, other, marked=marked
-    )
+    return Known(row.key, remote_id, row.digest, row.at, row.run, row.fields, other, marked=marked)

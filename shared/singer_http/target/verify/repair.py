@@ -67,7 +67,5 @@ def _mark(store: Store, notes: Notes, scope: int, differences: Sequence[Differen
             store.ledger.mark_unknown(scope, rows[one.key])
         else:
             # As after a delete: when the record comes again, it is matched or created.
-            store.ledger.acknowledge(
-                scope, Delivered(one.key, DELETED, b"", None, (), sent=False)
-            )
+            store.ledger.acknowledge(scope, Delivered(one.key, DELETED, b"", None, (), sent=False))
     store.commit(lambda: notes.mark(keys))

@@ -7,6 +7,7 @@ is no such request, the list is read a second time.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,75 +48,90 @@ class StreamCheck:
 
     def __init__(
         self,
-        store: Store,
-        notes: Notes,
+        stream: str,
         scope: int,
+        store: Store,
         reading: Reading,
         compare: Compare,
         *,
         concurrency: int,
         check_signal: Callable[[], None],
-        tell: Callable[[int], None],
+        logger: logging.Logger,
     ) -> None:
-        """Compare nothing yet.
+        """Go on where an earlier comparison was interrupted, else begin.
 
         Args:
+            stream: of the target.
+            scope: its number in the ledger.
             store: the database.
-            notes: of the scope.
-            scope: of the ledger.
             reading: of the vendor's records.
             compare: a delivery with a record.
             concurrency: requests in flight, where records are asked for one by one.
             check_signal: ends it, if a signal arrived.
-            tell: how many records were compared until now.
+            logger: for the user.
         """
+        self.stream = stream
+        self.scope = scope
+        self.notes = notes = Notes(store.database, scope)
+        self._progress = notes.resume() or notes.begin()
         self._store = store
-        self._notes = notes
-        self._scope = scope
         self._reading = reading
         self._compare = compare
         self._concurrency = concurrency
         self._check_signal = check_signal
-        self._tell = tell
+        self._logger = logger
         self._told_at = time.monotonic()
         self._compared = 0
-        self._unsettled = {
-            key for entry in store.ledger.unfinished(scope) for key in entry.keys
-        }
+        self._unsettled = {key for entry in store.ledger.unfinished(scope) for key in entry.keys}
 
-    def run(self) -> Progress:
-        """Compare all records, from where an earlier comparison ended."""
-        progress = self._notes.resume() or self._notes.begin()
-        if self._reading.has_list and not progress.place.get("listed"):
-            self._read_list(progress)
+    @property
+    def began(self) -> int:
+        """Epoch seconds at which the comparison began."""
+        return self._progress.began
+
+    def run(self) -> None:
+        """Compare all records that were not compared since their delivery."""
+        place = self._progress.place
+        if place:
+            self._logger.info("%s: goes on with an earlier comparison", self.stream)
+        if self._reading.has_list and not place.get("listed"):
+            self._read_list(place.get("list") or {})
         if self._reading.by_id:
             self._ask_one_by_one()
         else:
             self._read_again()
         self._check_signal()
 
-    def _read_list(self, progress: Progress) -> None:
-        place: JSON = progress.place.get("list") or {}
+    def end(self) -> None:
+        """All was compared and told: the next comparison begins anew."""
+        self.notes.save(self._progress, ended=True)
+        self.notes.forget_same()
+        self._store.commit()
+
+    def _read_list(self, place: JSON) -> None:
         for page in self._reading.pages(place):
             self._take_page(page.records)
-            progress = Progress(progress.began, {"list": page.place})
-            self._notes.save(progress)
+            self._save({"list": page.place})
             self._commit()
-        self._notes.save(Progress(progress.began, {"listed": True}))
+        self._save({"listed": True})
         self._commit()
+
+    def _save(self, place: JSON) -> None:
+        self._progress = Progress(self.began, place)
+        self.notes.save(self._progress)
 
     def _commit(self) -> None:
         self._store.commit()
         self._check_signal()
         if time.monotonic() - self._told_at >= TOLD:
             self._told_at = time.monotonic()
-            self._tell(self._compared)
+            self._logger.info("%s: %s records compared", self.stream, f"{self._compared:,}")
 
     # --- the list -----------------------------------------------------------------------------
 
     def _take_page(self, records: Iterable[JSON]) -> None:
         shown = {self._reading.id_of(record): record for record in records}
-        known = self._notes.of_ids(list(shown)) if shown else []
+        known = self.notes.of_ids(list(shown)) if shown else []
         seen = []
         for one in known:
             found = self._without_asking(one)
@@ -124,7 +140,7 @@ class StreamCheck:
             if found is not None and (found.difference is None or not self._reading.by_id):
                 seen.append(found)
         self._note(seen)
-        self._notes.note_others(self._others(shown, known))
+        self.notes.note_others(self._others(shown, known))
 
     def _others(self, shown: dict[str, JSON], known: Sequence[Known]) -> dict[str, str]:
         """The keys whose email or phone belongs to a record that they were not delivered to."""
@@ -137,7 +153,7 @@ class StreamCheck:
         if not claims:
             return {}
         own = {one.key: one.remote_id for one in known}
-        found = self._store.ledger.claimants(self._scope, list(claims))
+        found = self._store.ledger.claimants(self.scope, list(claims))
         return {
             key: claims[claim]
             for claim, keys in found.items()
@@ -161,7 +177,7 @@ class StreamCheck:
 
     def _unseen_by_request(self) -> Iterator[list[Known]]:
         """The rows that the vendor has to be asked about; the others are noted."""
-        for page in self._notes.unseen():
+        for page in self.notes.unseen():
             told = [(one, self._without_asking(one)) for one in page]
             self._note([seen for _, seen in told if seen is not None])
             self._store.commit()
@@ -190,7 +206,7 @@ class StreamCheck:
             absence = self._reading.absence
             return Seen(known, skipped=absence) if absence else Seen(known, _gone(known))
         if (id_ := self._reading.id_of(record)) != known.remote_id:
-            return Seen(known, {"difference": "merged", "into": id_})
+            return Seen(known, _difference(known, "merged", into=id_))
         return self._compared_with(known, record)
 
     # --- one record ---------------------------------------------------------------------------
@@ -209,16 +225,20 @@ class StreamCheck:
         if known.fields is None:
             return Seen(known, skipped=NO_FIELDS)
         if edited := self._compare(known.fields, record):
-            return Seen(known, {"difference": "edited", "fields": edited})
+            return Seen(known, _difference(known, "edited", fields=edited))
         return Seen(known)
 
     def _note(self, seen: Sequence[Seen]) -> None:
         self._compared += len(seen)
-        self._notes.note(seen)
+        self.notes.note(seen)
 
 
 def _gone(known: Known) -> JSON:
     """The difference of a record that the vendor does not have."""
     if known.other is not None and known.other != known.remote_id:
-        return {"difference": "merged", "into": known.other}
-    return {"difference": "gone"}
+        return _difference(known, "merged", into=known.other)
+    return _difference(known, "gone")
+
+
+def _difference(known: Known, kind: str, **more: JSON | str) -> JSON:
+    return {"id": known.remote_id, "difference": kind, **more}
