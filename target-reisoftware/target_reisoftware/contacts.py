@@ -242,6 +242,10 @@ class Contacts(ReadableSink):
         return {name: value for name, value in found.items() if name not in self._refused_fields}
 
     @override
+    def has_work(self, op: Operation) -> bool:
+        return not NOT_IN_UPDATES.issuperset(op.body) or bool(missing_tags(op, op.known or {}))
+
+    @override
     def stored_form(self, field: str, value: Any) -> str:
         container, _, inner = field.partition(".")
         if container == "customField" and inner:
@@ -312,11 +316,11 @@ class Contacts(ReadableSink):
         body = api.update_body(op.body, self._kind_of)
         if api.update_needs_identity and not body.get("email") and not body.get("phone"):
             # The vendor asks for one of them, changed or not.
-            known = self.vendor.contact(contact)
+            known = op.known or self.vendor.contact(contact)
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
         written = self._put(contact, body) if body or not op.body.get("tags") else None
-        if tags := missing_tags(op, written or {}):
+        if tags := missing_tags(op, written or op.known or {}):
             with contextlib.nullcontext() if written is None else second_step("tags"):
                 path = api.contact_path(contact, *api.tags_end)
                 self.vendor.request("POST", path, json={"tags": tags})

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from singer_http.delivery.intake import Intake
 from singer_http.delivery.item import Item, Origin
+from singer_http.delivery.overwrite import digest_beside_kept, restricts
 from singer_http.operations import (
     DELETED,
     JSON,
@@ -175,7 +176,8 @@ class ChangeCheck:
             if state is not None and state.remote_id and not item.id_from_record:
                 item.remote_id, item.contested = state.remote_id, True
             return SEND
-        same = row.digest == item.digest != UNKNOWN and sink.is_current(item)
+        current = row.digest == item.digest or self._is_beside_kept(item, row)
+        same = current and row.digest != UNKNOWN and sink.is_current(item)
         if same and (item.delete or not self._full_resync):
             refresh = item.source != row.source
             return Decision(Verdict.SETTLE, Outcome(OutcomeKind.UNCHANGED), refresh)
@@ -184,6 +186,11 @@ class ChangeCheck:
         elif not item.id_from_record:
             item.remote_id = row.remote_id
         return SEND
+
+    @staticmethod
+    def _is_beside_kept(item: Item, row: Row) -> bool:
+        """Whether it was sent, but for what `overwrite` kept, and still would be."""
+        return restricts(item, row.remote_id) and row.digest == digest_beside_kept(item)
 
     def _at_most_once(self, item: Item, row: Row | None) -> Decision:
         if row is None:

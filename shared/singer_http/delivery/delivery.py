@@ -137,7 +137,7 @@ class Delivery:
             self._compare(self._read(rest), batch)
         batch.invalid += self._invalid
         self._invalid = 0
-        dispatch.close(batch)
+        self._parts.limit.close(batch)
         dispatch.advance(wait=False)
         while len(dispatch.waiting) > dispatch.check_rows:
             dispatch.advance(wait=True)
@@ -205,7 +205,7 @@ class Delivery:
             if outcome is not None:
                 self.dispatch.settle(item, outcome)
                 settled.append(item)
-        self.dispatch.leave_batches(settled)
+        self._parts.limit.leave(settled)
         left = set(map(id, settled))
         self.dispatch.add([item for item in send if id(item) not in left])
 
@@ -234,6 +234,6 @@ class Delivery:
         self.dispatch.waiting.remove(earlier)
         item.previous = earlier
         self._settlement.merge(earlier)
-        self.dispatch.leave_batches([earlier])
+        self._parts.limit.leave([earlier])
         earlier.check_batch = None
         return False

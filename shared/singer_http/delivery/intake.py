@@ -10,13 +10,13 @@ import orjson
 
 from singer_http.delivery.digests import Digests
 from singer_http.delivery.item import Item
-from singer_http.delivery.schemas import validator
 from singer_http.errors import StopRun, one_line
 from singer_http.exact_json import canonical, encode_sorted, text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import DELETED, JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.columns import shortened
+from singer_http.sink.schemas import validator
 
 LONGEST_ID = 500
 """Characters: a row of PostgreSQL's index of the vendor's ids has 2,704 bytes at most."""

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from singer_http.exact_json import canonical, text_of
 from singer_http.operations import JSON
@@ -146,10 +146,10 @@ class FieldHashes:
         kept = [entry for entry in _entries(before) if entry[:_SIZE] not in names]
         return b"".join((FORM, *kept, *(self._entry(*item) for item in forms.items())))
 
-    def add(self, forms: Mapping[str, str], before: bytes | None) -> bytes:
-        """What may have been written stands beside what was; see `pack`."""
-        entries = dict.fromkeys(_entries(before))
-        entries.update(dict.fromkeys(self._entry(*item) for item in forms.items()))
+    @staticmethod
+    def joined(*packed: bytes) -> bytes:
+        """What may have been written beside what was: any of it is this sync's own."""
+        entries = dict.fromkeys(entry for one in packed for entry in _entries(one))
         return b"".join((FORM, *entries))
 
     def has(self, packed: bytes | None, field: str) -> bool:
@@ -185,6 +185,17 @@ class FieldHashes:
     def _entry(self, field: str, form: str) -> bytes:
         # With the field's name: equal values of two fields are not seen to be equal.
         return self._name(field) + self._hashed(f"{field}\0{form}")[:_SIZE]
+
+
+class Written(NamedTuple):
+    """What this sync wrote last of one record."""
+
+    hashes: FieldHashes
+    packed: bytes | None
+
+    def wrote(self, field: str, form: str) -> bool:
+        """Whether a value is what this sync wrote last."""
+        return self.hashes.wrote(self.packed, field, form)
 
 
 def _entries(packed: bytes | None) -> list[bytes]:

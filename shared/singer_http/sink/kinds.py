@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from singer_http.identity import dialled_phone, fold_email
 from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind
 from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
+from singer_http.sink.overwrite import Policies, resolve
 from singer_http.sink.reading import Reading
 
 
@@ -127,6 +129,37 @@ class ReadableSink(RecordSink):
         """The fields that a record may have, named as in `fields_of`."""
         custom = self.account_fields().fields if self.has_custom_fields else ()
         return (*self.writable(), *(f"{self.container}.{field.id}" for field in custom))
+
+    @functools.cached_property
+    def policies(self) -> Policies:
+        """The setting `overwrite`.
+
+        Raises:
+            ConfigError: it names what is no field of the stream.
+        """
+        return resolve(
+            self.config.get("overwrite") or {},
+            self.stream,
+            [*dict.fromkeys((*self.writable(), *(column.field for column in self.columns.plain)))],
+            self.container,
+            self.account_fields if self.has_custom_fields else None,
+        )
+
+    def label(self, name: str) -> str:
+        """What people call a field: of a custom field its own name."""
+        container, _, inner = name.partition(".")
+        if not inner or container != self.container:
+            return name
+        custom = self.account_fields().find(inner)
+        return custom.names[-1] if custom is not None else name
+
+    def hides(self, name: str, record: JSON) -> bool:
+        """Whether a record, as `current` gives it, does not show a field that it may have."""
+        return not self.shows_all and name.partition(".")[0] not in record
+
+    def has_work(self, op: Operation) -> bool:
+        """Whether an update of which `overwrite` left something out has anything left to send."""
+        return bool(op.body)
 
     def fields_of(self, record: JSON) -> dict[str, Any]:
         """The fields of a body, or of a record as `current` gives it: name -> value."""

@@ -60,8 +60,8 @@ def example(sink: HTTPSink, op: Operation, operation: str) -> Example:
 
 
 def _current(sink: HTTPSink, op: Operation) -> JSON | None:
-    if op.remote_id is None:
-        return None
+    if op.remote_id is None or op.known is not None:
+        return op.known
     try:
         return sink.current(op)
     except (Refused, Rejection):
@@ -75,10 +75,10 @@ def changes(sink: HTTPSink, new: JSON, old: JSON | None) -> Iterator[Change]:
         # By the field's own name: a custom field stands below its container.
         personal = name in sink.personal
         if before is None:
-            yield Change(name, None, _shown(value, personal=personal))
+            yield Change(name, None, shown(value, personal=personal))
         elif not _same(before.get(name), value):
             yield Change(
-                name, _shown(before.get(name), personal=personal), _shown(value, personal=personal)
+                name, shown(before.get(name), personal=personal), shown(value, personal=personal)
             )
 
 
@@ -88,7 +88,8 @@ def _same(old: Any, new: Any) -> bool:
     return old in (None, "") and new in (None, "")
 
 
-def _shown(value: Any, *, personal: bool) -> str:
+def shown(value: Any, *, personal: bool) -> str:
+    """A value for people: cut short, a personal one masked."""
     if value is None:
         return "nothing"
     return f.masked(value) if personal else f.shortened(value)

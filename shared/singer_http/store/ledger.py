@@ -74,6 +74,9 @@ class Ledger:
         self._add_claims = claim.on_conflict_do_nothing()
         scope = delivered.c.scope == sa.bindparam("scope")
         self._by_key = sa.select(*ROW).where(scope & self._database.among(delivered.c.key))
+        self._fields_by_key = sa.select(
+            delivered.c.key, delivered.c.remote_id, delivered.c.fields
+        ).where(scope & self._database.among(delivered.c.key) & (delivered.c.digest != DELETED))
         # The condition on '=' repeats the index's own: only then is the index used.
         self._by_id = sa.select(delivered.c.remote_id, delivered.c.key).where(
             scope & self._database.among(delivered.c.remote_id) & sa.text("remote_id <> '='")
@@ -129,6 +132,13 @@ class Ledger:
             self._commit()
         found = self._query(self._by_key, {"scope": scope, "some": json_list(keys)})
         return {row[0]: Row(*row) for row in found}
+
+    def fields(self, scope: int, keys: Sequence[str]) -> dict[str, tuple[str | None, bytes | None]]:
+        """Of these (stored) keys: the vendor's id, and hashes of the fields that were sent."""
+        if any((scope, key) in self._acknowledged for key in keys) or self._forgotten:
+            self._commit()
+        found = self._query(self._fields_by_key, {"scope": scope, "some": json_list(keys)})
+        return {row[0]: (row[0] if row[1] == SAME else row[1], row[2]) for row in found}
 
     def row(self, scope: int, key: str) -> Row | None:
         """What is known of one (stored) key."""
@@ -304,9 +314,16 @@ class Ledger:
         """A (stored) key may have these (hashed) claims, though nothing was acknowledged."""
         self._claimed += [(scope, claim, key) for claim in hashed]
 
-    def mark_unknown(self, scope: int, row: Row) -> None:
-        """It is unknown what the vendor now has for a key: nothing is unchanged against it."""
-        self.acknowledge(scope, Delivered(row.key, UNKNOWN, b"", row.remote_id, None, sent=False))
+    def mark_unknown(self, scope: int, row: Row, fields: bytes | None = None) -> None:
+        """It is unknown what the vendor now has for a key: nothing is unchanged against it.
+
+        Args:
+            scope: of the row.
+            row: of the key.
+            fields: hashes of all that this sync may have written; None: as before.
+        """
+        what = Delivered(row.key, UNKNOWN, b"", row.remote_id, None, fields=fields, sent=False)
+        self.acknowledge(scope, what)
 
     def forget(self, scope: int, key: str) -> None:
         """Remove a (stored) key and its claims."""

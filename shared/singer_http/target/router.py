@@ -13,13 +13,13 @@ from singer_sdk.mapper import PluginMapper, RemoveRecordTransform, SameRecordTra
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.intake import Intake
 from singer_http.delivery.item import NEW, Item, Origin
-from singer_http.delivery.schemas import of_message
 from singer_http.errors import ConfigError, StopRun, one_line
 from singer_http.exact_json import StrangeJSON, canonical, decode
 from singer_http.operations import JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import properties_of
+from singer_http.sink.schemas import of_message
 from singer_http.store.rows import Scope
 from singer_http.store.suppressions import STREAM as SUPPRESSIONS
 from singer_http.target.session import Session

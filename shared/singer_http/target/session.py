@@ -175,7 +175,7 @@ class Session:
 
     def _example(self, item: Item) -> str:
         sink = item.sink
-        found = example(sink, item, item.expect)
+        found = example(sink, item.judged.op if item.judged else item, item.expect)
         self.report.stream(sink.stream).examples.append(found.as_dict())
         return found.text or sink.describe(item)
 

@@ -92,7 +92,8 @@ def test_a_field_that_is_written_takes_its_own_place_and_no_other() -> None:
 
 def test_what_may_have_been_written_stands_beside_what_was() -> None:
     hashes = FieldHashes(hashed)
-    packed = hashes.add({"a": "2", "b": "1"}, hashes.pack({"a": "1", "b": "1"}))
+    before = hashes.pack({"a": "1", "b": "1"})
+    packed = hashes.joined(before, hashes.pack({"a": "2", "b": "1"}))
     assert hashes.wrote(packed, "a", "1")
     assert hashes.wrote(packed, "a", "2")
     assert len(packed) == 1 + 3 * 8

@@ -144,8 +144,13 @@ class Verification:
     # --- what was found -----------------------------------------------------------------------
 
     def _repair(self, check: StreamCheck) -> None:
-        mode = self._plan.config["mode"]
-        done = repair(self._store, check.notes, check.scope, mode=mode, began=check.began)
+        done = repair(
+            self._store,
+            check.notes,
+            check.scope,
+            mode=self._plan.config["mode"],
+            check_signal=self._run.session.check_signal,
+        )
         lines = list(_said(done))
         policies = self._plan.config.get("overwrite") or {}
         if done.marked and any(policy != "always" for policy in policies.values()):
@@ -162,7 +167,7 @@ class Verification:
         """
         file, page = self._plan.path("drift.jsonl"), self._plan.path("drift.html")
         for check in checks:
-            totals = check.notes.totals(check.began)
+            totals = check.notes.totals()
             self._drift.streams[check.stream] = StreamDrift(
                 totals.delivered,
                 totals.same,
@@ -188,7 +193,7 @@ class Verification:
     def _lines(self, checks: list[StreamCheck]) -> Iterator[JSON]:
         for check in checks:
             drift = self._drift.streams[check.stream]
-            for differences in check.notes.differences(check.began):
+            for differences in check.notes.differences():
                 for one in differences:
                     line = self._line(check.stream, one)
                     drift.take(line)

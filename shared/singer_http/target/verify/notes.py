@@ -137,6 +137,7 @@ class Notes:
             verified.delete().where(own & (verified.c.marked.is_(None) | ~waits))
         )
         self._database.execute(
+            # Without `at` it is none of this comparison's.
             verified.update().where(own).values(at=None, run=None, other=None, skipped=None)
         )
         began = Progress(int(time.time()), {})
@@ -222,12 +223,8 @@ class Notes:
         if rows:
             self._database.insert_many(self._put_other, rows)
 
-    def differences(self, began: int) -> Iterator[list[Difference]]:
-        """The differences of this comparison in the order of their keys, page by page.
-
-        Args:
-            began: the comparison (epoch seconds): what was marked before is not a part of it.
-        """
+    def differences(self) -> Iterator[list[Difference]]:
+        """The differences of this comparison in the order of their keys, page by page."""
         joined = verified.join(
             delivered,
             (verified.c.scope == delivered.c.scope) & (verified.c.key == delivered.c.key),
@@ -239,7 +236,8 @@ class Notes:
             .where(
                 (verified.c.scope == self._scope)
                 & verified.c.difference.is_not(None)
-                & ((verified.c.marked.is_(None) & _is_valid()) | (verified.c.marked >= began))
+                & verified.c.at.is_not(None)
+                & (verified.c.marked.is_not(None) | _is_valid())
             )
             .order_by(verified.c.key)
             .limit(PAGE)
@@ -261,22 +259,26 @@ class Notes:
             {"some": json_list(keys)},
         )
 
-    def of_key(self, key: str) -> tuple[Difference, str | None] | None:
-        """What the last comparison noted of a key, and which other record has its identity."""
-        columns = [
-            verified.c[name] for name in ("key", "at", "run", "difference", "marked", "other")
-        ]
+    def began(self) -> int | None:
+        """Epoch seconds at which the last comparison began."""
+        found = self._database.query(
+            sa.select(verifying.c.began).where(verifying.c.scope == self._scope)
+        )
+        return found[0].began if found else None
+
+    def of_key(self, key: str) -> Difference | None:
+        """The difference that a comparison saw last in a key."""
+        columns = [verified.c[name] for name in ("key", "at", "run", "difference", "marked")]
         found = self._database.query(
             sa.select(*columns).where((verified.c.scope == self._scope) & (verified.c.key == key))
         )
         if not found or found[0].difference is None:
             return None
         row = found[0]
-        what = json.loads(row.difference)
-        return Difference(row.key, row.at, row.run, what, row.marked), row.other
+        return Difference(row.key, row.at, row.run, json.loads(row.difference), row.marked)
 
-    def totals(self, began: int) -> Totals:
-        """How many records there are of each kind; see `differences`."""
+    def totals(self) -> Totals:
+        """How many records there are of each kind."""
         own = verified.c.scope == self._scope
         count = sa.func.count()
         expected = self._database.query(
@@ -284,9 +286,8 @@ class Notes:
             .select_from(delivered)
             .where((delivered.c.scope == self._scope) & _COUNTS)
         )[0][0]
-        marked = self._database.query(
-            sa.select(count).select_from(verified).where(own & (verified.c.marked < began))
-        )[0][0]
+        before = own & verified.c.marked.is_not(None) & verified.c.at.is_(None)
+        marked = self._database.query(sa.select(count).select_from(verified).where(before))[0][0]
         plain = own & verified.c.marked.is_(None) & verified.c.at.is_not(None)
         by_reason = self._database.query(
             sa.select(verified.c.skipped, count)

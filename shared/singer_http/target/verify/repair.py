@@ -5,7 +5,7 @@ has not changed. Nothing is sent here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from singer_http.operations import DELETED
@@ -32,7 +32,14 @@ class Repaired:
     """Why differences were not marked -> number."""
 
 
-def repair(store: Store, notes: Notes, scope: int, *, mode: str, began: int) -> Repaired:
+def repair(
+    store: Store,
+    notes: Notes,
+    scope: int,
+    *,
+    mode: str,
+    check_signal: Callable[[], None],
+) -> Repaired:
     """Mark the differences of a comparison that has ended.
 
     Args:
@@ -40,10 +47,10 @@ def repair(store: Store, notes: Notes, scope: int, *, mode: str, began: int) -> 
         notes: of the scope.
         scope: of the ledger.
         mode: the setting.
-        began: the comparison, epoch seconds.
+        check_signal: ends it, if a signal arrived.
     """
     done = Repaired()
-    for page in notes.differences(began):
+    for page in notes.differences():
         going = []
         for one in page:
             if why := LEFT.get((mode, one.what["difference"])):
@@ -55,6 +62,7 @@ def repair(store: Store, notes: Notes, scope: int, *, mode: str, began: int) -> 
         if going:
             _mark(store, notes, scope, going)
             done.marked += len(going)
+            check_signal()
             done.outstanding += len(store.rejects.states(scope, [one.key for one in going]))
     return done
 

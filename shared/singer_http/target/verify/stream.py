@@ -178,7 +178,7 @@ class StreamCheck:
     def _unseen_by_request(self) -> Iterator[list[Known]]:
         """The rows that the vendor has to be asked about; the others are noted."""
         for page in self.notes.unseen():
-            told = [(one, self._without_asking(one)) for one in page]
+            told = [(one, self._without_asking(one)) for one in page if not one.marked]
             self._note([seen for _, seen in told if seen is not None])
             self._store.commit()
             if asked := [one for one, seen in told if seen is None]:
