@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
+from singer_http.store import DATABASE_FILE as FILE
+from singer_http.store.database import parse_url
+from singer_http.store.tables import delivered
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema
 from tests.targets.reisoftware import versions
@@ -65,14 +70,22 @@ class Vendor:
     def edit(self, number: int, **fields: Any) -> None:
         """Change a record by hand."""
         row = self.at_vendor()[number]
-        key = "idContact" if self.name == "merlin" else "id"
-        self.sandbox.put_state(self.name, {self.stream: [{key: row[key], **fields}]})
+        whole = row if self.name == "merlin" else {"id": row["id"]}
+        self.sandbox.put_state(self.name, {self.stream: [{**whole, **fields}]})
 
     def remove(self, number: int) -> str:
         """Delete a record by hand; its id."""
         id_ = self.id_of(number)
         self.sandbox.remove(self.name, self.stream, id_)
         return id_
+
+    def forget_fields(self) -> None:
+        """Make the ledger one of a release that kept no hashes of fields."""
+        url = self.plugin.config.get("database_url")
+        engine = sa.create_engine(parse_url(url or f"sqlite:///{self.plugin.work_dir}/{FILE}"))
+        with engine.begin() as connection:
+            connection.execute(delivered.update().values(fields=None))
+        engine.dispose()
 
     def verify(self, *more: str, **config: Any) -> Result:
         """Run `--verify`; it reads no input."""
