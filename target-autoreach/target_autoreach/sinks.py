@@ -185,6 +185,10 @@ class Members(AutoReachSink, ReadableSink):
 
     @override
     def writable(self) -> Sequence[str]:
+        return self._writable
+
+    @functools.cached_property
+    def _writable(self) -> tuple[str, ...]:
         # No schema is published: what members of the account have is what a member can have.
         shown = {name for member in first_page(self, "members") for name in member}
         known = {*self.fields, *self.read_only, "custom_fields"}
@@ -233,12 +237,13 @@ class Members(AutoReachSink, ReadableSink):
         return self.context.shared("members", self._new_index)
 
     def _new_index(self) -> MemberIndex:
+        kept = self.config["dry_run"] or self.policies.restrict
         return MemberIndex(
             lambda: (
                 (
                     text_of(member.get("id") or ""),
                     *self._identity(member),
-                    encode(member) if self.config["dry_run"] else b"",
+                    encode(member) if kept else b"",
                 )
                 for member in read_all(self, "members")
             )
@@ -246,7 +251,10 @@ class Members(AutoReachSink, ReadableSink):
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        return self.index.member(op.remote_id or "")
+        found = self.index.member(op.remote_id or "")
+        if found is None:
+            raise NotFound(404, f"the list of members has no member {op.remote_id}")
+        return found
 
     @override
     def reading(self) -> Reading:
@@ -282,7 +290,18 @@ class Members(AutoReachSink, ReadableSink):
     @override
     def update(self, op: Operation) -> None:
         self.write("PUT", f"members/{segment(op.remote_id or '')}", op.payload)
+        if op.known is not None:
+            self.index.note(op.remote_id or "", lambda member: written_into(member, op.body))
 
     @override
     def delete(self, op: Operation) -> None:
         self.erase(f"members/{segment(op.remote_id or '')}")
+
+
+def written_into(member: JSON, body: JSON) -> JSON:
+    """A member as it is after an update."""
+    merged = member | body
+    old, new = member.get("custom_fields"), body.get("custom_fields")
+    if isinstance(old, dict) and isinstance(new, dict):
+        merged["custom_fields"] = old | new
+    return merged

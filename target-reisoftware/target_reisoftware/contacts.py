@@ -254,6 +254,8 @@ class Contacts(ReadableSink):
             return form(value.get("status"))
         if field == "dateOfBirth":
             return values.stored_day(value)
+        if field == "dnd":
+            return form(bool(value))  # none is no
         found = super().stored_form(field, value)
         return found.lower() if field == "name" else found  # a list shows it in lower case
 

@@ -166,7 +166,11 @@ def judge(item: Item) -> Operation | Outcome:
 def _compare(sink: ReadableSink, item: Item, known: JSON) -> tuple[set[str], list[Kept]]:
     """The fields that are not sent; and those of them whose value at the vendor is kept."""
     policies, ours = sink.policies, sink.forms(item.body)
-    theirs, values = sink.forms(known, ours), sink.fields_of(known)
+    theirs, values, given = (
+        sink.forms(known, ours),
+        sink.fields_of(known),
+        sink.fields_of(item.body),
+    )
     left_out: set[str] = set()
     kept: list[Kept] = []
     for name, new in ours.items():
@@ -183,15 +187,11 @@ def _compare(sink: ReadableSink, item: Item, known: JSON) -> tuple[set[str], lis
             may_send = policies.may_send(name, old, is_own=own)
         if not may_send:
             left_out.add(name)
-            personal = name in sink.personal
-            new_value = sink.fields_of(item.body)[name]
-            kept.append(
-                Kept(
-                    name,
-                    shown(values.get(name), personal=personal),
-                    shown(new_value, personal=personal),
-                )
+            # Whatever the field is: a report is kept for months, and a value names a person.
+            shown_values = (
+                shown(value, personal=True) for value in (values.get(name), given[name])
             )
+            kept.append(Kept(name, *shown_values))
     return left_out, kept
 
 

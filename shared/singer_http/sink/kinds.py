@@ -21,6 +21,7 @@ from typing_extensions import override
 from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.identity import dialled_phone, fold_email
 from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind
+from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
 from singer_http.sink.overwrite import Policies, resolve
@@ -101,6 +102,7 @@ class ReadableSink(RecordSink):
     A record is compared field by field, each in the form in which the vendor stores it.
     """
 
+    readable = True
     not_compared: ClassVar[frozenset[str]] = frozenset()
     """Fields of a body that an update never replaces: sent whatever `overwrite` says."""
     shows_all: ClassVar[bool] = True
@@ -137,10 +139,13 @@ class ReadableSink(RecordSink):
         Raises:
             ConfigError: it names what is no field of the stream.
         """
+        setting = self.config.get("overwrite") or {}
+        named = setting.keys() - {EVERY_FIELD}
+        columns = [column.field for column in self.columns.plain]
         return resolve(
-            self.config.get("overwrite") or {},
+            setting,
             self.stream,
-            [*dict.fromkeys((*self.writable(), *(column.field for column in self.columns.plain)))],
+            [*dict.fromkeys((*self.writable(), *columns))] if named else (),
             self.container,
             self.account_fields if self.has_custom_fields else None,
         )

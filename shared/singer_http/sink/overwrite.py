@@ -87,3 +87,21 @@ def resolve(
 def restricts(setting: Any) -> bool:
     """Whether the setting leaves anything to the vendor."""
     return any(policy != ALWAYS for policy in (setting or {}).values())
+
+
+def refuse(setting: Any, stream: str, hint: str) -> None:
+    """Refuse a policy where the vendor's records cannot be read.
+
+    Args:
+        setting: `overwrite`.
+        stream: whose records these are.
+        hint: what else can be done.
+
+    Raises:
+        ConfigError: the setting leaves something to the vendor.
+    """
+    if restricts(setting):
+        raise ConfigError(
+            f"overwrite must be {ALWAYS} here: {stream} cannot be read back, so nobody can tell "
+            f"what was edited at the vendor. {hint}"
+        )

@@ -16,9 +16,12 @@ from singer_http.delivery.item import NEW, Item, Origin
 from singer_http.errors import ConfigError, StopRun, one_line
 from singer_http.exact_json import StrangeJSON, canonical, decode
 from singer_http.operations import JSON, Rejection, invalid
+from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import properties_of
+from singer_http.sink.kinds import BatchSink, ReadableSink
+from singer_http.sink.overwrite import refuse
 from singer_http.sink.schemas import of_message
 from singer_http.store.rows import Scope
 from singer_http.store.suppressions import STREAM as SUPPRESSIONS
@@ -223,6 +226,7 @@ class Router:
         keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
         scope = self._scope(sink_class, source, keys, line)
         sink = sink_class(self._context, schema, keys)
+        self._check_overwrite(sink)
         intake = Intake(sink, schema, name, validate=config.get("validate_records", True))
         delivery = self._session.delivery(sink_class, scope)
         delivery.report.add_source(source)
@@ -234,7 +238,37 @@ class Router:
             spool = self.spools.setdefault(
                 sink_class.stream, Spool(self._session.rejects_path.parent)
             )
+        else:
+            self.check_company(sink_class)
         return Route(delivery, intake, mapping, spool)
+
+    def _check_overwrite(self, sink: HTTPSink) -> None:
+        """Refuse a setting `overwrite` that cannot be kept.
+
+        Raises:
+            ConfigError: it names no field, or the stream's records cannot be read.
+        """
+        if isinstance(sink, ReadableSink):
+            sink.policies.of(EVERY_FIELD)  # finds the fields that the setting names
+        elif isinstance(sink, BatchSink) and not sink.sends_nothing:
+            setting = self._session.config.get("overwrite") or {}
+            own = {n: p for n, p in setting.items() if n in {EVERY_FIELD, *sink.writable()}}
+            hint = f"Give {sink.stream} a pipeline of its own (another sync, without overwrite)."
+            refuse(own, sink.stream, hint)
+
+    def check_company(self, sink: type[HTTPSink]) -> None:
+        """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.
+
+        Raises:
+            ConfigError: no stream of the pipeline has records that can be read.
+        """
+        if sink.readable or issubclass(sink, BatchSink):
+            return
+        readable = [one.stream for one in self._sinks if one.readable]
+        if any(s in self._session.deliveries or self._session.scope(s) for s in readable):
+            return
+        hint = f"It has a meaning for {' and '.join(readable)}: leave the setting out without them."
+        refuse(self._session.config.get("overwrite"), sink.stream, hint)
 
     def _suppressions_come(self) -> bool:
         """Whether this run may bring suppressions, which go first whatever the order of messages.

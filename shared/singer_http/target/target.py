@@ -23,6 +23,7 @@ from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
+from singer_http.sink.overwrite import refuse
 from singer_http.store import DATABASE_FILE
 from singer_http.target.commands import carry_out, options
 from singer_http.target.plan import Plan, file_name
@@ -156,6 +157,9 @@ class HTTPTarget(HTTPPlugin, Target):
             )
         if mode == "mirror" and old == "none":
             raise ConfigError("mode mirror needs a ledger: ledger_url must not be 'none'.")
+        if not any(sink.readable for sink in self.sinks):
+            streams = " and ".join(sink.stream for sink in self.sinks)
+            refuse(self.config["overwrite"], streams, "Leave the setting out.")
         if not any(mode in sink.modes for sink in self.sinks):
             modes = sorted({mode for sink in self.sinks for mode in sink.modes})
             raise ConfigError(f"mode {mode} is not possible here: use {' or '.join(modes)}.")
