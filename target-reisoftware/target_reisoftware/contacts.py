@@ -28,7 +28,7 @@ from singer_http.sink.fields import form
 from singer_http.sink.kinds import ReadableSink, second_step
 from singer_http.sink.reading import Reading
 from target_reisoftware import values
-from target_reisoftware.lookup import ReiClient, envelope, finder_of, rei_client_of
+from target_reisoftware.lookup import ReiClient, duplicate_of, envelope, finder_of, rei_client_of
 from target_reisoftware.matching import Identity, another, may_be
 from target_reisoftware.reading import ContactReading
 
@@ -239,7 +239,12 @@ class Contacts(ReadableSink):
         found = super().fields_of(record)
         if "contactName" in record and "name" not in record:
             found["name"] = record["contactName"]  # what is written as `name` is read as this
-        return {name: value for name, value in found.items() if name not in self._refused_fields}
+        clears = self.vendor.api.clears
+        return {
+            name: value
+            for name, value in found.items()
+            if name not in self._refused_fields and (value is not None or clears(name))
+        }
 
     @override
     def has_work(self, op: Operation) -> bool:
@@ -392,11 +397,3 @@ def missing_tags(op: Operation, contact: JSON) -> list[str]:
 def identity_of(op: Operation) -> Identity:
     """By what the vendor knows the contact of an operation."""
     return Identity(op.body.get("email") or "", op.body.get("phone") or "")
-
-
-def duplicate_of(error: Refused) -> tuple[str | None, str]:
-    """The contact that forbids a create, and the field in which they are the same."""
-    meta = error.data.get("meta") if isinstance(error.data, dict) else None
-    if not isinstance(meta, dict) or not meta.get("contactId"):
-        return None, ""
-    return text_of(meta["contactId"]), str(meta.get("matchingField") or "")

@@ -9,7 +9,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.core.verify.vendors import NAMES, Vendor, vendor
-from tests.front_door import record, schema
+from tests.front_door import JSON, record, schema
 
 
 @pytest.fixture(params=NAMES)
@@ -73,7 +73,7 @@ def test_after_repair_the_next_run_sends_the_value_again(target: Vendor) -> None
 
 
 def test_what_overwrite_keeps_is_kept_after_repair_too(target: Vendor) -> None:
-    config = {"overwrite": {"*": "if_unedited"}}
+    config: JSON = {"overwrite": {"*": "if_unedited"}}
     target.plugin.run(target.rows(1), **config)
     target.edit(1, **{target.first: "Hannah"})
     result = target.verify("--repair", **config)

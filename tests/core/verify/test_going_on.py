@@ -31,7 +31,8 @@ def reads(target: Vendor) -> int:
 
 def interrupted(target: Vendor, after: int) -> Result:
     """A comparison that gets a SIGTERM while a request is in flight."""
-    target.sandbox.fault(vendor=target.name, hold="read", after=after, times=None)
+    path = {"rei": "/contacts", "autoreach": "/members", "merlin": "/flex"}[target.name]
+    target.sandbox.fault(vendor=target.name, path=path, hold="read", after=after, times=None)
     process = target.plugin.start([], "--verify")
     target.sandbox.wait_held("read")
     process.send_signal(signal.SIGTERM)

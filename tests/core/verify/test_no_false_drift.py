@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from singer_sandbox import Sandbox
 from tests.core.rules.values import TEXTS
@@ -19,13 +20,13 @@ from tests.core.verify.vendors import NAMES, Vendor, vendor
 from tests.front_door import JSON, record, schema
 
 EXAMPLES = settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     # An example is many records, and takes seconds: it is not made smaller when it fails.
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
-ROWS = 25
+ROWS = 40
 
 TEXT = st.one_of(
     TEXTS,
@@ -134,6 +135,7 @@ class Rows:
     def __init__(self, rows: list[JSON]) -> None:
         self.rows = rows
 
+    @override
     def __repr__(self) -> str:
         return f"{len(self.rows)} rows"
 
