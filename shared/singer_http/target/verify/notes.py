@@ -169,18 +169,11 @@ class Notes:
 
     # --- the ledger's rows --------------------------------------------------------------------
 
-    def of_ids(self, ids: Sequence[str]) -> list[Known]:
-        """What was delivered to these records of the vendor."""
-        scope = delivered.c.scope == self._scope
-        some = {"some": json_list(ids)}
-        # The condition on '=' repeats the index's own: only then is the index used.
-        by_id = scope & self._database.among(delivered.c.remote_id) & sa.text("remote_id <> '='")
-        by_key = scope & self._database.among(delivered.c.key) & (delivered.c.remote_id == SAME)
-        return [
-            _known(row)
-            for where in (by_id, by_key)
-            for row in self._database.query(sa.select(*_COLUMNS).where(where & _COUNTS), some)
-        ]
+    def of_keys(self, keys: Sequence[str]) -> list[Known]:
+        """What the ledger has of these keys, except what was deleted."""
+        where = (delivered.c.scope == self._scope) & self._database.among(delivered.c.key) & _COUNTS
+        found = self._database.query(sa.select(*_COLUMNS).where(where), {"some": json_list(keys)})
+        return [_known(row) for row in found]
 
     def unseen(self) -> Iterator[list[Known]]:
         """The rows that were not compared since their delivery, in the order of their keys."""

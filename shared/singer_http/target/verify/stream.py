@@ -131,7 +131,8 @@ class StreamCheck:
 
     def _take_page(self, records: Iterable[JSON]) -> None:
         shown = {self._reading.id_of(record): record for record in records}
-        known = self.notes.of_ids(list(shown)) if shown else []
+        owners = self._store.ledger.owners_of_ids(self.scope, list(shown))
+        known = self.notes.of_keys([key for keys in owners.values() for key in keys])
         seen = []
         for one in known:
             found = self._without_asking(one)
