@@ -12,15 +12,10 @@ from string import Template
 
 from singer_http.files import atomic_write
 from singer_http.operations import JSON
+from singer_http.report.glossary import DIFFERENCES
 from singer_http.report.page import prose, text
 from singer_http.report.table import align
 
-KINDS = {
-    "edited": "The vendor has another value than the one that was delivered.",
-    "gone": "The vendor does not have the record any more.",
-    "merged": "The vendor does not have the record, and another one has its email or phone.",
-}
-"""Kinds of differences."""
 SHOWN = 50
 """Differences of each kind and stream on the page, at most."""
 FIELDS = 200
@@ -106,13 +101,13 @@ def _after(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
 
 def cells(drift: Drift) -> list[list[str]]:
     """A header, and a line for each stream."""
-    head = ["stream", "delivered", "the same", *KINDS]
+    head = ["stream", "delivered", "the same", *DIFFERENCES]
     marked = any(stream.marked_before for stream in drift.streams.values())
     skipped = any(stream.skipped for stream in drift.streams.values())
     head += ["marked before"] * marked + ["not compared"] * skipped
     rows = []
     for name, stream in drift.streams.items():
-        numbers = [stream.delivered, stream.same, *(stream.kinds[kind] for kind in KINDS)]
+        numbers = [stream.delivered, stream.same, *(stream.kinds[kind] for kind in DIFFERENCES)]
         numbers += [stream.marked_before] * marked + [sum(stream.skipped.values())] * skipped
         rows.append([name, *(f"{number:,}" for number in numbers)])
     return [head, *rows]
@@ -212,7 +207,7 @@ def _tiles(drift: Drift) -> str:
         ("delivered", sum(stream.delivered for stream in streams), ""),
         ("the same", sum(stream.same for stream in streams), "good"),
     ]
-    for kind in KINDS:
+    for kind in DIFFERENCES:
         number = sum(stream.kinds[kind] for stream in streams)
         numbers.append((kind, number, "warn" if number else ""))
     tiles = "".join(
@@ -246,7 +241,7 @@ def _stream(name: str, stream: StreamDrift) -> str:
     if not stream.examples:
         return ""
     parts = [f'<h2>Differences in {text(name)}</h2><p class="soft">{MASKED} {DELIVERED}</p>']
-    for kind in KINDS:
+    for kind in DIFFERENCES:
         examples = [one for one in stream.examples if one["difference"] == kind]
         if not examples:
             continue
@@ -291,5 +286,5 @@ def _next(drift: Drift, file: Path | None) -> str:
 
 
 def _words() -> str:
-    items = "".join(f"<dt>{kind}</dt><dd>{text(words)}</dd>" for kind, words in KINDS.items())
+    items = "".join(f"<dt>{kind}</dt><dd>{text(words)}</dd>" for kind, words in DIFFERENCES.items())
     return f'<details class="glossary"><summary>Words</summary><dl>{items}</dl></details>'
