@@ -98,7 +98,7 @@ def test_drift(project: Project) -> None:
     assert "members: edited fields: first_name (1)" in found
     assert "people: not compared" in found
     assert "members: 1 marked" in marked
-    assert re.search(r"members +3 +2 +1$", repaired, re.MULTILINE)
+    assert re.search(r"\bmembers +3 +2 +1 ", repaired)
     assert "marked by --verify --repair" in explained
     names = {
         m["id"]: m["first_name"] for m in project.sandbox.state("autoreach")["members"].values()
