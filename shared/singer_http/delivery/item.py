@@ -118,6 +118,10 @@ class Item(Operation):
     """Of what is sent."""
     source: bytes = b""
     """Digest of the record that it was made from, if that decides all of it."""
+    mapping: bytes | None = None
+    """Of its intake, if versions are stored."""
+    version: str | None = None
+    """The source's version of the record."""
     previous: Item | None = None
     """An earlier copy of the key that this one replaced; sent if this one is rejected."""
     conflict_keys: tuple[str, ...] = ()
@@ -168,6 +172,12 @@ class Item(Operation):
         self.line = line
         self.seq = seq
 
+    def is_stale(self, row: Row) -> bool:
+        """Whether the ledger's row of the same content has another source, mapping or version."""
+        return self.source != row.source or (
+            self.mapping is not None and (self.mapping, self.version) != (row.mapping, row.version)
+        )
+
     def names(self, remote_id: str | None) -> list[str]:
         """What a person may look it up by, beside its key, its identities and its id.
 
@@ -176,20 +186,14 @@ class Item(Operation):
         Args:
             remote_id: the vendor's id of what was written.
         """
-        sink, body, names = self.sink, self.body, list[str]()
-        for column in sink.emails:
-            if value := body.get(column):
-                names.append(fold_email(value))
-        for column in sink.phones:
-            if value := body.get(column):
-                names.append(fold_phone(value))
-        if self.label:
-            names.append(self.label)
+        sink, body, label = self.sink, self.body, self.label
+        names = [fold_email(value) for name in sink.emails if (value := body.get(name))]
+        names += [fold_phone(value) for name in sink.phones if (value := body.get(name))]
+        if label:
+            names.append(label)
         if len(sink.keys) > 1:
-            names += orjson.loads(self.label or self.key)
+            names += orjson.loads(label or self.key)
         if sink.names_parent and remote_id:
             names.append(remote_id.partition("/")[0])
-        if not names:
-            return names
-        known = {*self.identities, self.key, ""}
+        known = (*self.identities, self.key, "")
         return [name for name in names if name not in known]

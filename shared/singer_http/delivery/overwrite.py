@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from singer_http.delivery.item import Item, Judged, Kept
 from singer_http.errors import NotFound, Refused, SingerHTTPError
@@ -26,7 +26,7 @@ from singer_http.plugin.validation import ALWAYS
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.fields import FieldHashes, Written
 from singer_http.sink.kinds import ReadableSink
-from singer_http.sink.preview import shown
+from singer_http.sink.preview import hidden
 from singer_http.store.ledger import Ledger
 
 UNREADABLE = (
@@ -165,34 +165,30 @@ def judge(item: Item) -> Operation | Outcome:
 
 def _compare(sink: ReadableSink, item: Item, known: JSON) -> tuple[set[str], list[Kept]]:
     """The fields that are not sent; and those of them whose value at the vendor is kept."""
-    policies, ours = sink.policies, sink.forms(item.body)
-    theirs, values, given = (
-        sink.forms(known, ours),
-        sink.fields_of(known),
-        sink.fields_of(item.body),
-    )
-    left_out: set[str] = set()
-    kept: list[Kept] = []
-    for name, new in ours.items():
-        if policies.of(name) == ALWAYS:
-            continue
-        old = theirs.get(name, "")
-        if sink.hides(name, known):
-            may_send = False
-        elif old == new:
-            left_out.add(name)
-            continue
-        else:
-            own = item.written is not None and item.written.wrote(name, old)
-            may_send = policies.may_send(name, old, is_own=own)
-        if not may_send:
-            left_out.add(name)
-            # Whatever the field is: a report is kept for months, and a value names a person.
-            shown_values = (
-                shown(value, personal=True) for value in (values.get(name), given[name])
-            )
-            kept.append(Kept(name, *shown_values))
-    return left_out, kept
+    ours = sink.forms(item.body)
+    theirs = sink.forms(known, ours)
+    left_out = {name for name in ours if not _may_send(sink, item, known, name, ours, theirs)}
+    kept = [name for name in ours if name in left_out and theirs.get(name, "") != ours[name]]
+    # Masked whatever the field is: a report is kept for months, and its values are of persons.
+    before, now = (sink.fields_of(record) if kept else {} for record in (known, item.body))
+    return left_out, [Kept(name, hidden(before.get(name)), hidden(now[name])) for name in kept]
+
+
+def _may_send(
+    sink: ReadableSink,
+    item: Item,
+    known: JSON,
+    name: str,
+    ours: Mapping[str, str],
+    theirs: Mapping[str, str],
+) -> bool:
+    if sink.policies.of(name) == ALWAYS:
+        return True
+    old = theirs.get(name, "")
+    if sink.hides(name, known) or old == ours[name]:
+        return False
+    own = item.written is not None and item.written.wrote(name, old)
+    return sink.policies.may_send(name, old, is_own=own)
 
 
 def digest_beside_kept(item: Item) -> bytes:

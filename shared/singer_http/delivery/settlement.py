@@ -71,7 +71,9 @@ class Settlement:
         if reject is not None and (reject.key != item.stored or reject.slot not in {MAIN, NEWER}):
             # What is rejected again is put into the place that it has now.
             self._rejects.drop(self._scope, reject.key, item.seq, slot=reject.slot)
-        self._drop_corrected(item)
+        outstanding = self._rejects.any_in(self._scope)
+        if outstanding:
+            self._drop_corrected(item)
         if outcome.rejection is not None:
             return self._reject(item, outcome, outcome.rejection)
         kind = outcome.kind
@@ -89,7 +91,8 @@ class Settlement:
                 self._keep_possible(item)
             self._skipped(item)
             return None
-        self._drop_rejects(item)
+        if outstanding:
+            self._drop_rejects(item)
         if kind is OutcomeKind.UNCHANGED:
             self._arrivals.add(self._scope, [item.stored])
             return None
@@ -101,8 +104,8 @@ class Settlement:
         return None
 
     def _acknowledge(self, item: Item, remote_id: str | None, outcome: Outcome) -> None:
-        if remote_id and not item.removal:
-            self._keep_former(item, remote_id)
+        if remote_id and item.row is not None and not item.removal:
+            self._keep_former(item, item.row, remote_id)
         hashed = self._ledger.hashed
         claims = () if item.delete else (*item.identities, *outcome.claims)
         kept = item.judged is not None and item.judged.kept
@@ -114,7 +117,9 @@ class Settlement:
                 item.source,
                 remote_id,
                 tuple(map(hashed, claims)),
-                None if item.delete else b"".join(map(self._ledger.name, item.names(remote_id))),
+                None if item.delete else self._ledger.names(item.names(remote_id)),
+                item.mapping,
+                item.version,
                 fields=self.overwrite.after(item, created=outcome.kind is OutcomeKind.CREATED),
                 sent=not outcome.nothing_to_send,
             ),
@@ -131,12 +136,12 @@ class Settlement:
             self.counts(item).keep(label)
             self.report.add_kept(label, item.remote_id, one.theirs, one.ours)
 
-    def _keep_former(self, item: Item, remote_id: str) -> None:
+    def _keep_former(self, item: Item, row: Row, remote_id: str) -> None:
         """Keep what a key of a mirror wrote on its earlier contact: it is still to be removed.
 
         The ledger keeps it under a key of its own, which no extract contains.
         """
-        sink, before = item.sink, item.row.remote_id if item.row else None
+        sink, before = item.sink, row.remote_id
         moved = before is not None and before != remote_id
         if not (moved and sink.group_by_parent and sink.config["mode"] == MIRROR):
             return
@@ -171,11 +176,11 @@ class Settlement:
             if state.kind != RejectionKind.UNCERTAIN:
                 self._rejects.drop(self._scope, item.stored, item.seq, slot=MAIN)
 
-    def refresh(self, row: Row, source: bytes) -> None:
-        """Write the digest of today's record to a ledger row that is current."""
-        self._ledger.acknowledge(
-            self._scope, Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
-        )
+    def refresh(self, row: Row, source: bytes, mapping: bytes | None, version: str | None) -> None:
+        """Write the digest and the version of today's record to a ledger row that is current."""
+        current = Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
+        current.mapping, current.version = mapping, version
+        self._ledger.acknowledge(self._scope, current)
 
     def wait_beside(self, item: Item) -> None:
         """Keep the newest record of a key until its uncertain one is resolved."""

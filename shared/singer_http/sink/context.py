@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class View(Protocol):
-    """A view of the ledger (`store.view.LedgerView`)."""
+    """A view of the ledger (`store.store.LedgerView`)."""
 
     def find(self, stream: str, identity: str) -> str | None:
         """The vendor's id of what another stream delivered."""
@@ -49,6 +49,8 @@ class SinkContext:
     """Shared by all sinks of a run."""
 
     config: Mapping[str, Any]
+    deciding: Mapping[str, Any]
+    """Those of the settings that may change what is sent for a record."""
     client: Client
     logger: logging.Logger
     api_url: str

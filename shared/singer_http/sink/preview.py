@@ -75,10 +75,10 @@ def changes(sink: HTTPSink, new: JSON, old: JSON | None) -> Iterator[Change]:
         # By the field's own name: a custom field stands below its container.
         personal = name in sink.personal
         if before is None:
-            yield Change(name, None, shown(value, personal=personal))
+            yield Change(name, None, _shown(value, personal=personal))
         elif not _same(before.get(name), value):
             yield Change(
-                name, shown(before.get(name), personal=personal), shown(value, personal=personal)
+                name, _shown(before.get(name), personal=personal), _shown(value, personal=personal)
             )
 
 
@@ -88,8 +88,10 @@ def _same(old: Any, new: Any) -> bool:
     return old in (None, "") and new in (None, "")
 
 
-def shown(value: Any, *, personal: bool) -> str:
-    """A value for people: cut short, a personal one masked."""
-    if value is None:
-        return "nothing"
-    return f.masked(value) if personal else f.shortened(value)
+def _shown(value: Any, *, personal: bool) -> str:
+    return hidden(value) if personal or value is None else f.shortened(value)
+
+
+def hidden(value: Any) -> str:
+    """A personal value for people: enough of it to recognise it."""
+    return "nothing" if value in (None, "") else f.masked(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -103,10 +103,17 @@ class Ledger:
         return "#" + digest.hexdigest()
 
     def name(self, text: str) -> bytes:
-        """Salted hash of what a person may look a key up by: 8 bytes."""
-        hashing = self._hashing.copy()  # half the time of a new one with a key
-        hashing.update(text.encode("utf-8", "surrogatepass"))
-        return hashing.digest()
+        """Salted hash of a text: 8 bytes."""
+        return self.names((text,))
+
+    def names(self, texts: Iterable[str]) -> bytes:
+        """Salted hashes of what a person may look a key up by: 8 bytes each."""
+        hashes, new = b"", self._hashing.copy  # half the time of a new one with a key
+        for text in texts:
+            hashing = new()
+            hashing.update(text.encode("utf-8", "surrogatepass"))
+            hashes += hashing.digest()
+        return hashes
 
     def stored_key(self, key: str, *, personal: bool) -> str:
         """The form of a key in the database: hashed if it may be an email or number.
@@ -355,9 +362,13 @@ class Ledger:
             cleared: dict[int, list[str]] = {}
             now = int(time.time())
             for (scope, key), what in self._acknowledged.items():
-                run = self.run if what.sent else None
-                sent = (what.digest, what.source, what.remote_id, now, run, what.names)
-                rows.append((scope, key, *sent, what.mapping, what.version, what.fields))
+                rows.append(
+                    (
+                        scope, key, what.digest, what.source, what.remote_id, now,
+                        self.run if what.sent else None,
+                        what.names, what.mapping, what.version, what.fields,
+                    )
+                )  # fmt: skip
                 if what.claims is not None:
                     cleared.setdefault(scope, []).append(key)
                     claimed += [(scope, claim, key) for claim in dict.fromkeys(what.claims)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from singer_http.errors import ConfigError
+from singer_http.errors import ConfigError, StopRun, one_line
 
 if TYPE_CHECKING:
     import logging
@@ -41,6 +42,14 @@ def options() -> list[click.Option]:
             metavar="TEXT",
             help=(
                 "Tell all that is known of a record, by its key, email, phone or id at the vendor."
+            ),
+        ),
+        click.Option(
+            ["--standing"],
+            is_flag=True,
+            help=(
+                "Tell how many delivered versions stand with today's settings, for the next plan; "
+                "send nothing."
             ),
         ),
         click.Option(
@@ -92,6 +101,11 @@ def carry_out(target: _Target, given: dict[str, Any]) -> bool | None:
         well = resolve(run.session, target.plan.sinks, words)
         run.close()
         return well
+    if given.get("standing"):
+        run = target.run
+        well = _standing(run)
+        run.close()
+        return well
     return _look(target.plan, given)
 
 
@@ -108,6 +122,30 @@ def _verify(target: _Target, given: dict[str, Any]) -> bool:
         return verify(target.plan, run, target.logger, marks=marks)
     finally:
         run.close()
+
+
+def _standing(run: TargetRun) -> bool:
+    """Take down the versions that today's settings would send otherwise, and count the others.
+
+    Returns:
+        Whether all streams of the pipeline could be looked at.
+    """
+    session, well = run.session, True
+    scopes = session.store.scopes
+    try:
+        for stream in scopes.streams(session.account, session.sync):
+            if (scope := session.scope(stream)) and scope.schema_message:
+                run.router.look_again(scope.schema_message)
+    except StopRun as error:
+        _say(one_line(str(error)))
+        well = False
+    for stream, keys, versions in scopes.standing(session.account, session.sync):
+        _say(f"{stream}: {versions:,} of {keys:,} stand")
+    return well
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
 
 
 def _look(plan: Plan, given: dict[str, Any]) -> bool | None:

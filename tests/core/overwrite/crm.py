@@ -78,6 +78,14 @@ class Crm:
     def ids(self) -> list[str]:
         return [str(one[self.id]) for one in self.records()]
 
+    update: ClassVar[JSON] = {"method": "PUT"}
+    """By what a fault knows an update."""
+    read_fault: ClassVar[JSON] = {"method": "GET", "path": "contacts/[^/]{20}$"}
+    """By what a fault knows the reading of a record."""
+
+    def fault(self, which: JSON, **what: Any) -> None:
+        self.sandbox.fault(vendor=self.vendor, **which, **what)
+
     reads_of_three: ClassVar[int] = 3
     """Requests that reading three records takes."""
 
@@ -141,6 +149,8 @@ class AutoReach(Crm):
     stream, vendor, table = "members", "autoreach", "members"
     columns = ("email", "first_name", "last_name", "color")
     extra: ClassVar[Mapping[str, Any]] = {"list_id": "1"}
+    # After the first page, which says which fields members have.
+    read_fault: ClassVar[JSON] = {"method": "GET", "path": "members$", "after": 1}
     reads_of_three = 1  # the list
     reads_of_run = 1  # its first page says which fields members have
 
@@ -174,6 +184,8 @@ class Merlin(Crm):
     name = "merlin"
     stream, vendor, table = "contacts", "merlin", "contacts"
     id = "idContact"
+    update: ClassVar[JSON] = {"body": "EDIT"}
+    read_fault: ClassVar[JSON] = {"body": "SEARCH"}
     columns = ("Email", "Fname", "Lname", "color")
 
     @override
