@@ -6,14 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 from singer_http.files import atomic_write
 from singer_http.operations import JSON
 from singer_http.report.glossary import DIFFERENCES
-from singer_http.report.page import prose, text
+from singer_http.report.markup import document, fact_list, header, prose, row, text, tiles
 from singer_http.report.table import align
 
 SHOWN = 50
@@ -21,6 +19,8 @@ SHOWN = 50
 FIELDS = 200
 """Fields whose edits are counted one by one, at most."""
 MASKED = "Values are masked: a letter is shown as a, a digit as 9."
+COLUMNS = {"edited": "at the vendor now", "merged": "into"}
+"""Kind of difference -> what a column of the page shows of it."""
 DELIVERED = "What was delivered is known as a hash only, so it is not shown."
 
 
@@ -165,20 +165,16 @@ def render(drift: Drift, file: Path | None) -> str:
         drift: what was found.
         file: with one line for each difference; `None` if there is none.
     """
-    template = files("singer_http.report").joinpath("page.html").read_text("utf-8")
     parts = [
         _head(drift),
-        _facts(drift),
+        fact_list(drift.facts),
         _tiles(drift),
         _table(drift),
         *(_stream(name, stream) for name, stream in drift.streams.items()),
         _next(drift, file),
         _words(),
     ]
-    return Template(template).substitute(
-        title=text(f"{drift.plugin}: compared with the vendor"),
-        body="\n".join(filter(None, parts)),
-    )
+    return document(f"{drift.plugin}: compared with the vendor", parts)
 
 
 def _head(drift: Drift) -> str:
@@ -190,15 +186,8 @@ def _head(drift: Drift) -> str:
         badges.append(("warn", f"{number:,} difference{'s' if number > 1 else ''}"))
     elif not drift.error:
         badges.append(("good", "no difference"))
-    shown = " ".join(f'<span class="badge {kind}">{text(words)}</span>' for kind, words in badges)
     error = f'<p class="message bad">{text(drift.error)}</p>' if drift.error else ""
-    title = text(f"{drift.plugin}: delivered, and at the vendor now")
-    return f'<header><h1>{title}</h1><p class="badges">{shown}</p></header>{error}'
-
-
-def _facts(drift: Drift) -> str:
-    items = "".join(f"<div><dt>{k}</dt><dd>{text(v)}</dd></div>" for k, v in drift.facts.items())
-    return f'<dl class="facts">{items}</dl>'
+    return header(f"{drift.plugin}: delivered, and at the vendor now", badges) + error
 
 
 def _tiles(drift: Drift) -> str:
@@ -210,20 +199,16 @@ def _tiles(drift: Drift) -> str:
     for kind in DIFFERENCES:
         number = sum(stream.kinds[kind] for stream in streams)
         numbers.append((kind, number, "warn" if number else ""))
-    tiles = "".join(
-        f'<div class="tile {kind}"><strong>{number:,}</strong> <span>{name}</span></div>'
-        for name, number, kind in numbers
-    )
-    return f'<div class="tiles">{tiles}</div>'
+    return tiles(numbers)
 
 
 def _table(drift: Drift) -> str:
     head, *rows = cells(drift)
     parts = ["<h2>Streams</h2>"]
     if rows:
-        body = "".join(_row("td", row) for row in rows)
+        body = "".join(row("td", map(text, line)) for line in rows)
         parts.append(
-            f'<div class="scroll"><table><thead>{_row("th", head)}</thead>'
+            f'<div class="scroll"><table><thead>{row("th", map(text, head))}</thead>'
             f"<tbody>{body}</tbody></table></div>"
         )
     for name, stream in drift.streams.items():
@@ -231,10 +216,6 @@ def _table(drift: Drift) -> str:
     for name, why in drift.unreadable.items():
         parts.append(f'<p class="soft">{text(name)}: not compared: {text(why)}</p>')
     return "\n".join(parts)
-
-
-def _row(tag: str, contents: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{text(content)}</{tag}>" for content in contents) + "</tr>"
 
 
 def _stream(name: str, stream: StreamDrift) -> str:
@@ -246,10 +227,10 @@ def _stream(name: str, stream: StreamDrift) -> str:
         if not examples:
             continue
         rows = "".join(
-            _row("td", [one["key"], one["id"] or "", _what(one), one["delivered_at"]])
+            row("td", map(text, [one["key"], one["id"] or "", _what(one), one["delivered_at"]]))
             for one in examples
         )
-        head = _row("th", ["key", "id at the vendor", _column(kind), "delivered"])
+        head = row("th", ["key", "id at the vendor", COLUMNS.get(kind, ""), "delivered"])
         number = stream.kinds[kind]
         more = number - len(examples)
         rest = f'<p class="soft">and {more:,} more</p>' if more else ""
@@ -258,10 +239,6 @@ def _stream(name: str, stream: StreamDrift) -> str:
             f'<div class="scroll"><table class="words">{head}{rows}</table></div>{rest}</details>'
         )
     return "".join(parts)
-
-
-def _column(kind: str) -> str:
-    return {"edited": "at the vendor now", "merged": "into"}.get(kind, "")
 
 
 def _what(difference: JSON) -> str:
