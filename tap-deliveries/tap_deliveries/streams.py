@@ -26,8 +26,7 @@ from singer_http.identity import masked_identities
 from singer_http.operations import JSON
 from singer_http.report.table import COLUMNS
 from singer_http.store.runs import RUNNING
-from singer_http.store.standing import standing
-from singer_http.store.tables import delivered, pending, rejects, runs, scopes
+from singer_http.store.tables import delivered, pending, rejects, runs, scopes, standing
 from singer_http.tap.page_stream import PageStream, Record
 from tap_deliveries import schemas
 from tap_deliveries.database import DatabaseTap

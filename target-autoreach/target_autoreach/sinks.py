@@ -159,6 +159,8 @@ class People(AutoReachSink, BatchSink):
             super().prepare(record, op)
         op.remote_id = next(filter(None, (f.identifier(n, record.get(n)) for (n,) in NAMES)), None)
         if op.remote_id is None:
+            if op.delete and self.keyed_otherwise:
+                return  # the ledger knows the id, if the person was ever delivered
             raise invalid("a person needs id or external_id")
         if self.keyed_otherwise:
             op.identities = (op.remote_id,)
@@ -171,7 +173,8 @@ class People(AutoReachSink, BatchSink):
 
     @override
     def remove(self, op: Operation) -> Outcome:
-        self.erase(f"people/{segment(op.remote_id or '')}")
+        if op.remote_id is not None:
+            self.erase(f"people/{segment(op.remote_id)}")
         return Outcome(OutcomeKind.DELETED)
 
 

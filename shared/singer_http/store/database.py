@@ -21,8 +21,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from singer_http.errors import DatabaseLost, DatabaseUnreachable, NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
-from singer_http.store.standing import ensure_view
-from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
+from singer_http.store.tables import MIGRATIONS, VERSION, ensure_view, meta, metadata, set_up_sqlite
 from singer_http.store.trouble import passes, words
 
 Row = tuple[Any, ...]

@@ -198,28 +198,6 @@ class Ledger:
             return None
         return str(found[0].key if found[0].remote_id == SAME else found[0].remote_id)
 
-    def sample(self, account: str, number: int, *, newest: bool) -> list[tuple[str, str]]:
-        """Some rows that name a record of the vendor: (stream, remote id).
-
-        Args:
-            account: account and server, as in `scopes`; whichever sync.
-            number: of rows, at most.
-            newest: the newest ones, else the oldest.
-        """
-        self._apply()
-        found = self._query(
-            sa.select(scopes.c.stream, delivered.c.remote_id, delivered.c.key)
-            .join(scopes, scopes.c.id == delivered.c.scope)
-            .where(
-                (scopes.c.account == account)
-                & delivered.c.remote_id.is_not(None)
-                & delivered.c.digest.not_in((DELETED, UNKNOWN))
-            )
-            .order_by(delivered.c.at.desc() if newest else delivered.c.at)
-            .limit(number)
-        )
-        return [(row[0], row[2] if row[1] == SAME else row[1]) for row in found]
-
     def walk(self, scope: int, size: int = 1000) -> Iterator[list[Row]]:
         """All rows that were not deleted, in the order of their keys, `size` at a time."""
         after = ""

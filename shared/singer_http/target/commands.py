@@ -11,7 +11,9 @@ from singer_http.errors import ConfigError, StopRun, one_line
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
 
+    from singer_http.sink.base import HTTPSink
     from singer_http.target.plan import Plan
     from singer_http.target.run import TargetRun
 
@@ -86,31 +88,13 @@ class _Target(Protocol):
     def check_settings(self) -> None: ...
 
 
-def carry_out(target: _Target, given: dict[str, Any]) -> bool | None:
-    """Carry out a command that is no run; whether all went well, `None` if none is asked for.
+def verify(target: _Target, given: dict[str, Any]) -> bool:
+    """Carry out `--verify`, and `--repair` with it; whether there is no difference.
 
     Raises:
         StopRun: it cannot be carried out, or not to its end.
     """
-    if given.get("verify") or given.get("repair"):
-        return _verify(target, given)
-    if words := given.get("resolve"):
-        from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
-
-        run = target.run
-        well = resolve(run.session, target.plan.sinks, words)
-        run.close()
-        return well
-    if given.get("standing"):
-        run = target.run
-        well = _standing(run)
-        run.close()
-        return well
-    return _look(target.plan, given)
-
-
-def _verify(target: _Target, given: dict[str, Any]) -> bool:
-    from singer_http.target.verify.command import check_possible, verify  # noqa: PLC0415 - rarely needed
+    from singer_http.target.verify.command import carry_out, check_possible  # noqa: PLC0415 - rarely needed
 
     if not given.get("verify"):
         raise ConfigError("--repair marks what --verify finds: give both.")
@@ -119,12 +103,27 @@ def _verify(target: _Target, given: dict[str, Any]) -> bool:
     check_possible(target.plan, marks=marks)
     run = target.run
     try:
-        return verify(target.plan, run, target.logger, marks=marks)
+        return carry_out(target.plan, run, target.logger, marks=marks)
     finally:
         run.close()
 
 
-def _standing(run: TargetRun) -> bool:
+def work(run: TargetRun, sinks: Sequence[type[HTTPSink]], given: dict[str, Any]) -> bool:
+    """Carry out the command that writes into the database, under its lock; whether all went well.
+
+    No record is sent.
+    """
+    if words := given.get("resolve"):
+        from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
+
+        well = resolve(run.session, sinks, words)
+    else:
+        well = standing(run)
+    run.close()
+    return well
+
+
+def standing(run: TargetRun) -> bool:
     """Take down the versions that today's settings would send otherwise, and count the others.
 
     Returns:
@@ -148,7 +147,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
 
 
-def _look(plan: Plan, given: dict[str, Any]) -> bool | None:
+def look(plan: Plan, given: dict[str, Any]) -> bool | None:
     """Carry out the command that only reads the database; `None` if none is asked for.
 
     It takes no lock, so that it works while a run is under way.

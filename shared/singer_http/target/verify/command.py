@@ -245,6 +245,6 @@ def _moment(at: float) -> str:
     return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def verify(plan: Plan, run: TargetRun, logger: logging.Logger, *, marks: bool) -> bool:
+def carry_out(plan: Plan, run: TargetRun, logger: logging.Logger, *, marks: bool) -> bool:
     """Compare what this sync delivered with what the vendor has; whether there is no difference."""
     return Verification(plan, run, logger, marks=marks).carry_out()
