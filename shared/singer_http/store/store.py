@@ -95,7 +95,7 @@ class Store:
             newest: the newest ones, else the oldest.
         """
         self.commit()
-        found = self._database.query(
+        found = self.database.query(
             sa.select(scopes.c.stream, delivered.c.remote_id, delivered.c.key)
             .join(scopes, scopes.c.id == delivered.c.scope)
             .where(
