@@ -25,6 +25,10 @@ class ContactReading(Reading):
         self._vendor = vendor
 
     @override
+    def list_requests(self) -> int | None:
+        return self._vendor.contact_list().cost()
+
+    @override
     def pages(self, place: JSON) -> Iterator[ListPage]:
         for page in self._vendor.contact_list().walk(place.get("after")):
             rows = [self._vendor.api.contact(row) for row in page.rows if row.get("id")]

@@ -30,6 +30,10 @@ class Reading(abc.ABC):
     absence: ClassVar[str | None] = None
     """Why a record that is not found by its id may exist all the same; None: it is gone."""
 
+    def list_requests(self) -> int | None:
+        """Requests that the whole list takes; `None` if that is not known."""
+        return None
+
     def pages(self, place: JSON) -> Iterator[ListPage]:
         """The list, from a place that an earlier reading came to; empty for its beginning.
 

@@ -68,7 +68,7 @@ def test_it_goes_on_without_the_disk_that_it_began_on(
     for target in vendor("v1", sandbox, tmp_path, database_url=database):
         target.deliver(*range(1, MANY + 1))
         target.remove(3)
-        assert interrupted(target, 1).exit_code == 143
+        assert interrupted(target, 2).exit_code == 143
         shutil.rmtree(target.plugin.work_dir)
         sandbox.log(clear=True)
         assert target.verify().exit_code == 1
@@ -78,7 +78,7 @@ def test_it_goes_on_without_the_disk_that_it_began_on(
 
 def test_what_a_run_delivered_in_between_is_compared_again(target: Vendor) -> None:
     target.deliver(*range(1, MANY + 1))
-    interrupted(target, 1 if target.name != "merlin" else 100)
+    interrupted(target, 2 if target.name != "merlin" else 100)
     changed = target.rows(1, 2)
     for message in changed[1:]:
         message["record"][target.first] = "Zoe"
@@ -91,7 +91,7 @@ def test_what_a_run_delivered_in_between_is_compared_again(target: Vendor) -> No
 
 def test_what_was_found_until_then_is_told(target: Vendor) -> None:
     target.deliver(*range(1, MANY + 1))
-    result = interrupted(target, 1)
+    result = interrupted(target, 2)
     assert f"{MANY}" in result.stdout
     assert "not finished" in target.page()
     assert "The same command goes on where this one ended" in target.page()

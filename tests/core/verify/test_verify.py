@@ -104,6 +104,16 @@ def test_a_list_that_misses_a_record_is_read_again(target: Vendor) -> None:
     assert target.found() == {"k1": "gone"}
 
 
+@pytest.mark.parametrize("target", ["v1", "v2"], indirect=True)
+def test_a_list_that_costs_more_than_the_records_is_not_read(target: Vendor) -> None:
+    target.sandbox.fill("rei", contacts=350)
+    target.plugin.run(target.rows(9001, 9002))
+    target.sandbox.log(clear=True)
+    assert target.verify().exit_code == 0
+    asked = [r for r in target.sandbox.requests("rei") if "/contacts" in r["path"]]
+    assert len(asked) == 3, "how many there are, and each of the two"
+
+
 def test_streams_that_cannot_be_read_are_named_with_the_reason(
     people: Plugin, sandbox: Sandbox
 ) -> None:

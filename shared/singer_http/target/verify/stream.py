@@ -1,8 +1,8 @@
 """The records of one stream: each compared with what the vendor has now.
 
-The list comes first, where the vendor has one. It may lag behind, and it changes while it is read:
-a record that differs in it, or is missing, is asked for by its id before that is told. Where there
-is no such request, the list is read a second time.
+The list comes first, where the vendor has one and it takes fewer requests than the records. It may
+lag behind, and it changes while it is read: a record that differs in it, or is missing, is asked
+for by its id before that is told. Where there is no such request, the list is read a second time.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ class StreamCheck:
         if place:
             self._logger.info("%s: goes on with an earlier comparison", self.stream)
         if self._reading.has_list and not place.get("listed"):
-            self._read_list(place.get("list") or {})
+            if place or self._list_is_cheaper():
+                self._read_list(place.get("list") or {})
+            self._save({"listed": True})
+            self._commit()
         if self._reading.by_id:
             self._ask_one_by_one()
         else:
@@ -113,8 +116,13 @@ class StreamCheck:
             self._take_page(page.records)
             self._save({"list": page.place})
             self._commit()
-        self._save({"listed": True})
-        self._commit()
+
+    def _list_is_cheaper(self) -> bool:
+        """Whether the list takes no more requests than asking for each record."""
+        if not self._reading.by_id:
+            return True
+        requests, records = self._reading.list_requests(), self.notes.totals().delivered
+        return requests is None or requests <= records
 
     def _save(self, place: JSON) -> None:
         self._progress = Progress(self.began, place)
