@@ -131,6 +131,8 @@ def notes(name: str, stream: StreamDrift) -> Iterator[str]:
 def screen(drift: Drift, *, file: Path | None, page: Path | None) -> list[str]:
     """The lines that a person reads at the end."""
     lines = []
+    if drift.error:
+        lines.append(f"{drift.error}. The same command goes on where this one ended. Until then:")
     if drift.streams:
         table = cells(drift)
         lines.append(align(table, words=[i == 0 for i in range(len(table[0]))]))

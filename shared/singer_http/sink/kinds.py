@@ -126,7 +126,7 @@ class ReadableSink(RecordSink):
     def reading(self) -> Reading:
         """How all records are read back."""
 
-    @property
+    @functools.cached_property
     def field_names(self) -> Sequence[str]:
         """The fields that a record may have, named as in `fields_of`."""
         custom = self.account_fields().fields if self.has_custom_fields else ()

@@ -93,6 +93,7 @@ def test_what_was_found_until_then_is_told(target: Vendor) -> None:
     target.deliver(*range(1, MANY + 1))
     result = interrupted(target, 2)
     assert f"{MANY}" in result.stdout
+    assert "a signal ended it. The same command goes on" in result.stdout
     assert "not finished" in target.page()
     assert "The same command goes on where this one ended" in target.page()
 

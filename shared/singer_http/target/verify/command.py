@@ -139,7 +139,9 @@ class Verification:
         if not edited:
             return {}
         values = sink.fields_of(record)
-        return {name: shape(values.get(name)) for name in edited}
+        labels = {name: sink.label(name) for name in edited}
+        unique = len(set(labels.values())) == len(labels)
+        return {labels[name] if unique else name: shape(values.get(name)) for name in edited}
 
     # --- what was found -----------------------------------------------------------------------
 
