@@ -223,7 +223,7 @@ class Contacts(ReadableSink):
     def current(self, op: Operation) -> JSON | None:
         known = self._listed(op) or self.vendor.contact(op.remote_id or "")
         # Tags are added: those that it has are no change, and its others stay.
-        missing = missing_tags(op, known)
+        missing = values.missing_tags(op, known)
         had = [tag for tag in op.body.get("tags", ()) if tag not in missing]
         return known | {"tags": had or None}
 
@@ -255,7 +255,9 @@ class Contacts(ReadableSink):
 
     @override
     def has_work(self, op: Operation) -> bool:
-        return not NOT_IN_UPDATES.issuperset(op.body) or bool(missing_tags(op, op.known or {}))
+        return not NOT_IN_UPDATES.issuperset(op.body) or bool(
+            values.missing_tags(op, op.known or {})
+        )
 
     @override
     def stored_form(self, field: str, value: Any) -> str:
@@ -337,7 +339,7 @@ class Contacts(ReadableSink):
         written = self._put(contact, body) if body or not op.body.get("tags") else None
         if written:
             op.shown = api.contact(written)
-        if tags := missing_tags(op, written or op.known or {}):
+        if tags := values.missing_tags(op, written or op.known or {}):
             with contextlib.nullcontext() if written is None else second_step("tags"):
                 path = api.contact_path(contact, *api.tags_end)
                 self.vendor.request("POST", path, json={"tags": tags})
@@ -390,13 +392,6 @@ class Contacts(ReadableSink):
         if field not in self._said:
             self._said.add(field)
             self.logger.warning("%s: field %r: %s", self.stream, field, what)
-
-
-def missing_tags(op: Operation, contact: JSON) -> list[str]:
-    """The tags of a record that a contact does not have; the vendor compares them without case."""
-    has = contact.get("tags")
-    known = {str(tag).lower() for tag in has} if isinstance(has, list) else set()
-    return [tag for tag in op.body.get("tags", ()) if tag.lower() not in known]
 
 
 def identity_of(op: Operation) -> Identity:

@@ -186,10 +186,11 @@ def test_opt_outs(project: Project) -> None:
 def test_edits_in_the_crm(project: Project) -> None:
     ann = {"id": 7001, "email": "Ann@example.com", "first_name": "Annabelle", "list_id": "1"}
     project.sandbox.put_state("autoreach", {"members": [ann]})
-    dry_run, run = project.follow("edits-in-the-crm")
+    dry_run, run, verified = project.follow("edits-in-the-crm")
     kept = "members: values at the vendor that overwrite kept: first_name 1"
     assert kept in dry_run
     assert kept in run
+    assert re.search(r"^members +3 +3 +0 +0 +0", verified, re.MULTILINE), "her name was never sent"
     found = project.sandbox.state("autoreach")["members"]["7001"]
     assert (found["first_name"], found["custom_fields"]["property_city"]) == ("Annabelle", "Austin")
 
