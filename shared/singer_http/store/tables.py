@@ -14,6 +14,8 @@ runs        one row for each run of a target: its report, and how it ended
 arrivals    scope, run -> the keys that came unchanged in that run
 rates       account -> when its newest requests were answered, which are in flight
 tokens      credentials (hashed) -> a token, and until when it is used
+verifying   scope -> how far its `--verify` has come
+verified    scope, key -> what `--verify` saw of it: that it is as delivered, or how it differs
 """
 
 from __future__ import annotations
@@ -206,6 +208,29 @@ tokens = sa.Table(
     sa.Column("name", sa.String, primary_key=True, comment="hash of the credentials"),
     sa.Column("token", sa.String, nullable=False),
     sa.Column("use_until", sa.Float, nullable=False, comment="epoch seconds"),
+)
+
+verifying = sa.Table(
+    "singer_http_verifying",
+    metadata,
+    sa.Column("scope", sa.Integer, primary_key=True),
+    sa.Column("began", sa.BigInteger, nullable=False, comment="epoch seconds"),
+    sa.Column("ended", sa.BigInteger, comment="epoch seconds; null until all was compared"),
+    sa.Column("place", sa.Text, nullable=False, comment="JSON: where it goes on"),
+)
+
+verified = sa.Table(
+    "singer_http_verified",
+    metadata,
+    sa.Column("scope", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True, comment="as in delivered"),
+    sa.Column("at", sa.BigInteger, comment="of the delivered row that was compared, as its run"),
+    sa.Column("run", sa.Integer),
+    sa.Column("other", sa.String, comment="the vendor's record that has its email or phone"),
+    sa.Column("difference", sa.Text, comment="JSON; null where there is none"),
+    sa.Column("skipped", sa.String, comment="why it cannot be compared"),
+    sa.Column("marked", sa.BigInteger, comment="epoch seconds; by `--repair`, to be sent again"),
+    sqlite_with_rowid=False,
 )
 
 VIEW = "singer_http_standing"
