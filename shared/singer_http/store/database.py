@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from singer_http.errors import NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
+from singer_http.store.standing import ensure_view
 from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
 
 Row = tuple[Any, ...]
@@ -108,6 +109,7 @@ class Database:
             rows = [{"name": name, "value": value} for name, value in values.items()]
             connection.execute(meta.insert(), rows)
         self._migrate(int(values["version"]))
+        ensure_view(connection)
         connection.commit()
         return bytes.fromhex(values["salt"])
 

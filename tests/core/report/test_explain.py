@@ -265,6 +265,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(
 ) -> None:
     autoreach.run([SCHEMA, person(1), person(2)])
     database = Database(ledger_url or f"sqlite:///{autoreach.work_dir / DATABASE_FILE}")
+    database.execute(sa.text("DROP VIEW singer_http_standing"))
     for column in ("run", "names", "mapping", "version", "fields"):
         database.execute(sa.text(f"ALTER TABLE singer_http_delivered DROP COLUMN {column}"))
     database.execute(sa.text("ALTER TABLE singer_http_scopes DROP COLUMN mapping"))
