@@ -2,18 +2,16 @@
   One row, whose column singer_ok is true. Where the plan must not be carried out it fails with one
   line instead.
 #}
-{% macro _checks(relation, stream, account, server, deletes, max_deletes, max_shrink) -%}
+{% macro _checks(relation, stream, account, sync, server, deletes, max_deletes, max_shrink) -%}
 {%- set about = stream ~ ': ' -%}
-{%- set name = relation.identifier -%}
+{%- set name = relation.schema ~ '.' ~ relation.identifier -%}
 {%- set limit = singer_http._limit('max_deletes', max_deletes) -%}
 {%- set shrink = singer_http._limit('max_shrink', max_shrink) -%}
 {%- set hashed_limit = '0' if deletes else 'keys / 2' -%}
 select case
-    {%- if not server %}
     when servers > 1
         then {{ singer_http._stop([about ~ 'the ledger knows ' ~ account ~ ' at ', '$servers',
             ' servers: name one (the argument server of to_send)']) }}
-    {%- endif %}
     when hashed > {{ hashed_limit }}
         then {{ singer_http._stop([about, '$hashed', ' of ', '$keys', ' keys stand hashed in the '
             ~ 'ledger, as emails and phones do, and cannot be compared: take an id of your own as key'
@@ -47,10 +45,10 @@ from (
     select
         count(*) as keys,
         coalesce(sum(case when singer_delivered then 1 else 0 end), 0) as delivered,
-        coalesce(sum(case when singer_hashed then 1 else 0 end), 0) as hashed,
-        {{ '1' if server else 'count(distinct singer_server)' }} as servers
+        coalesce(sum(case when singer_hashed then 1 else 0 end), 0) as hashed
     from standing
 ) as known
+cross join ({{ singer_http.servers(stream, account, sync, server) }}) as places
 cross join (
     -- Which of several rows is the last one cannot be told. Rows without a key are rejected later.
     select count(*) as repeated

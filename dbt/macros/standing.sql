@@ -1,15 +1,12 @@
 {# What the ledger knows of the keys of one stream. No row where there is no ledger yet. #}
 {% macro standing(stream, account, sync, server) -%}
-{%- set ledger = singer_http.ledger('singer_http_standing') -%}
-{%- if ledger -%}
 select
     key as singer_key,
-    server as singer_server,
     version as singer_version,
     state as singer_state,
     key_hashed as singer_hashed,
     delivered_at is not null and state <> 'deleted' as singer_delivered
-from {{ ledger }}
+from ({{ singer_http.ledger_rows('standing') }}) as ledger
 where
     account = {{ singer_http._literal(account) }}
     and sync = {{ singer_http._literal(sync) }}
@@ -17,25 +14,26 @@ where
     {%- if server %}
     and server = {{ singer_http._literal(server) }}
     {%- endif %}
+{%- endmacro %}
+
+
+{# At how many servers the ledger knows the account: another server is another account. #}
+{% macro servers(stream, account, sync, server) -%}
+{%- set scopes = singer_http.ledger('singer_http_scopes') -%}
+{%- if scopes and not server -%}
+{#- Its column account has both, with a space between them. -#}
+select count(distinct account) as servers
+from {{ scopes }}
+where
+    sync = {{ singer_http._literal(sync) }}
+    and stream = {{ singer_http._literal(stream) }}
+    and substring(account, 1, {{ account | length + 1 }}) = {{ singer_http._literal(account ~ ' ') }}
+    and position(' ' in substring(account, {{ account | length + 2 }})) = 0
 {%- else -%}
-{%- do log('to_send, ' ~ stream ~ ': there is no ledger yet, so everything is planned', info=true) -%}
-select
-    cast(null as {{ dbt.type_string() }}) as singer_key,
-    cast(null as {{ dbt.type_string() }}) as singer_server,
-    cast(null as {{ dbt.type_string() }}) as singer_version,
-    cast(null as {{ dbt.type_string() }}) as singer_state,
-    false as singer_hashed,
-    false as singer_delivered
-where false
+select 1 as servers
 {%- endif -%}
 {%- endmacro %}
 
-
-{# A table or view of the ledger, none where there is none yet. #}
-{% macro ledger(name) -%}
-  {{ return(adapter.get_relation(
-    database=target.database, schema=var('singer_http_ledger_schema', 'public'), identifier=name)) }}
-{%- endmacro %}
 
 {% macro _literal(text) -%}
   {{ dbt.string_literal(dbt.escape_single_quotes(text)) }}

@@ -44,23 +44,24 @@ present as {{ singer_http.inlined() }} (
     from {{ relation }}
 ),
 
--- Outstanding records stand in no version.
+-- Outstanding records stand in no version, and deleted ones only if the row is deleted still.
 changed as {{ singer_http.materialized() }} (
     select present.*
     from present
-    left join standing on standing.singer_key = present.singer_key
-    where
-        (
-            standing.singer_version is null
-            or present.row_version is null
-            or standing.singer_version <> present.row_version
-        )
-        {%- if deleted_at and singer_http.is_moment(deleted_at) %}
-        and not (
-            present._sdc_deleted_at is not null
-            and coalesce(standing.singer_state, '') = 'deleted'
-        )
-        {%- endif %}
+    where not exists (
+        select 1
+        from standing
+        where
+            standing.singer_key = present.singer_key
+            {%- if deleted_at and singer_http.is_moment(deleted_at) %}
+            and (
+                standing.singer_version = present.row_version
+                or standing.singer_state = 'deleted' and present._sdc_deleted_at is not null
+            )
+            {%- else %}
+            and standing.singer_version = present.row_version
+            {%- endif %}
+    )
 ),
 {% if deletes %}
 gone as {{ singer_http.materialized() }} (
@@ -73,8 +74,8 @@ gone as {{ singer_http.materialized() }} (
 {% endif %}
 -- It is evaluated before the first row is read; it fails, or is true.
 checked as {{ singer_http.materialized() }} (
-    {{ singer_http._checks(relation, stream, account, server, deletes, max_deletes, max_shrink)
-        | indent(4) }}
+    {{ singer_http._checks(relation, stream, account, sync, server, deletes, max_deletes,
+        max_shrink) | indent(4) }}
 )
 
 select
