@@ -99,6 +99,10 @@ class Row:
     stored_id: str | None
     at: int
     """Epoch seconds of the acknowledgement."""
+    mapping: bytes | None = None
+    """What made the request of the record (see `Digests.mapping`), if versions are stored."""
+    version: str | None = None
+    """The source's version of the record."""
 
     @property
     def remote_id(self) -> str | None:

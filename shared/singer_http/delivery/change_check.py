@@ -47,6 +47,13 @@ class BufferedRecord:
     record: JSON
     line: bytes
     origin: Origin
+    version: str | None = None
+    """Of the source's row."""
+
+    def is_stale(self, row: Row) -> bool:
+        """Whether the ledger's row has another mapping or version."""
+        mapping = self.intake.mapping
+        return mapping is not None and (mapping, self.version) != (row.mapping, row.version)
 
 
 class Known(NamedTuple):
@@ -75,7 +82,7 @@ class Decision(NamedTuple):
     outcome: Outcome | None = None
     """Of `SETTLE` and `WAIT`."""
     refresh: bool = False
-    """The ledger's digest of the record is another one: it is written again."""
+    """The ledger's digest, mapping or version of the record is another: it is written again."""
 
 
 SEND = Decision(Verdict.SEND)
@@ -116,7 +123,7 @@ class ChangeCheck:
 
     def skip_unchanged(
         self, buffered: Sequence[BufferedRecord], waiting: Collection[str]
-    ) -> tuple[list[BufferedRecord], list[tuple[BufferedRecord, str]]]:
+    ) -> tuple[list[BufferedRecord], list[tuple[BufferedRecord, Row]]]:
         """Separate the records that have not changed since their delivery from the rest.
 
         Args:
@@ -124,7 +131,7 @@ class ChangeCheck:
             waiting: keys of which another copy has been checked.
 
         Returns:
-            The records that need a full check; the unchanged ones, each with its stored key.
+            The records that need a full check; the unchanged ones, each with its ledger row.
         """
         if self._full_resync or not any(one.source for one in buffered):
             return list(buffered), []
@@ -134,7 +141,7 @@ class ChangeCheck:
             return list(buffered), []
         copies = Counter(one.key for one in buffered)
         rest: list[BufferedRecord] = []
-        unchanged: list[tuple[BufferedRecord, str]] = []
+        unchanged: list[tuple[BufferedRecord, Row]] = []
         for one in buffered:
             place = stored.get(one.key) if one.source and one.key else None
             row = known.rows.get(place) if place else None
@@ -149,7 +156,7 @@ class ChangeCheck:
             ):
                 rest.append(one)
             else:
-                unchanged.append((one, row.key))
+                unchanged.append((one, row))
         return rest, unchanged
 
     def decide(self, item: Item, row: Row | None, state: RejectState | None) -> Decision:
@@ -177,7 +184,8 @@ class ChangeCheck:
             return SEND
         same = row.digest == item.digest != UNKNOWN and sink.is_current(item)
         if same and (item.delete or not self._full_resync):
-            refresh = item.source != row.source
+            # What was outstanding is not any more: readers of the table's changes must see that.
+            refresh = state is not None or item.is_stale(row)
             return Decision(Verdict.SETTLE, Outcome(OutcomeKind.UNCHANGED), refresh)
         if row.digest == DELETED:
             item.row = None

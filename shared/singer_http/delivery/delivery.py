@@ -14,10 +14,10 @@ from typing import Any
 from singer_http.delivery.attempt import item_guard, suppressed_of
 from singer_http.delivery.change_check import BufferedRecord, Verdict, merge_copies
 from singer_http.delivery.dispatch import Dispatch
-from singer_http.delivery.intake import Intake, text_key
+from singer_http.delivery.intake import Intake, is_delete, text_key
 from singer_http.delivery.item import NEW, CheckBatch, Item, Origin
 from singer_http.delivery.parts import Parts
-from singer_http.operations import JSON, Outcome, OutcomeKind, Rejection, RejectionKind
+from singer_http.operations import JSON, Outcome, OutcomeKind, Rejection, RejectionKind, Row
 from singer_http.sink.base import HTTPSink
 
 BUFFER_BYTES = 16 * 1024 * 1024
@@ -45,7 +45,14 @@ class Delivery:
 
     # --- take ---------------------------------------------------------------------------------
 
-    def take(self, intake: Intake, record: JSON, line: bytes, origin: Origin = NEW) -> None:
+    def take(
+        self,
+        intake: Intake,
+        record: JSON,
+        line: bytes,
+        origin: Origin = NEW,
+        version: str | None = None,
+    ) -> None:
         """Take in a record; it waits until a batch is checked.
 
         Args:
@@ -53,13 +60,16 @@ class Delivery:
             record: after `stream_maps`.
             line: the RECORD message as it was read.
             origin: this run's input, or an earlier run.
+            version: of the source's row.
         """
         try:
             key = intake.key_of(record)
         except Rejection:
             key = ""  # it is rejected when it is read
         source = intake.digests.of_source(record)
-        self._buffer.append(BufferedRecord(intake, key, source, record, line, origin))
+        if version is not None and is_delete(record):
+            version = None
+        self._buffer.append(BufferedRecord(intake, key, source, record, line, origin, version))
         self._buffered_bytes += len(line)
         full = len(self._buffer) + self._invalid >= self.dispatch.check_rows
         if full or self._buffered_bytes >= BUFFER_BYTES:
@@ -142,16 +152,18 @@ class Delivery:
         while len(dispatch.waiting) > dispatch.check_rows:
             dispatch.advance(wait=True)
 
-    def _count_unchanged(self, unchanged: Sequence[tuple[BufferedRecord, str]]) -> None:
+    def _count_unchanged(self, unchanged: Sequence[tuple[BufferedRecord, Row]]) -> None:
         mirror = self._parts.mirror
         if unchanged:
-            self._parts.store.arrivals.add(self.scope, [stored for _, stored in unchanged])
-        for one, stored in unchanged:
+            self._parts.store.arrivals.add(self.scope, [row.key for _, row in unchanged])
+        for one, row in unchanged:
+            if one.is_stale(row):
+                self._settlement.refresh(row, row.source, one.intake.mapping, one.version)
             counts = self.report.retried if one.origin.retried else self.report.counts
             counts.received += 1
             counts.unchanged += 1
             if mirror is not None and not one.origin.retried:
-                mirror.saw_key(self.stream, stored)
+                mirror.saw_key(self.stream, row.key)
 
     def _read(self, buffered: Iterable[BufferedRecord]) -> list[Item]:
         """The valid operations that are asked for, in order."""
@@ -159,6 +171,7 @@ class Delivery:
         for one in buffered:
             item = one.intake.item(one.record, one.line, self._parts.next_seq(), key=one.key)
             item.origin, item.source, item.entry = one.origin, one.source, one.origin.entry
+            item.mapping, item.version = one.intake.mapping, one.version
             self._settlement.counts(item).received += 1
             rejection = one.intake.prepare(one.record, item)
             keyless = item.keyless

@@ -111,7 +111,7 @@ class Dispatch:
         if decision.outcome is not None:
             self.settle(item, decision.outcome)
         if decision.refresh and item.row is not None:
-            self._settlement.refresh(item.row, item.source)
+            self._settlement.refresh(item.row, item.source, item.mapping, item.version)
 
     def decide_change(self, item: Item, decide: Callable[[], Decision]) -> Decision:
         """A decision; a plugin's hooks may fail on a record, which rejects it."""

@@ -17,6 +17,7 @@ from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import DELETED, JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.columns import shortened
+from singer_http.sink.version import version_of
 
 LONGEST_ID = 500
 """Characters: a row of PostgreSQL's index of the vendor's ids has 2,704 bytes at most."""
@@ -26,7 +27,13 @@ class Intake:
     """Makes the operations of one mapping into one sink."""
 
     def __init__(
-        self, sink: HTTPSink, schema: Mapping[str, Any], route: str, *, validate: bool = True
+        self,
+        sink: HTTPSink,
+        schema: Mapping[str, Any],
+        route: str,
+        *,
+        validate: bool = True,
+        version_column: str | None = None,
     ) -> None:
         """Compile the schema.
 
@@ -35,6 +42,7 @@ class Intake:
             schema: the SCHEMA message's, after `stream_maps`.
             route: the name of the mapping, kept with what is pending or rejected.
             validate: whether records are held to the schema (the SDK's `validate_records`).
+            version_column: of the source, before `stream_maps`; None: no versions are stored.
 
         Raises:
             ConfigError: the schema is not JSON Schema.
@@ -42,6 +50,9 @@ class Intake:
         self.sink = sink
         self.route = route
         self.digests = Digests(sink, schema)
+        self.version_column = version_column if self.digests.mapping else None
+        self.mapping = self.digests.mapping if self.version_column else None
+        """Stored with each delivery, if versions are."""
         self._column = sink.keys[0] if len(sink.keys) == 1 else None
         folded = {*sink.emails, *sink.phones}
         self._plain = self._column is not None and self._column not in folded
@@ -55,6 +66,10 @@ class Intake:
             item.keyless = True
             item.key = text_key(record)
         return item
+
+    def version_of(self, record: Any) -> str | None:
+        """The version of a record of the source, before `stream_maps`."""
+        return version_of(record, self.version_column) if self.version_column else None
 
     def prepare(self, record: JSON, item: Item) -> Rejection | None:
         """Make the operation that a record asks for; why it must not be carried out, if so.

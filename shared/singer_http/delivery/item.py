@@ -98,6 +98,10 @@ class Item(Operation):
     """Of what is sent."""
     source: bytes = b""
     """Digest of the record that it was made from, if that decides all of it."""
+    mapping: bytes | None = None
+    """Of its intake, if versions are stored."""
+    version: str | None = None
+    """The source's version of the record."""
     previous: Item | None = None
     """An earlier copy of the key that this one replaced; sent if this one is rejected."""
     conflict_keys: tuple[str, ...] = ()
@@ -143,6 +147,12 @@ class Item(Operation):
         self.route = route
         self.line = line
         self.seq = seq
+
+    def is_stale(self, row: Row) -> bool:
+        """Whether the ledger's row of the same content has another source, mapping or version."""
+        return self.source != row.source or (
+            self.mapping is not None and (self.mapping, self.version) != (row.mapping, row.version)
+        )
 
     def names(self, remote_id: str | None) -> list[str]:
         """What a person may look it up by, beside its key, its identities and its id.

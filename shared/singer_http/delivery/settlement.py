@@ -107,6 +107,8 @@ class Settlement:
                 remote_id,
                 tuple(map(hashed, claims)),
                 None if item.delete else b"".join(map(self._ledger.name, item.names(remote_id))),
+                item.mapping,
+                item.version,
             ),
         )
         if outcome.forgets is not None:
@@ -152,11 +154,11 @@ class Settlement:
             if state.kind != RejectionKind.UNCERTAIN:
                 self._rejects.drop(self._scope, item.stored, item.seq, slot=MAIN)
 
-    def refresh(self, row: Row, source: bytes) -> None:
-        """Write the digest of today's record to a ledger row that is current."""
-        self._ledger.acknowledge(
-            self._scope, Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
-        )
+    def refresh(self, row: Row, source: bytes, mapping: bytes | None, version: str | None) -> None:
+        """Write the digest and the version of today's record to a ledger row that is current."""
+        current = Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
+        current.mapping, current.version = mapping, version
+        self._ledger.acknowledge(self._scope, current)
 
     def wait_beside(self, item: Item) -> None:
         """Keep the newest record of a key until its uncertain one is resolved."""

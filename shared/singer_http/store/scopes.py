@@ -110,6 +110,27 @@ class Scopes:
             raise StopRun("The ledger lost what was just written: is something else emptying it?")
         return scope
 
+    def remap(self, scope: int, mapping: bytes | None) -> int:
+        """Note what makes the requests of a scope's records from now on.
+
+        Args:
+            scope: whose.
+            mapping: see `Digests.mapping`; `None`: no versions are stored.
+
+        Returns:
+            How many rows had a version that stood, and does not stand any more.
+        """
+        before = self._query(sa.select(scopes.c.mapping).where(scopes.c.id == scope))[0][0]
+        if before == mapping:
+            return 0
+        self._execute(scopes.update().where(scopes.c.id == scope).values(mapping=mapping))
+        self._database.commit()
+        if before is None:
+            return 0
+        own = (delivered.c.scope == scope) & (delivered.c.mapping == before)
+        stood = sa.select(sa.func.count()).where(own & delivered.c.version.is_not(None))
+        return int(self._query(stood)[0][0])
+
 
 def accounts_of(plugin: str) -> sa.Select[Any]:
     """The keys of a plugin that the ledger has seen, each with its account."""

@@ -195,7 +195,7 @@ tokens = sa.Table(
 
 ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.remote_id,
-    delivered.c.at,
+    delivered.c.at, delivered.c.mapping, delivered.c.version,
 )  # fmt: skip
 """Columns of a `Row`, in its order."""
 

@@ -219,6 +219,7 @@ class Check:
         target = self._target
         return SinkContext(
             config=target.config,
+            deciding={},
             client=target.client,
             logger=target.logger,
             api_url=target.api_url,

@@ -22,7 +22,8 @@ from singer_http.operations import (
 from singer_http.store.rejects import MAIN, NEWER
 from singer_http.store.rows import Delivered, Reject, Unfinished
 from singer_http.store.store import Store
-from singer_http.target.router import Route, Router
+from singer_http.target.route import Route
+from singer_http.target.router import Router
 from singer_http.target.session import Session
 
 DIED = "the run ended before the answer came: it may have arrived"

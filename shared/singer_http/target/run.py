@@ -71,6 +71,7 @@ class TargetRun:
             session.forget_delivered()
         context = SinkContext(
             config=plan.config,
+            deciding=plan.deciding,
             client=client,
             logger=logger,
             api_url=plan.api_url,

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun
 from singer_http.plugin.base import HTTPPlugin, fingerprint
+from singer_http.plugin.settings import deciding
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.store import DATABASE_FILE
@@ -91,6 +92,7 @@ class HTTPTarget(HTTPPlugin, Target):
             name=self.name,
             version=self.plugin_version,
             config=self.config,
+            deciding=deciding(self.config, self.config_jsonschema),
             sinks=(Suppressions, *self.sinks),
             account=self.account,
             ledger_account=self.ledger_account,
