@@ -41,7 +41,9 @@ class BufferedRecord:
 
     intake: Intake
     key: str
-    """Empty if it has none."""
+    """Of its columns; empty if it has none."""
+    full_key: str
+    """With what the plugin adds; empty if that fails."""
     source: bytes
     """Digest of the record."""
     record: JSON
@@ -135,23 +137,27 @@ class ChangeCheck:
         """
         if self._full_resync or not any(one.source for one in buffered):
             return list(buffered), []
-        stored = {one.key: self.stored_key(one.intake, one.key) for one in buffered if one.source}
+        stored = {
+            one.full_key: self.stored_key(one.intake, one.full_key)
+            for one in buffered
+            if one.source
+        }
         known = self.known(stored)
         if not known.rows:
             return list(buffered), []
-        copies = Counter(one.key for one in buffered)
+        copies = Counter(one.full_key for one in buffered)
         rest: list[BufferedRecord] = []
         unchanged: list[tuple[BufferedRecord, Row]] = []
         for one in buffered:
-            place = stored.get(one.key) if one.source and one.key else None
+            place = stored.get(one.full_key) if one.source and one.full_key else None
             row = known.rows.get(place) if place else None
             if (
                 row is None
                 or row.source != one.source
                 or row.key in known.rejects
                 or one.origin.retried  # its reject must be dropped
-                or copies[one.key] > 1
-                or one.key in waiting
+                or copies[one.full_key] > 1
+                or one.full_key in waiting
                 or self._rejects.corrects(self._scope, one.line)
             ):
                 rest.append(one)

@@ -66,10 +66,16 @@ class Delivery:
             key = intake.key_of(record)
         except Rejection:
             key = ""  # it is rejected when it is read
+        full_key = key
+        if key and intake.adds_to_keys:
+            added = item_guard(functools.partial(intake.full_key, record, key))
+            full_key = added if isinstance(added, str) else ""  # what fails is rejected when read
         source = intake.digests.of_source(record)
         if version is not None and is_delete(record):
             version = None
-        self._buffer.append(BufferedRecord(intake, key, source, record, line, origin, version))
+        self._buffer.append(
+            BufferedRecord(intake, key, full_key, source, record, line, origin, version)
+        )
         self._buffered_bytes += len(line)
         full = len(self._buffer) + self._invalid >= self.dispatch.check_rows
         if full or self._buffered_bytes >= BUFFER_BYTES:
@@ -140,7 +146,7 @@ class Delivery:
         if self._buffer:
             self._parts.workers.collect(wait=False)
             buffered, self._buffer, self._buffered_bytes = self._buffer, [], 0
-            dispatch.wait_for_keys({one.key for one in buffered})
+            dispatch.wait_for_keys({one.full_key for one in buffered})
             waiting = {item.key for item in dispatch.waiting}
             rest, unchanged = self._check.skip_unchanged(buffered, waiting)
             self._count_unchanged(unchanged)

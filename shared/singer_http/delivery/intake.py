@@ -54,6 +54,8 @@ class Intake:
         self.mapping = self.digests.mapping if self.version_column else None
         """Stored with each delivery, if versions are."""
         self._column = sink.keys[0] if len(sink.keys) == 1 else None
+        self.adds_to_keys = type(sink).key_suffix is not HTTPSink.key_suffix
+        """The plugin adds to the keys that the columns make."""
         folded = {*sink.emails, *sink.phones}
         self._plain = self._column is not None and self._column not in folded
         self._validator = validator(sink.stream, schema) if validate else None
@@ -127,10 +129,15 @@ class Intake:
             return fold_phone(text) or text
         return text
 
+    def full_key(self, record: JSON, key: str) -> str:
+        """A key with what is part of it whatever its columns are."""
+        suffix = self.sink.key_suffix(record)
+        return orjson.dumps([key, suffix]).decode() if suffix else key
+
     def complete_key(self, record: JSON, item: Item) -> None:
         """Add what is part of the key whatever its columns are."""
-        if suffix := self.sink.key_suffix(record):
-            item.label, item.key = item.key, orjson.dumps([item.key, suffix]).decode()
+        if (full := self.full_key(record, item.key)) != item.key:
+            item.label, item.key = item.key, full
 
     def _prepare(self, record: JSON, item: Item) -> None:
         sink = self.sink

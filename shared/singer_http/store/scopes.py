@@ -11,7 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from singer_http.errors import ConfigError, StopRun
 from singer_http.store.database import Database
-from singer_http.store.rows import Scope
+from singer_http.store.rows import Scope, Standing
+from singer_http.store.standing import standing
 from singer_http.store.tables import accounts, delivered, is_same, pending, rejects, same, scopes
 
 
@@ -130,6 +131,24 @@ class Scopes:
         own = (delivered.c.scope == scope) & (delivered.c.mapping == before)
         stood = sa.select(sa.func.count()).where(own & delivered.c.version.is_not(None))
         return int(self._query(stood)[0][0])
+
+    def standing(self, account: str, sync: str) -> list[Standing]:
+        """Of each stream of a pipeline: how many keys there are, and of how many a version stands.
+
+        Args:
+            account: account and server, as in `scopes`.
+            sync: of the pipeline.
+        """
+        name, _, server = account.rpartition(" ")
+        view = standing.c
+        own = (view.account == name) & (view.server == server) & (view.sync == sync)
+        found = self._query(
+            sa.select(view.stream, sa.func.count(), sa.func.count(view.version))
+            .where(own & (view.state != "deleted"))
+            .group_by(view.stream)
+            .order_by(view.stream)
+        )
+        return [Standing(*row) for row in found]
 
 
 def accounts_of(plugin: str) -> sa.Select[Any]:

@@ -28,6 +28,7 @@ standing = sa.Table(
     sa.Column("remote_id", sa.String, comment="the vendor's id"),
     sa.Column("delivered_at", sa.DateTime, comment="of the last acknowledgement"),
     sa.Column("run", sa.String, comment="as in the reports"),
+    sa.Column("scope", sa.Integer, nullable=False, comment="of account, sync and stream"),
 )
 
 _SQLITE = {
@@ -81,7 +82,7 @@ SELECT {_ACCOUNT} AS account, {_SERVER} AS server,
     {_STATE} ELSE CASE WHEN d.digest = {{deleted}} THEN 'deleted'
         WHEN length(d.digest) = 0 THEN 'unknown' ELSE 'delivered' END END AS state,
     CASE WHEN d.remote_id = '{SAME}' THEN d.key ELSE d.remote_id END{{text}} AS remote_id,
-    {{at}} AS delivered_at, r.run{{text}} AS run
+    {{at}} AS delivered_at, r.run{{text}} AS run, s.id AS scope
 FROM singer_http_delivered AS d
 JOIN singer_http_scopes AS s ON s.id = d.scope
 LEFT JOIN ({_OUTSTANDING}) AS o ON o.scope = d.scope AND o.key = d.key
@@ -89,7 +90,8 @@ LEFT JOIN singer_http_runs AS r ON r.id = d.run
 WHERE substr(d.key, 1, 1) <> {{newline}}
 UNION ALL
 SELECT {_ACCOUNT}, {_SERVER}, s.sync{{text}}, s.stream{{text}},
-    o.key, substr(o.key, 1, 1) = '#', NULL{{text}}, {_STATE} END, NULL{{text}}, NULL{{time}}, o.run
+    o.key, substr(o.key, 1, 1) = '#', NULL{{text}}, {_STATE} END, NULL{{text}},
+    NULL{{time}}, o.run, s.id
 FROM ({_OUTSTANDING}) AS o
 JOIN singer_http_scopes AS s ON s.id = o.scope
 LEFT JOIN singer_http_delivered AS d ON d.scope = o.scope AND d.key = o.key

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from singer_http.errors import StopRun, one_line
+
 if TYPE_CHECKING:
     from singer_http.target.plan import Plan
+    from singer_http.target.run import TargetRun
 
 
 def options() -> list[click.Option]:
@@ -39,6 +43,14 @@ def options() -> list[click.Option]:
             ),
         ),
         click.Option(
+            ["--standing"],
+            is_flag=True,
+            help=(
+                "Tell how many delivered versions stand with today's settings, for the next plan; "
+                "send nothing."
+            ),
+        ),
+        click.Option(
             ["--resolve"],
             type=(str, str, click.Choice(["sent", "unsent", "drop"])),
             metavar="STREAM KEY sent|unsent|drop",
@@ -48,6 +60,30 @@ def options() -> list[click.Option]:
             ),
         ),
     ]
+
+
+def standing(run: TargetRun) -> bool:
+    """Take down the versions that today's settings would send otherwise, and count the others.
+
+    Returns:
+        Whether all streams of the pipeline could be looked at.
+    """
+    session, well = run.session, True
+    scopes = session.store.scopes
+    try:
+        for stream in scopes.streams(session.account, session.sync):
+            if (scope := session.scope(stream)) and scope.schema_message:
+                run.router.look_again(scope.schema_message)
+    except StopRun as error:
+        _say(one_line(str(error)))
+        well = False
+    for stream, keys, versions in scopes.standing(session.account, session.sync):
+        _say(f"{stream}: {versions:,} of {keys:,} stand")
+    return well
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
 
 
 def look(plan: Plan, given: dict[str, Any]) -> bool | None:

@@ -14,7 +14,7 @@ from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.intake import Intake
 from singer_http.delivery.schemas import of_message
 from singer_http.errors import ConfigError, StopRun
-from singer_http.exact_json import canonical
+from singer_http.exact_json import canonical, decode
 from singer_http.operations import JSON
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
@@ -118,6 +118,15 @@ class Router:
         for route in ready[essence]:
             self._remap(route)
             self._opened(route.delivery)
+
+    def look_again(self, line: bytes) -> None:
+        """Note what today's settings make of a stream, by its stored SCHEMA; nothing is delivered.
+
+        Errors as in `open`.
+        """
+        source, schema, keys = of_message(decode(line), 0)
+        for route in self._routes(source, schema, keys, line):
+            self._remap(route)
 
     def _remap(self, route: Route) -> None:
         """Versions of rows that today's mapping would send otherwise do not stand any more."""

@@ -25,7 +25,7 @@ from singer_http.plugin.settings import deciding
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options
+from singer_http.target.commands import look, options, standing
 from singer_http.target.plan import Plan, file_name
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -380,6 +380,10 @@ class HTTPTarget(HTTPPlugin, Target):
             run = self.run
             well = resolve(run.session, self.plan.sinks, words)
             run.close()
+            return well
+        if commands.get("standing"):
+            well = standing(self.run)
+            self.run.close()
             return well
         return look(self.plan, commands)
 

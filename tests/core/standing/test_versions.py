@@ -207,3 +207,27 @@ def test_a_view_that_is_gone_is_made_again(people: Plugin) -> None:
     ask(url_of(people), "DROP VIEW singer_http_standing")
     people.run([SCHEMA])
     assert standing(people) == {"p1": "a"}
+
+
+def test_the_command_takes_down_what_todays_settings_would_send_otherwise(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    people.run([SCHEMA, row(1, "a"), row(2, "a"), row(3, "a", email=REFUSED)])
+    sandbox.log(clear=True)
+    same = people.run([], "--standing")
+    assert (same.exit_code, same.stderr.splitlines()[-1]) == (0, "people: 2 of 3 stand")
+    other = people.run([], "--standing", nulls="send")
+    assert "2 delivered rows of people were made by another mapping" in other.stderr
+    assert (other.exit_code, other.stderr.splitlines()[-1]) == (0, "people: 0 of 3 stand")
+    assert patches(sandbox) == []
+    assert standing(people) == {"p1": None, "p2": None, "p3": None}
+
+
+def test_the_command_sends_nothing_of_a_run_that_died(people: Plugin, sandbox: Sandbox) -> None:
+    people.run([SCHEMA, row(1, "a")])
+    people.dying("after_pending").run([SCHEMA, row(1, "b", first_name="Ann")])
+    sandbox.log(clear=True)
+    assert people.run([], "--standing").stderr.splitlines()[-1] == "people: 0 of 1 stand"
+    assert (patches(sandbox), states(people)) == ([], {"p1": "pending"})
+    people.run([SCHEMA])
+    assert (standing(people), states(people)) == ({"p1": "b"}, {"p1": "delivered"})
