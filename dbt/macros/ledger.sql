@@ -18,6 +18,12 @@
   {%- endif -%}
 {%- endmacro %}
 
+{% macro ledger_is_there() -%}
+  {%- set copy = var('singer_http_deliveries_schema', none) -%}
+  {{ return(singer_http._relation(copy, 'records') if copy
+    else singer_http.ledger('singer_http_standing')) }}
+{%- endmacro %}
+
 {# A table or view of the targets' database in this warehouse, none where there is none. #}
 {% macro ledger(name) -%}
   {{ return(singer_http._relation(var('singer_http_ledger_schema', 'public'), name)) }}

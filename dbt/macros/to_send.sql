@@ -20,15 +20,26 @@
 {%- set columns = adapter.get_columns_in_relation(relation) -%}
 {%- set keys = [key] if key is string else key -%}
 {%- do singer_http._refuse(relation, stream, columns, keys, account, version) -%}
+{%- if not singer_http.ledger_is_there() -%}
+{%- do log('to_send, ' ~ stream ~ ': there is no ledger yet, so every row is planned', info=true) -%}
+{%- endif -%}
 {%- set found = {} -%}
 {%- for column in columns %}{% do found.update({column.name: column}) %}{% endfor -%}
 {%- set key_columns = [] -%}
 {%- for name in keys %}{% do key_columns.append(found[name]) %}{% endfor -%}
-{%- set kept = columns | rejectattr('name', 'in', ['row_version', '_sdc_deleted_at']) | list -%}
+{%- set kept = columns | rejectattr('name', 'in', singer_http._own_columns()) | list -%}
 {%- set version_column = found.get(version or 'row_version') -%}
 {%- set deleted_at = found.get('_sdc_deleted_at') -%}
 {%- set moment = deleted_at.data_type if deleted_at else api.Column.translate_type('timestamptz') -%}
-with standing as {{ singer_http.inlined() }} (
+{%- set copied = var('singer_http_deliveries_schema', none) is not none -%}
+with
+{% if copied -%}
+sent_since as {{ singer_http.materialized() }} (
+    {{ singer_http.sent_since(key_columns, account, sync) | indent(4) }}
+),
+
+{% endif -%}
+standing as {{ singer_http.inlined() }} (
     {{ singer_http.standing(stream, account, sync, server) | indent(4) }}
 ),
 
@@ -84,6 +95,9 @@ select
     {%- endfor %}
     row_version,
     _sdc_deleted_at
+    {%- if copied %},
+    {{ singer_http.now() }} as _sdc_planned_at
+    {%- endif %}
 from changed
 where (select singer_ok from checked)
 {%- if deletes %}
@@ -98,6 +112,9 @@ select
     {%- endfor %}
     cast(null as {{ dbt.type_string() }}),
     {{ 'true' if moment == 'boolean' else 'cast(current_timestamp as ' ~ moment ~ ')' }}
+    {%- if copied %},
+    {{ singer_http.now() }}
+    {%- endif %}
 from gone
 where (select singer_ok from checked)
 {%- endif %}
@@ -122,14 +139,25 @@ where (select singer_ok from checked)
     {%- do problems.append('there is no column ' ~ name ~ ' in ' ~ relation) -%}
   {%- endfor -%}
   {%- for column in columns if column.name in keys -%}
-    {%- if column.name in ['row_version', '_sdc_deleted_at'] -%}
+    {%- if column.name in singer_http._own_columns() -%}
       {%- do problems.append(column.name ~ ' cannot be a key') -%}
     {%- elif not singer_http.is_key_type(column) -%}
       {%- do problems.append('the key column ' ~ column.name ~ ' is of the type ' ~ column.data_type
         ~ ': cast it to text in ' ~ relation.identifier) -%}
     {%- endif -%}
   {%- endfor -%}
+  {%- if var('singer_http_deliveries_schema', none) is not none
+      and model.config.materialized != 'table' -%}
+    {%- do problems.append('with the tables of tap-deliveries a plan is a table: it has to remember '
+      ~ 'what it sent since they were loaded (+materialized: table)') -%}
+  {%- endif -%}
   {%- if problems -%}
     {%- do exceptions.raise_compiler_error('to_send, ' ~ stream ~ ': ' ~ problems[0]) -%}
   {%- endif -%}
+{% endmacro %}
+
+
+{# Columns that a plan has of its own. #}
+{% macro _own_columns() %}
+  {{ return(['row_version', '_sdc_deleted_at', '_sdc_planned_at']) }}
 {% endmacro %}

@@ -17,8 +17,10 @@ from tests.warehouse.project import DBT, Project
 
 MAKE = """
 CREATE SCHEMA warehouse;
-CREATE TABLE warehouse.people_text (k text, id text, email text, first_name text);
-CREATE TABLE warehouse.people_number (k numeric(12, 3), id text, email text, first_name text);
+CREATE TABLE warehouse.people_text (external_id text, email text, first_name text);
+CREATE TABLE warehouse.people_number (
+    external_id numeric(12, 3), email text, first_name text
+);
 CREATE TABLE warehouse.members_two (
     k double precision, part text, email text, first_name text, list_id text,
     _sdc_deleted_at timestamptz
@@ -27,15 +29,15 @@ CREATE TABLE warehouse.members_two (
 TABLES = ("people_text", "people_number", "members_two")
 ANY = {"deletes": True, "max_deletes": "100%", "max_shrink": "100%"}
 MODELS = {
-    "people_text": plan("people_text", "people", "'k'", **ANY),
-    "people_number": plan("people_number", "people", "['k']", **ANY),
+    "people_text": plan("people_text", "people", "'external_id'", **ANY),
+    "people_number": plan("people_number", "people", "['external_id']", **ANY),
     "members_two": plan("members_two", "members", "['k', 'part']", **ANY),
-    "guarded": plan("people_text", "people", "'k'", deletes=True),
+    "guarded": plan("people_text", "people", "'external_id'", deletes=True),
     "guarded_view": "{{ config(materialized='view') }}"
-    + plan("people_text", "people", "'k'", deletes=True),
-    "upserts": plan("people_text", "people", "'k'"),
-    "few": plan("people_text", "people", "'k'", deletes=True, max_deletes=1, max_shrink="20%"),
-    "wide": plan("people_text", "people", "'k'", deletes=True, max_deletes="90%"),
+    + plan("people_text", "people", "'external_id'", deletes=True),
+    "upserts": plan("people_text", "people", "'external_id'"),
+    "few": plan("people_text", "people", "'external_id'", deletes=True, max_deletes=1, max_shrink="20%"),
+    "wide": plan("people_text", "people", "'external_id'", deletes=True, max_deletes="90%"),
 }
 
 
