@@ -147,16 +147,3 @@
   not materialized
 {%- endmacro %}
 
-
-{# The moment at which it is evaluated, not that at which the statement began. #}
-{% macro now() -%}
-  {{ return(adapter.dispatch('now', 'singer_http')()) }}
-{%- endmacro %}
-
-{% macro default__now() -%}
-  current_timestamp
-{%- endmacro %}
-
-{% macro postgres__now() -%}
-  clock_timestamp()
-{%- endmacro %}

@@ -1,28 +1,27 @@
 {# What the ledger knows of the keys of one stream. #}
 {% macro standing(stream, account, sync, server) -%}
-{%- set copied = var('singer_http_deliveries_schema', none) is not none -%}
 select
     key as singer_key,
-    {%- if copied %}
-    case when sent_since.singer_key is null then version end as singer_version,
-    case when sent_since.singer_key is null then state end as singer_state,
-    key_hashed as singer_hashed,
-    delivered_at is not null and (state <> 'deleted' or sent_since.singer_key is not null)
-        as singer_delivered
+    {%- if singer_http.copied() %}
+    case when (select singer_trusted from trust) then version end as singer_version,
+    case when (select singer_trusted from trust) then state end as singer_state,
     {%- else %}
     version as singer_version,
     state as singer_state,
+    {%- endif %}
     key_hashed as singer_hashed,
     delivered_at is not null and state <> 'deleted' as singer_delivered
-    {%- endif %}
 from ({{ singer_http.ledger_rows('standing') }}) as ledger
-{%- if copied %}
-left join sent_since on sent_since.singer_key = ledger.key
-{%- endif %}
 where
-    account = {{ singer_http._literal(account) }}
+    {{ singer_http._of(stream, account, sync, server) }}
+{%- endmacro %}
+
+{% macro _of(stream, account, sync, server) -%}
+account = {{ singer_http._literal(account) }}
     and sync = {{ singer_http._literal(sync) }}
+    {%- if stream %}
     and stream = {{ singer_http._literal(stream) }}
+    {%- endif %}
     {%- if server %}
     and server = {{ singer_http._literal(server) }}
     {%- endif %}
@@ -30,38 +29,46 @@ where
 
 
 {#
-  The keys of the last plan, if the copy of the ledger may not have what became of it: it has no run
-  that began after that plan and has ended. They are planned again, until a newer copy comes. So a
-  row that changed and changed back is not taken for one that never changed.
+  Whether the copy of the ledger has all that was sent since the last plan: its newest run has ended
+  well, and is not the one that the last plan saw. An old copy would take a row that changed, and
+  changed back, for one that never changed. See docs/decisions/standing.md.
 #}
-{% macro sent_since(key_columns, account, sync) -%}
+{% macro trust(account, sync, server) -%}
 {%- set last = load_relation(this) -%}
 {%- set names = adapter.get_columns_in_relation(last) | map(attribute='name') | list if last else [] -%}
-{%- set known = ['_sdc_planned_at'] + key_columns | map(attribute='name') | list -%}
-{%- if last and not known | reject('in', names) | list -%}
-select distinct {{ singer_http.key_text(key_columns) }} as singer_key
-from {{ last }}
-where not exists (
-    select 1
-    from ({{ singer_http.ledger_rows('runs') }}) as runs
-    where
-        runs.account = {{ singer_http._literal(account) }}
-        and runs.sync = {{ singer_http._literal(sync) }}
-        and runs.outcome <> 'running'
-        and runs.started_at > (select max(_sdc_planned_at) from {{ last }})
-)
-{%- else -%}
-select cast(null as {{ dbt.type_string() }}) as singer_key
-where false
-{%- endif -%}
+select
+    run as singer_run,
+    {%- if '_sdc_planned_after' in names %}
+    not exists (select 1 from {{ last }})
+    or outcome = 'ok' and run <> (select max(_sdc_planned_after) from {{ last }}) as singer_trusted
+    {%- else %}
+    false as singer_trusted
+    {%- endif %}
+from (
+    select
+        coalesce(max(case when newest = 1 then run end), '') as run,
+        coalesce(max(case when newest = 1 then outcome end), '') as outcome
+    from (
+        select run, outcome, row_number() over (order by started_at desc, run desc) as newest
+        from ({{ singer_http.ledger_rows('runs') }}) as runs
+        where
+            {{ singer_http._of(none, account, sync, server) | indent(8) }}
+    ) as numbered
+) as last_run
+{%- endmacro %}
+
+{# Whether the ledger is read in the tables of tap-deliveries. #}
+{% macro copied() -%}
+  {{ return(var('singer_http_deliveries_schema', none) is not none) }}
 {%- endmacro %}
 
 
 {# At how many servers the ledger knows the account: another server is another account. #}
 {% macro servers(stream, account, sync, server) -%}
-{%- set copied = var('singer_http_deliveries_schema', none) is not none -%}
-{%- set scopes = none if copied else singer_http.ledger('singer_http_scopes') -%}
-{%- if scopes and not server -%}
+{%- set scopes = none if singer_http.copied() else singer_http.ledger('singer_http_scopes') -%}
+{%- if server -%}
+select 1 as servers
+{%- elif scopes -%}
 {#- Its column account has both, with a space between them. -#}
 select count(distinct account) as servers
 from {{ scopes }}
@@ -70,18 +77,13 @@ where
     and stream = {{ singer_http._literal(stream) }}
     and substring(account, 1, {{ account | length + 1 }}) = {{ singer_http._literal(account ~ ' ') }}
     and position(' ' in substring(account, {{ account | length + 2 }})) = 0
-{%- elif copied and not server -%}
+{%- else -%}
 select count(distinct server) as servers
 from ({{ singer_http.ledger_rows('standing') }}) as ledger
 where
-    account = {{ singer_http._literal(account) }}
-    and sync = {{ singer_http._literal(sync) }}
-    and stream = {{ singer_http._literal(stream) }}
-{%- else -%}
-select 1 as servers
+    {{ singer_http._of(stream, account, sync, none) }}
 {%- endif -%}
 {%- endmacro %}
-
 
 {% macro _literal(text) -%}
   {{ dbt.string_literal(dbt.escape_single_quotes(text)) }}

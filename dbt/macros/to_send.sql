@@ -31,11 +31,11 @@
 {%- set version_column = found.get(version or 'row_version') -%}
 {%- set deleted_at = found.get('_sdc_deleted_at') -%}
 {%- set moment = deleted_at.data_type if deleted_at else api.Column.translate_type('timestamptz') -%}
-{%- set copied = var('singer_http_deliveries_schema', none) is not none -%}
+{%- set copied = singer_http.copied() -%}
 with
 {% if copied -%}
-sent_since as {{ singer_http.materialized() }} (
-    {{ singer_http.sent_since(key_columns, account, sync) | indent(4) }}
+trust as {{ singer_http.materialized() }} (
+    {{ singer_http.trust(account, sync, server) | indent(4) }}
 ),
 
 {% endif -%}
@@ -96,7 +96,7 @@ select
     row_version,
     _sdc_deleted_at
     {%- if copied %},
-    {{ singer_http.now() }} as _sdc_planned_at
+    (select singer_run from trust) as _sdc_planned_after
     {%- endif %}
 from changed
 where (select singer_ok from checked)
@@ -113,7 +113,7 @@ select
     cast(null as {{ dbt.type_string() }}),
     {{ 'true' if moment == 'boolean' else 'cast(current_timestamp as ' ~ moment ~ ')' }}
     {%- if copied %},
-    {{ singer_http.now() }}
+    (select singer_run from trust)
     {%- endif %}
 from gone
 where (select singer_ok from checked)
@@ -146,10 +146,9 @@ where (select singer_ok from checked)
         ~ ': cast it to text in ' ~ relation.identifier) -%}
     {%- endif -%}
   {%- endfor -%}
-  {%- if var('singer_http_deliveries_schema', none) is not none
-      and model.config.materialized != 'table' -%}
-    {%- do problems.append('with the tables of tap-deliveries a plan is a table: it has to remember '
-      ~ 'what it sent since they were loaded (+materialized: table)') -%}
+  {%- if singer_http.copied() and model.config.materialized != 'table' -%}
+    {%- do problems.append('with the tables of tap-deliveries a plan is a table, to remember which '
+      ~ 'run it has seen (+materialized: table)') -%}
   {%- endif -%}
   {%- if problems -%}
     {%- do exceptions.raise_compiler_error('to_send, ' ~ stream ~ ': ' ~ problems[0]) -%}
@@ -159,5 +158,5 @@ where (select singer_ok from checked)
 
 {# Columns that a plan has of its own. #}
 {% macro _own_columns() %}
-  {{ return(['row_version', '_sdc_deleted_at', '_sdc_planned_at']) }}
+  {{ return(['row_version', '_sdc_deleted_at', '_sdc_planned_after']) }}
 {% endmacro %}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -38,7 +38,7 @@ class Project:
         url: of the warehouse.
         models: name of a model -> its text.
         tables: tables of the schema `warehouse`, as sources.
-        vars: of the project.
+        variables: of the project.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Project:
         folder: Path,
         url: str,
         models: Mapping[str, str],
-        tables: tuple[str, ...],
+        tables: Sequence[str],
         **variables: str,
     ) -> None:
         self.folder = folder
@@ -68,12 +68,14 @@ class Project:
             },
         )
         self._write("packages.yml", {"packages": [{"local": str(ROOT / "dbt")}]})
+        # As `dbt deps` leaves it, which takes some seconds; the how-to runs that.
+        (folder / "dbt_packages").mkdir()
+        (folder / "dbt_packages" / "singer_http").symlink_to(ROOT / "dbt")
         source = {"name": "warehouse", "tables": [{"name": table} for table in tables]}
         self._write("models/sources.yml", {"sources": [source]})
         (folder / "profiles.yml").write_text(PROFILE)
         for name, text in models.items():
             (folder / "models" / f"{name}.sql").write_text(text)
-        self.dbt("deps")
 
     def _write(self, path: str, content: object) -> None:
         (self.folder / path).write_text(yaml.safe_dump(content))
@@ -93,6 +95,7 @@ class Project:
         assert bool(done.returncode) == fails, done.stdout
         return done.stdout
 
-    def sql(self, model: str) -> str:
+    def sql(self, model: str, package: str = "tests") -> str:
         """The SQL of a model, as the last run rendered it."""
-        return (self.folder / "target" / "compiled" / "tests" / "models" / f"{model}.sql").read_text()
+        compiled = self.folder / "target" / "compiled" / package / "models" / f"{model}.sql"
+        return compiled.read_text()
