@@ -63,7 +63,7 @@ reference: env ## settings tables of the READMEs, and plugins/, out of the plugi
 picture: env ## docs/images/report.png, the page of a run in the sandbox (needs Chromium)
 	@$(PYTHON) -m scripts.picture
 
-bench: env ## measure ours beside the peers (takes long; writes benchmarks/RESULTS.md)
+bench: env meltano dbt ## measure ours beside the peers (takes long; writes benchmarks/RESULTS.md)
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 sandbox: env ## a local server that behaves like the four vendors, to try things against

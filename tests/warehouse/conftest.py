@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -36,14 +35,16 @@ MODELS = {
     "guarded_view": "{{ config(materialized='view') }}"
     + plan("people_text", "people", "'external_id'", deletes=True),
     "upserts": plan("people_text", "people", "'external_id'"),
-    "few": plan("people_text", "people", "'external_id'", deletes=True, max_deletes=1, max_shrink="20%"),
+    "few": plan(
+        "people_text", "people", "'external_id'", deletes=True, max_deletes=1, max_shrink="20%"
+    ),
     "wide": plan("people_text", "people", "'external_id'", deletes=True, max_deletes="90%"),
 }
 
 
 @pytest.fixture(scope="session")
 def warehouse(postgresql: str) -> Iterator[str]:
-    """The URL of a database of its own, with the tables that the plans read; the ledger is there."""
+    """The URL of a database of its own, with the tables that the plans read and a ledger."""
     name = f"warehouse_{uuid.uuid4().hex}"
     with psycopg.connect(postgresql, autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

@@ -62,7 +62,9 @@ def messages(
         "schema": {"type": "object", "properties": properties},
     }
     lines = [
-        encode({"type": "RECORD", "stream": stream, "record": {k: _json(v) for k, v in row.items()}})
+        encode(
+            {"type": "RECORD", "stream": stream, "record": {k: _json(v) for k, v in row.items()}}
+        )
         for row in rows
     ]
     return [schema, *lines, state({"rows": len(rows)})]

@@ -40,7 +40,9 @@ class Pipeline:
 
     def send(self, model: str = "guarded", **config: Any) -> Ran:
         columns = columns_of(self.connection, "people_text")
-        ran = self.runs.run(messages("people", columns, ["external_id"], self.plan(model)), **config)
+        ran = self.runs.run(
+            messages("people", columns, ["external_id"], self.plan(model)), **config
+        )
         assert ran.error == ""
         return ran
 
@@ -65,7 +67,9 @@ def test_only_what_changed_is_planned(pipeline: Pipeline) -> None:
     pipeline.fill(*range(40))
     assert pipeline.send().counts("people") == {"received": 40, "upserted": 40}
     assert pipeline.planned() == {}
-    pipeline.connection.execute("UPDATE warehouse.people_text SET first_name = 'B' WHERE external_id = 'k7'")
+    pipeline.connection.execute(
+        "UPDATE warehouse.people_text SET first_name = 'B' WHERE external_id = 'k7'"
+    )
     pipeline.connection.execute("DELETE FROM warehouse.people_text WHERE external_id = 'k9'")
     assert pipeline.planned() == {"k7": False, "k9": True}
     assert pipeline.planned("upserts") == {"k7": False}

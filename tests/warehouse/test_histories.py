@@ -124,7 +124,12 @@ class World:
         folder: Path,
         url: str,
     ) -> None:
-        self.relation, self.connection, self.plan, self.sandbox = relation, connection, plan, sandbox
+        self.relation, self.connection, self.plan, self.sandbox = (
+            relation,
+            connection,
+            plan,
+            sandbox,
+        )
         clear(connection)
         sandbox.reset()
         sandbox.put_state("autoreach", {"lists": [{"id": 1, "name": "A"}]})
@@ -154,7 +159,8 @@ class World:
     def change(self, step: Change) -> None:
         row = self.relation.row(step.key)
         where = sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(name), row[name]) for name in self.relation.keys
+            sql.SQL("{} = {}").format(sql.Identifier(name), row[name])
+            for name in self.relation.keys
         )
         self.connection.execute(sql.SQL("DELETE FROM {} WHERE {}").format(self.table, where))
         if step.value is not None:
@@ -173,7 +179,9 @@ class World:
             for method in ("POST", "PUT", "PATCH", "DELETE"):
                 self.sandbox.fault(vendor="autoreach", method=method, **step.fault)
         if step.dies_at is not None:
-            lines = [m if isinstance(m, dict) else f"{m.decode()}\n" for m in self.messages(full=full)]
+            lines = [
+                m if isinstance(m, dict) else f"{m.decode()}\n" for m in self.messages(full=full)
+            ]
             self.runs.run_and_die(step.dies_at, lines)
             settled(self.sandbox)
         else:
