@@ -26,8 +26,7 @@ from singer_http.identity import masked_identities
 from singer_http.operations import JSON
 from singer_http.report.table import COLUMNS
 from singer_http.store.runs import RUNNING
-from singer_http.store.standing import standing
-from singer_http.store.tables import delivered, pending, rejects, runs, scopes
+from singer_http.store.tables import delivered, pending, rejects, runs, scopes, standing
 from singer_http.tap.page_stream import PageStream, Record
 from tap_deliveries import schemas
 from tap_deliveries.database import DatabaseTap
@@ -143,6 +142,8 @@ class Runs(DeliveriesStream):
             "finished_at": None if row.finished_at is None else _text(row.finished_at),
             "outcome": row.outcome,
             "error": _masked(report.get("error")),
+            "needs_person": report.get("needs_person") if ended else None,
+            "retry_at": report.get("retry_at"),
             "input_complete": report.get("input_complete") if ended else None,
             "streams": [
                 {"stream": name} | {count: counts.get(count) for count in COLUMNS}

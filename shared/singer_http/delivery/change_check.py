@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from singer_http.delivery.intake import Intake
 from singer_http.delivery.item import Item, Origin
+from singer_http.delivery.overwrite import digest_beside_kept, restricts
 from singer_http.operations import (
     DELETED,
     JSON,
@@ -49,6 +50,8 @@ class BufferedRecord:
     record: JSON
     line: bytes
     origin: Origin
+    stored: str = ""
+    """The key as it is stored, once it was compared."""
     version: str | None = None
     """Of the source's row."""
 
@@ -112,9 +115,7 @@ class ChangeCheck:
 
     def stored_key(self, intake: Intake, key: str) -> str:
         """The form of a key in the database."""
-        sink = intake.sink
-        personal = not set(sink.keys).isdisjoint(sink.personal)
-        return self._ledger.stored_key(key, personal=personal)
+        return self._ledger.stored_key(key, personal=intake.personal_key)
 
     def known(self, stored: dict[str, str]) -> Known:
         """What ledger and rejects hold for these keys (key -> stored key)."""
@@ -137,11 +138,10 @@ class ChangeCheck:
         """
         if self._full_resync or not any(one.source for one in buffered):
             return list(buffered), []
-        stored = {
-            one.full_key: self.stored_key(one.intake, one.full_key)
-            for one in buffered
-            if one.source
-        }
+        stored = dict[str, str]()
+        for one in buffered:
+            if one.source:
+                stored[one.full_key] = one.stored = self.stored_key(one.intake, one.full_key)
         known = self.known(stored)
         if not known.rows:
             return list(buffered), []
@@ -188,7 +188,8 @@ class ChangeCheck:
             if state is not None and state.remote_id and not item.id_from_record:
                 item.remote_id, item.contested = state.remote_id, True
             return SEND
-        same = row.digest == item.digest != UNKNOWN and sink.is_current(item)
+        current = row.digest == item.digest or self._is_beside_kept(item, row)
+        same = current and row.digest != UNKNOWN and sink.is_current(item)
         if same and (item.delete or not self._full_resync):
             # What was outstanding is not any more: readers of the table's changes must see that.
             refresh = state is not None or item.is_stale(row)
@@ -198,6 +199,11 @@ class ChangeCheck:
         elif not item.id_from_record:
             item.remote_id = row.remote_id
         return SEND
+
+    @staticmethod
+    def _is_beside_kept(item: Item, row: Row) -> bool:
+        """Whether it was sent, but for what `overwrite` kept, and still would be."""
+        return restricts(item, row.remote_id) and row.digest == digest_beside_kept(item)
 
     def _at_most_once(self, item: Item, row: Row | None) -> Decision:
         if row is None:

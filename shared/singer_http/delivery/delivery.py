@@ -74,7 +74,7 @@ class Delivery:
         if version is not None and is_delete(record):
             version = None
         self._buffer.append(
-            BufferedRecord(intake, key, full_key, source, record, line, origin, version)
+            BufferedRecord(intake, key, full_key, source, record, line, origin, version=version)
         )
         self._buffered_bytes += len(line)
         full = len(self._buffer) + self._invalid >= self.dispatch.check_rows
@@ -153,7 +153,7 @@ class Delivery:
             self._compare(self._read(rest), batch)
         batch.invalid += self._invalid
         self._invalid = 0
-        dispatch.close(batch)
+        self._parts.limit.close(batch)
         dispatch.advance(wait=False)
         while len(dispatch.waiting) > dispatch.check_rows:
             dispatch.advance(wait=True)
@@ -180,8 +180,12 @@ class Delivery:
             item.mapping, item.version = one.intake.mapping, one.version
             self._settlement.counts(item).received += 1
             rejection = one.intake.prepare(one.record, item)
-            keyless = item.keyless
-            item.stored = item.key if keyless else self._check.stored_key(one.intake, item.key)
+            if one.stored and item.key == one.full_key:
+                item.stored = one.stored
+            elif item.keyless:
+                item.stored = item.key
+            else:
+                item.stored = self._check.stored_key(one.intake, item.key)
             if rejection is None:
                 taken.append(item)
             else:
@@ -224,13 +228,17 @@ class Delivery:
             if outcome is not None:
                 self.dispatch.settle(item, outcome)
                 settled.append(item)
-        self.dispatch.leave_batches(settled)
-        left = set(map(id, settled))
-        self.dispatch.add([item for item in send if id(item) not in left])
+        self._parts.limit.leave(settled)
+        if settled:
+            left = set(map(id, settled))
+            send = [item for item in send if id(item) not in left]
+        self.dispatch.add(send)
 
-    @staticmethod
-    def _suppressed(items: Sequence[Item]) -> list[Outcome | None]:
+    def _suppressed(self, items: Sequence[Item]) -> list[Outcome | None]:
         """Of each operation: its outcome, if whom it reaches is suppressed; asked for each sink."""
+        reaches = self.sink_class.reaches_people
+        if not (items and reaches and items[0].sink.context.suppressed.any()):
+            return [None] * len(items)
         outcomes: dict[int, Outcome | None] = {}
         for sink in {id(item.sink): item.sink for item in items}.values():
             own = [item for item in items if item.sink is sink]
@@ -253,6 +261,6 @@ class Delivery:
         self.dispatch.waiting.remove(earlier)
         item.previous = earlier
         self._settlement.merge(earlier)
-        self.dispatch.leave_batches([earlier])
+        self._parts.limit.leave([earlier])
         earlier.check_batch = None
         return False

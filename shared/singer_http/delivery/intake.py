@@ -10,13 +10,13 @@ import orjson
 
 from singer_http.delivery.digests import Digests
 from singer_http.delivery.item import Item
-from singer_http.delivery.schemas import validator
 from singer_http.errors import StopRun, one_line
 from singer_http.exact_json import canonical, encode_sorted, text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import DELETED, JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.columns import shortened
+from singer_http.sink.schemas import validator
 from singer_http.sink.version import version_of
 
 LONGEST_ID = 500
@@ -58,6 +58,8 @@ class Intake:
         """The plugin adds to the keys that the columns make."""
         folded = {*sink.emails, *sink.phones}
         self._plain = self._column is not None and self._column not in folded
+        self.personal_key = not set(sink.keys).isdisjoint(sink.personal)
+        """A key column may hold an email or a number."""
         self._validator = validator(sink.stream, schema) if validate else None
 
     def item(self, record: JSON, line: bytes, seq: int, *, key: str = "") -> Item:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from singer_http.plugin.validation import is_secret, whole_text
+from singer_http.plugin.validation import ALWAYS, EVERY_FIELD, is_secret, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -180,6 +180,17 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         default="omit",
         allowed_values=["omit", "send"],
         description="Where the source has null: omit leaves the vendor's value, send clears it.",
+    ),
+    th.Property(
+        "overwrite",
+        th.ObjectType(additional_properties=th.StringType),
+        default={EVERY_FIELD: ALWAYS},
+        description=(
+            "Field (* for all others) → whether a value at the vendor is overwritten: always; "
+            "if_empty (only where the vendor has none); if_unedited (only where the vendor still "
+            "has what this sync wrote last, or none). For records that can be read: REI contacts, "
+            "AutoReach members, Merlin contacts. See docs/how-to/edits-in-the-crm.md."
+        ),
     ),
     th.Property(
         "unknown_fields",

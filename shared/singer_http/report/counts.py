@@ -8,10 +8,16 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from singer_http.errors import Interrupted, SingerHTTPError, StopRun, one_line
 from singer_http.files import atomic_write
 from singer_http.operations import JSON, OutcomeKind
 from singer_http.report.table import table
 from singer_http.report.timeline import Timeline
+
+ALMOST_A_SECOND = datetime.timedelta(microseconds=999_999)
+"""Rounds up to whole seconds: a retry that is a little early would be refused."""
+KEPT_EXAMPLES = 3
+"""Of one field."""
 
 
 @dataclass(slots=True)
@@ -69,18 +75,32 @@ class StreamReport:
     notes: list[str] = field(default_factory=list)
     examples: list[JSON] = field(default_factory=list)
     """Of a dry run: operations that would be sent (see `preview.Example`)."""
+    kept_examples: list[JSON] = field(default_factory=list)
+    """Of each field a few records whose value at the vendor `overwrite` kept."""
 
     def add_source(self, name: str) -> None:
         """Note a source stream, once."""
         if name not in self.sources:
             self.sources.append(name)
 
+    def add_kept(self, field_: str, id_: str | None, theirs: str, ours: str) -> None:
+        """Show a value that was kept, if its field has few examples yet.
+
+        Args:
+            field_: as people call it.
+            id_: the vendor's, of the record.
+            theirs: the vendor's value, as people may see it; as is `ours`, the source's.
+        """
+        if sum(one["field"] == field_ for one in self.kept_examples) < KEPT_EXAMPLES:
+            example = {"field": field_, "id": id_, "vendor": theirs, "source": ours}
+            self.kept_examples.append(example)
+
     def as_dict(self) -> JSON:
         """As it stands in the report file."""
         found = self.counts.as_dict()
         if self.retried.received:
             found["retried"] = self.retried.as_dict()
-        for name in ("filtered", "notes", "examples"):
+        for name in ("filtered", "notes", "examples", "kept_examples"):
             if value := getattr(self, name):
                 found[name] = value
         return found
@@ -114,6 +134,8 @@ class Report:
         self.finished_at: str | None = None
         self.outcome = "ok"
         self.error: str | None = None
+        self.needs_person = False
+        self.retry_at: str | None = None
         self.input_complete = False
         """A STATE came, and no record after the last one. Set by the reader of the input."""
         self.streams: dict[str, StreamReport] = {}
@@ -123,10 +145,16 @@ class Report:
         """The counts of a stream, made at first sight."""
         return self.streams.setdefault(name, StreamReport())
 
-    def finish(self, outcome: str, error: str | None = None) -> None:
-        """Note how the run ended: `ok`, `stopped` (for a reason to act on) or `failed`."""
-        self.outcome = outcome
-        self.error = error
+    def finish(self, error: BaseException) -> None:
+        """Note what ended the run: `stopped` for a reason to act on, or else `failed`."""
+        stopped = isinstance(error, StopRun | Interrupted)
+        interrupted = isinstance(error, Interrupted)
+        self.outcome = "stopped" if stopped else "failed"
+        self.error = "ended by a signal" if interrupted else one_line(str(error))
+        if isinstance(error, SingerHTTPError):
+            self.needs_person = error.needs_person
+            if error.retry_at is not None:
+                self.retry_at = _text(error.retry_at + ALMOST_A_SECOND)
         self.finished_at = _text(datetime.datetime.now(datetime.UTC))
 
     def as_dict(self) -> JSON:
@@ -144,6 +172,8 @@ class Report:
             "dry_run": self.dry_run,
             "outcome": self.outcome,
             "error": self.error,
+            "needs_person": self.needs_person,
+            "retry_at": self.retry_at,
             "input_complete": self.input_complete,
             "streams": {name: stream.as_dict() for name, stream in self.streams.items()},
         }

@@ -77,6 +77,8 @@ class HTTPSink(abc.ABC):
     record with the same columns as when it was delivered is unchanged."""
     supposed: ClassVar[tuple[str, ...]] = ()
     """Columns that `--check`, which reads no record, assumes."""
+    readable: ClassVar[bool] = False
+    """Its records can be read back (see `kinds.ReadableSink`)."""
     revision: ClassVar[str] = "1"
     """Part of the digest: raise it when the same body has another meaning."""
 

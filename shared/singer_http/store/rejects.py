@@ -74,6 +74,10 @@ class Rejects:
 
     # --- reading ----------------------------------------------------------------------------
 
+    def any_in(self, scope: int) -> bool:
+        """Whether something may be outstanding; the database is not asked."""
+        return scope in self._outstanding
+
     def states(self, scope: int, keys: Sequence[str]) -> dict[str, RejectState]:
         """What is outstanding for these (stored) keys."""
         if scope not in self._outstanding or not keys:

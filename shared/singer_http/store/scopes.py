@@ -12,8 +12,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from singer_http.errors import ConfigError, StopRun
 from singer_http.store.database import Database
 from singer_http.store.rows import Scope, Standing
-from singer_http.store.standing import standing
-from singer_http.store.tables import accounts, delivered, is_same, pending, rejects, same, scopes
+from singer_http.store.tables import (
+    accounts,
+    delivered,
+    is_same,
+    pending,
+    rejects,
+    same,
+    scopes,
+    standing,
+)
 
 
 class Scopes:

@@ -10,6 +10,9 @@ import click
 from singer_http.errors import StopRun, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from singer_http.sink.base import HTTPSink
     from singer_http.target.plan import Plan
     from singer_http.target.run import TargetRun
 
@@ -60,6 +63,21 @@ def options() -> list[click.Option]:
             ),
         ),
     ]
+
+
+def work(run: TargetRun, sinks: Sequence[type[HTTPSink]], given: dict[str, Any]) -> bool:
+    """Carry out the command that writes into the database, under its lock; whether all went well.
+
+    No record is sent.
+    """
+    if words := given.get("resolve"):
+        from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
+
+        well = resolve(run.session, sinks, words)
+    else:
+        well = standing(run)
+    run.close()
+    return well
 
 
 def standing(run: TargetRun) -> bool:

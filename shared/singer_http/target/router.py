@@ -12,13 +12,16 @@ from singer_sdk.mapper import PluginMapper, RemoveRecordTransform, StreamMap
 
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.intake import Intake
-from singer_http.delivery.schemas import of_message
 from singer_http.errors import ConfigError, StopRun
 from singer_http.exact_json import canonical, decode
 from singer_http.operations import JSON
+from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import properties_of
+from singer_http.sink.kinds import BatchSink, ReadableSink
+from singer_http.sink.overwrite import refuse
+from singer_http.sink.schemas import of_message
 from singer_http.sink.version import refuse_if_read, without
 from singer_http.store.rows import Scope
 from singer_http.store.suppressions import STREAM as SUPPRESSIONS
@@ -136,7 +139,7 @@ class Router:
         first = delivery.stream not in self._mapped
         self._mapped[delivery.stream] = mapping
         fallen = self._session.store.scopes.remap(delivery.scope, mapping)
-        if fallen and first:
+        if fallen and first and not self._session.dry_run:
             self._session.logger.warning(FALLEN, f"{fallen:,}", delivery.stream)
 
     def _routes(self, source: str, schema: JSON, keys: list[str], line: bytes) -> list[Route]:
@@ -203,6 +206,7 @@ class Router:
         named = config.get("version_column")
         sink = sink_class(self._context, without(schema, named), keys)
         refuse_if_read(sink, named)
+        self._check_overwrite(sink)
         intake = Intake(
             sink,
             schema,
@@ -213,14 +217,44 @@ class Router:
         delivery = self._session.delivery(sink_class, scope)
         delivery.report.add_source(source)
         depends = set(sink_class.depends_on) & {sink.stream for sink in self._sinks}
-        if sink_class.reaches_people and self._suppressions_come():
+        if sink_class.reaches_people and (self._suppressions_come() or self._is_left(scope)):
             depends.add(SUPPRESSIONS)
         spool = None
         if depends:
             spool = self.spools.setdefault(
                 sink_class.stream, Spool(self._session.rejects_path.parent)
             )
+        else:
+            self.check_company(sink_class)
         return Route(delivery, intake, mapping, spool)
+
+    def _check_overwrite(self, sink: HTTPSink) -> None:
+        """Refuse a setting `overwrite` that cannot be kept.
+
+        Raises:
+            ConfigError: it names no field, or the stream's records cannot be read.
+        """
+        if isinstance(sink, ReadableSink):
+            sink.policies.of(EVERY_FIELD)  # finds the fields that the setting names
+        elif isinstance(sink, BatchSink) and not sink.sends_nothing:
+            setting = self._session.config.get("overwrite") or {}
+            own = {n: p for n, p in setting.items() if n in {EVERY_FIELD, *sink.writable()}}
+            hint = f"Give {sink.stream} a pipeline of its own (another sync, without overwrite)."
+            refuse(own, sink.stream, hint)
+
+    def check_company(self, sink: type[HTTPSink]) -> None:
+        """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.
+
+        Raises:
+            ConfigError: no stream of the pipeline has records that can be read.
+        """
+        if sink.readable or issubclass(sink, BatchSink):
+            return
+        readable = [one.stream for one in self._sinks if one.readable]
+        if any(s in self._session.deliveries or self._session.scope(s) for s in readable):
+            return
+        hint = f"It has a meaning for {' and '.join(readable)}: leave the setting out without them."
+        refuse(self._session.config.get("overwrite"), sink.stream, hint)
 
     def _suppressions_come(self) -> bool:
         """Whether this run may bring suppressions, which go first whatever the order of messages.
@@ -240,6 +274,14 @@ class Router:
             or self._session.scope(SUPPRESSIONS) is not None
             or any(str(name).rpartition("-")[2] == SUPPRESSIONS for name in names)
         )
+
+    def _is_left(self, scope: Scope) -> bool:
+        """Whether earlier runs left something that is sent before a stream's first record.
+
+        Whether suppressions come in this run is known at its end: the whole stream waits for them.
+        """
+        store, resend = self._session.store, self._session.config["uncertain"] == "resend"
+        return store.ledger.has_unfinished(scope.id) or (resend and store.rejects.any(scope.id))
 
     def _hold_back(self) -> None:
         """Suppressions come in this run after records that they may be about: these wait.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,3 +233,44 @@ def test_the_command_sends_nothing_of_a_run_that_died(people: Plugin, sandbox: S
     assert (patches(sandbox), states(people)) == ([], {"p1": "pending"})
     people.run([SCHEMA])
     assert (standing(people), states(people)) == ({"p1": "b"}, {"p1": "delivered"})
+
+
+def test_two_syncs_and_two_accounts_are_told_apart(people: Plugin) -> None:
+    people.run([SCHEMA, row(1, "a")])
+    people.run([SCHEMA, row(1, "b")], sync="nightly")
+    people.run([SCHEMA, row(1, "c")], account="other", sync="nightly")
+    found = ask(url_of(people), "SELECT sync, account = 'other', version FROM singer_http_standing")
+    assert sorted(map(tuple, found)) == [
+        ("default", False, "a"), ("nightly", False, "b"), ("nightly", True, "c"),
+    ]  # fmt: skip
+
+
+DOCUMENTED = (Path(__file__).parents[3] / "docs/standing.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [("a text", "x-1", None), ("an integer", 7, None), ("a decimal number", "7.10", None),
+     ("several columns", "a", 'q"uo\\te'), ("several columns", "tab\t\x01\x7f", "ü€"),
+     ("several columns", 7, "")],
+)  # fmt: skip
+def test_a_key_is_what_the_documented_sql_makes_of_it(
+    sandbox: Sandbox, tmp_path: Path, database: str, name: str, first: Any, second: str | None
+) -> None:
+    people = Plugin("target-autoreach", sandbox, tmp_path, database_url=database)
+    made = re.search(rf"{name}: `([^`]*)`", DOCUMENTED, re.IGNORECASE)
+    kind = {"an integer": "bigint", "a decimal number": "numeric"}.get(name, "text")
+    keys, record_ = ["a"], {"a": first}
+    if second is not None:
+        keys, record_ = ["a", "b"], {"a": first, "b": second or "-"}
+    if kind == "numeric":
+        record_["a"] = float(first)
+    columns = schema("people", {"id": {}, "a": {}, "b": {}}, keys)
+    people.run([columns, record("people", id="p1", **record_)])
+    sql = made[1] if made else "a"
+    for column in ("id", "n"):
+        sql = sql.replace(f"({column}", "(a")
+    source = f"(SELECT CAST(:a AS {kind}) AS a, CAST(:b AS text) AS b) AS source"
+    values = {"a": first if kind == "bigint" else str(first), "b": second or "-"}
+    (found,) = ask(url_of(people), f"SELECT {sql} FROM {source}", **values)
+    assert [found[0]] == list(standing(people))
