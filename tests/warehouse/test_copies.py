@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from singer_sandbox import Sandbox
 from tests.core.rules.runs import examples
@@ -97,6 +98,7 @@ class CopiedWorld(World):
             "INSERT INTO deliveries.records SELECT * FROM singer_http_standing"
         )
 
+    @override
     def play(self, history: list[Any]) -> None:
         for step in history:
             if isinstance(step, Copy):
@@ -106,6 +108,7 @@ class CopiedWorld(World):
                 if isinstance(step, Lose):
                     self.begin(self.runs_sql)
 
+    @override
     def messages(self, *, full: bool) -> list[Any]:
         """Make the plan, as dbt does, and read it."""
         self.connection.execute(
@@ -116,6 +119,7 @@ class CopiedWorld(World):
         columns = {**self.columns, "_sdc_planned_after": "text"}
         return messages(self.relation.stream, columns, self.relation.keys, rows)
 
+    @override
     def settle(self) -> None:
         self.copy()
         super().settle()

@@ -1,7 +1,7 @@
 """For any history, a plan leaves at the vendor what full extracts leave there.
 
-Rows that change and change back, that are removed and come back; refusals, lost answers, kills; full
-extracts between the plans, other settings, a lost ledger.
+Rows that change and change back, that are removed and come back; refusals, lost answers, kills;
+full extracts between the plans, other settings, a lost ledger.
 """
 
 from __future__ import annotations
