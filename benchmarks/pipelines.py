@@ -59,7 +59,9 @@ TABLES = """
 """
 # One SCHEMA and one version for all: else each would make the others' rows come again.
 EVERYTHING = """
-    select *, md5(row({versioned})::text) as row_version, cast(null as timestamptz) as _sdc_deleted_at
+    select
+        *, md5(row({versioned})::text) as row_version,
+        cast(null as timestamptz) as _sdc_deleted_at
     from warehouse.current_people
 """
 MOMENT = "previous_contact_date"
@@ -230,7 +232,7 @@ class Pipelines:
     # --- drt-core -------------------------------------------------------------------------------
 
     def drt(self) -> Callable[[], Travelled]:
-        """`drt run` with its cursor. (Its diff needs a key of the destination: a REST one has none.)"""
+        """`drt run` with its cursor: its diff needs a key that a REST destination has not."""
         folder = self.folder / "drt"
         (folder / "syncs").mkdir(parents=True, exist_ok=True)
         (folder / ".drt").mkdir(exist_ok=True)
@@ -251,7 +253,7 @@ class Pipelines:
             travelled = self._run([python("drt").with_name("drt"), "run"], folder, environment)
             said = (folder / "stdout").read_text()
             found = re.findall(r"(\d[\d,]*) (?:synced|rows? synced|success)", said)
-            travelled.rows = int(found[-1].replace(",", "")) if found else -1
+            travelled.rows = int(found[-1].replace(",", "")) if found else 0
             return travelled
 
         return case
