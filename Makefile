@@ -7,6 +7,7 @@ PACKAGES := shared sandbox merlin-api reisoftware-api $(wildcard tap-* target-*)
 UNIMPORTED := --per-rule-ignores 'DEP002=httptools|uvloop'
 PYTHON := .venv/bin/python
 MELTANO := .tools/meltano/bin/meltano
+DBT := .tools/dbt/bin/dbt
 
 # Hundreds of processes start in a run of the tests: what they import is compiled once.
 export UV_COMPILE_BYTECODE := 1
@@ -15,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano plugins coverage clean
+.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano dbt plugins coverage clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -23,7 +24,7 @@ help: ## this list
 demo: env meltano ## watch records move: a warehouse, the four vendors (in the sandbox), DuckDB
 	@$(PYTHON) -m demo
 
-test: env meltano ## all tests
+test: env meltano dbt ## all tests
 	@$(PYTHON) -m pytest -n auto $(ARGS)
 
 soak: env ## random scenarios with models of the vendors: make soak N=3000 SEED=1
@@ -32,7 +33,7 @@ soak: env ## random scenarios with models of the vendors: make soak N=3000 SEED=
 limits: env ## the rate limit at 100/10s: four processes, one killed, on PostgreSQL and on SQLite (4 minutes)
 	@LIMIT=100/10s $(PYTHON) -m pytest -q tests/core/http/test_many_machines.py -k killed $(ARGS)
 
-coverage: env meltano ## all tests, and which lines they reach
+coverage: env meltano dbt ## all tests, and which lines they reach
 	@$(PYTHON) -m pytest -n auto --cov --cov-report=term --cov-report=html $(ARGS)
 
 check: env ## style, types, imports, dependencies, the lock (under 30 seconds)
@@ -62,7 +63,7 @@ reference: env ## settings tables of the READMEs, and plugins/, out of the plugi
 picture: env ## docs/images/report.png, the page of a run in the sandbox (needs Chromium)
 	@$(PYTHON) -m scripts.picture
 
-bench: env ## measure ours beside the peers (takes long; writes benchmarks/RESULTS.md)
+bench: env meltano dbt ## measure ours beside the peers (takes long; writes benchmarks/RESULTS.md)
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 sandbox: env ## a local server that behaves like the four vendors, to try things against
@@ -72,6 +73,8 @@ env: $(UV) ## the environment for development, in .venv
 	@$(UV) sync --quiet --all-packages
 
 meltano: $(MELTANO) ## Meltano, in .tools
+
+dbt: $(DBT) ## dbt for PostgreSQL, in .tools
 
 plugins: meltano ## the plugins of meltano.yml, each in an environment of its own in .meltano
 	@$(MELTANO) install
@@ -92,4 +95,11 @@ $(MELTANO): $(UV)
 	@rm -rf .tools/meltano
 	@$(UV) venv --quiet .tools/meltano
 	@$(UV) pip install --quiet --python .tools/meltano 'meltano==4.4.*'
+	@touch $@
+
+# The same: the tests of the dbt package run it, no plugin needs it.
+$(DBT): $(UV)
+	@rm -rf .tools/dbt
+	@$(UV) venv --quiet .tools/dbt
+	@$(UV) pip install --quiet --python .tools/dbt 'dbt-core==1.11.*' 'dbt-postgres==1.11.*'
 	@touch $@

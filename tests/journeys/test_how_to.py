@@ -19,6 +19,7 @@ import pytest
 
 from demo.meltano import ROOT
 from demo.postgres import database, postgres
+from demo.warehouse import variables
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
 from tests.answering import Server
@@ -73,6 +74,21 @@ def test_incremental(project: Project) -> None:
     )
     (said,) = project.follow("incremental")
     assert re.findall(r"\bpeople +(\d+) ", said) == ["5", "1"]
+
+
+def test_large_tables(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = f"{project.url}?options=-csearch_path%3Dledger"
+    monkeypatch.setitem(project.values, "TARGET_AUTOREACH_DATABASE_URL", ledger)
+    project.add_to_env(variables(project.url))
+    *_, first, second, third, nightly = project.follow("large-tables")
+    assert "there is no ledger yet" in first
+    came = [re.findall(r"\bpeople +(\d+) ", said) for said in (first, second, third, nightly)]
+    assert came == [["5"], ["2"], ["4"], ["2"]]
+    people = project.people()
+    assert {key: person["first_name"] for key, person in people.items()} == {
+        "own_1": "Anna",
+        "own_3": "Cy",
+    }
 
 
 def test_mirror(project: Project) -> None:
