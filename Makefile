@@ -87,9 +87,9 @@ clean: ## remove what make made; what runs left (.singer-http, output) stays
 	@echo "uv is not installed: putting one into .tools"
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools/uv 'uv>=0.9,<1'
 
-# A tool of its own: its dependencies are not ours.
+# A tool of its own: its dependencies are not ours. Its database may be PostgreSQL.
 $(MELTANO): $(UV)
 	@rm -rf .tools/meltano
 	@$(UV) venv --quiet .tools/meltano
-	@$(UV) pip install --quiet --python .tools/meltano 'meltano==4.4.*'
+	@$(UV) pip install --quiet --python .tools/meltano 'meltano[postgres]==4.4.*'
 	@touch $@

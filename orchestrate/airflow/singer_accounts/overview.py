@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,21 @@ class Overview(BaseOperator):
             made = Path(folder, "overview.html")
             self.log.info("%s", self.summary(since.isoformat(), made))
             where = self.publish(made, run.run_id)
-        counted = {"dag_id": self.dag_id, "task_ids": [self.of], "run_ids": [run.run_id]}
-        ti = context["ti"]
-        failed = ti.get_ti_count(**counted, states=list(BAD))
+        failed, all_ = self.count(context, BAD), self.count(context, None)
         if failed:
             told = f"; the page: {where}" if where else ""
-            msg = f"{failed} of {ti.get_ti_count(**counted)} accounts failed{told}"
+            msg = f"{failed} of {all_} accounts failed{told}"
             raise AirflowFailException(msg)
         return where
+
+    def count(self, context: Context, states: Sequence[str] | None) -> int:
+        """How many accounts' tasks of this DAG run there are, or are in a state."""
+        return context["ti"].get_ti_count(
+            dag_id=self.dag_id,
+            task_ids=[self.of],
+            run_ids=[context["dag_run"].run_id],
+            states=list(states) if states else None,
+        )
 
     def summary(self, since: str, page: Path) -> str:
         """Make the page; what the command says."""
