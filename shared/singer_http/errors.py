@@ -4,10 +4,14 @@ SingerHTTPError
 ├── StopRun               the run cannot go on: one clear line, exit code 1
 │   ├── ConfigError       change a setting
 │   │   └── NoDatabase    the database cannot be opened: look at `database_url`
+│   │       └── DatabaseUnreachable   it takes no connection now: run again
+│   ├── DatabaseLost      the connection broke, or a lock was held for too long: run again
+│   ├── AlreadyRunning    another run of this sync is under way: wait for it
+│   ├── BrokenInput       the tap's output ends in the middle, or something else wrote into it
 │   ├── BadCredentials    change the key, or ask the vendor for the right
 │   ├── RetryLater        run again at the time that it names
 │   ├── VendorDown        run again when the vendor is back
-│   ├── Incomplete        not everything could be read: look at the paging settings
+│   ├── Incomplete        not everything could be read: run again, or look at the paging settings
 │   ├── RequestRejected   the request is wrong, not the row: look at the address settings
 │   └── Cancelled         nothing: the run is being ended from outside
 ├── Refused               the vendor said no to this row: reject it
@@ -40,47 +44,98 @@ class SingerHTTPError(Exception):
     Four things prove it: a refused connection, a 429, a 4xx in the vendor's own format, an error
     before the request left. The client sets it; nothing is inferred from an error's class.
     """
+    needs_person: bool = False
+    """No later run can get further until somebody changes something. Each class says so itself.
+
+    Where a later run may succeed it is false: a scheduler's useless retry costs less than a retry
+    that is not made.
+    """
+    retry_at: datetime | None = None
+    """The moment (UTC) before which a retry is useless; `None` if nobody named one."""
 
 
 class StopRun(SingerHTTPError):
     """The run cannot go on. The text is one line for the user: what happened and what to do."""
 
+    needs_person = True  # a threshold, a message that no Singer tap writes, a full disk
+
 
 class ConfigError(StopRun):
     """A setting is missing or wrong; the text names it and what it accepts."""
+
+    needs_person = True
 
 
 class NoDatabase(ConfigError):
     """The database cannot be opened; the text says why."""
 
+    needs_person = True
+
+
+class DatabaseUnreachable(NoDatabase):
+    """The database takes no connection now: it is starting, full of connections, or away."""
+
+    needs_person = False
+
+
+class DatabaseLost(StopRun):
+    """The connection to the database broke, or another process held a lock for too long."""
+
+    needs_person = False
+
+
+class AlreadyRunning(StopRun):
+    """Another run of this account and sync is under way."""
+
+    needs_person = False
+
+
+class BrokenInput(StopRun):
+    """The input is cut off or damaged: the tap may have been killed while it wrote."""
+
+    needs_person = False
+
 
 class BadCredentials(StopRun):
     """The vendor does not accept the credentials, or they lack a right."""
+
+    needs_person = True
 
 
 class RetryLater(StopRun):
     """The vendor asks for a longer pause than `max_wait`."""
 
+    needs_person = False
+    retry_at: datetime
+
     def __init__(self, message: str, until: datetime) -> None:
         """Keep the moment (UTC) from which the vendor takes requests again."""
         super().__init__(message)
-        self.until = until
+        self.retry_at = until
 
 
 class VendorDown(StopRun):
     """No usable answer after `max_retries` further tries."""
 
+    needs_person = False
+
 
 class Incomplete(StopRun):
-    """The vendor has more than it gave: look at the paging settings that the text names."""
+    """The vendor has more than it gave: the text names what to look at if it stays so."""
+
+    needs_person = False
 
 
 class RequestRejected(StopRun):
     """The vendor refuses the request whatever the row: address, method or format is wrong."""
 
+    needs_person = True
+
 
 class Cancelled(StopRun):
     """The run is being ended; the request was not sent (again)."""
+
+    needs_person = False
 
 
 class Refused(SingerHTTPError):

@@ -140,6 +140,8 @@ class Runs(DeliveriesStream):
             "finished_at": None if row.finished_at is None else _text(row.finished_at),
             "outcome": row.outcome,
             "error": _masked(report.get("error")),
+            "needs_person": report.get("needs_person") if ended else None,
+            "retry_at": report.get("retry_at"),
             "input_complete": report.get("input_complete") if ended else None,
             "streams": [
                 {"stream": name} | {count: counts.get(count) for count in COLUMNS}

@@ -346,11 +346,13 @@ def test_scheduling(project: Project) -> None:
 
 
 def test_what_happened(project: Project) -> None:
-    listed, shown = project.follow("what-happened")
+    listed, shown, overview = project.follow("what-happened")
     run = project.report()["run"]
     assert listed.index(run) < listed.index(" ok ")
     assert "At the end of this run" in shown
     assert (project.root / ".singer-http" / f"target-autoreach.{run}.report.html").exists()
+    assert overview.splitlines()[1].split()[:2] == ["1", "1"]
+    assert "<h1>All accounts</h1>" in (project.root / "overview.html").read_text()
 
 
 def test_alerts(project: Project) -> None:

@@ -8,10 +8,14 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from singer_http.errors import Interrupted, SingerHTTPError, StopRun, one_line
 from singer_http.files import atomic_write
 from singer_http.operations import JSON, OutcomeKind
 from singer_http.report.table import table
 from singer_http.report.timeline import Timeline
+
+ALMOST_A_SECOND = datetime.timedelta(microseconds=999_999)
+"""Rounds up to whole seconds: a retry that is a little early would be refused."""
 
 
 @dataclass(slots=True)
@@ -114,6 +118,8 @@ class Report:
         self.finished_at: str | None = None
         self.outcome = "ok"
         self.error: str | None = None
+        self.needs_person = False
+        self.retry_at: str | None = None
         self.input_complete = False
         """A STATE came, and no record after the last one. Set by the reader of the input."""
         self.streams: dict[str, StreamReport] = {}
@@ -123,10 +129,16 @@ class Report:
         """The counts of a stream, made at first sight."""
         return self.streams.setdefault(name, StreamReport())
 
-    def finish(self, outcome: str, error: str | None = None) -> None:
-        """Note how the run ended: `ok`, `stopped` (for a reason to act on) or `failed`."""
-        self.outcome = outcome
-        self.error = error
+    def finish(self, error: BaseException) -> None:
+        """Note what ended the run: `stopped` for a reason to act on, or else `failed`."""
+        stopped = isinstance(error, StopRun | Interrupted)
+        interrupted = isinstance(error, Interrupted)
+        self.outcome = "stopped" if stopped else "failed"
+        self.error = "ended by a signal" if interrupted else one_line(str(error))
+        if isinstance(error, SingerHTTPError):
+            self.needs_person = error.needs_person
+            if error.retry_at is not None:
+                self.retry_at = _text(error.retry_at + ALMOST_A_SECOND)
         self.finished_at = _text(datetime.datetime.now(datetime.UTC))
 
     def as_dict(self) -> JSON:
@@ -144,6 +156,8 @@ class Report:
             "dry_run": self.dry_run,
             "outcome": self.outcome,
             "error": self.error,
+            "needs_person": self.needs_person,
+            "retry_at": self.retry_at,
             "input_complete": self.input_complete,
             "streams": {name: stream.as_dict() for name, stream in self.streams.items()},
         }

@@ -6,19 +6,15 @@ A page is made from two JSON values alone, so that it can be made again from wha
 from __future__ import annotations
 
 import datetime
-import html
 import shlex
-from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import Any
 
 from singer_http.files import atomic_write
 from singer_http.http.rate_limit import parse_limits
 from singer_http.operations import JSON, RejectionKind
 from singer_http.redaction import redact
 from singer_http.report import charts, glossary
+from singer_http.report.markup import document, fact_list, header, prose, row, text, tiles
 from singer_http.report.table import INCOMPLETE, cells, ended_early
 
 OPEN = 3
@@ -30,19 +26,6 @@ MASKED = (
 NOT_KNOWN = "This run could not tell which records are outstanding."
 CORRECTED = {RejectionKind.INVALID, RejectionKind.REFUSED}
 """Kinds that a person corrects."""
-
-
-def text(value: Any) -> str:
-    """A value as HTML that shows it, whatever it holds."""
-    # Characters that turn the direction of a line, or that no font has, would hide what is there.
-    visible = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
-    return html.escape(visible)
-
-
-def prose(value: str) -> str:
-    """Words of our own: `names` become code."""
-    parts = text(value).split("`")
-    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
 def write(path: Path, report: JSON, summary: JSON | None) -> None:
@@ -61,7 +44,6 @@ def render(report: JSON, summary: JSON | None) -> str:
         report: as `Report.as_stored` gives it; the members that only it has may be missing.
         summary: of its rejects, as `summarise` gives it; `None` if they are not known.
     """
-    template = files("singer_http.report").joinpath("page.html").read_text("utf-8")
     parts = [
         _head(report, summary),
         _facts(report),
@@ -73,10 +55,7 @@ def render(report: JSON, summary: JSON | None) -> str:
         _next_steps(report, summary),
         _glossary(),
     ]
-    return Template(template).substitute(
-        title=text(f"{_name(report)}, {report['started_at']}"),
-        body="\n".join(filter(None, parts)),
-    )
+    return document(f"{_name(report)}, {report['started_at']}", parts)
 
 
 def _name(report: JSON) -> str:
@@ -100,16 +79,16 @@ def _head(report: JSON, summary: JSON | None) -> str:
         badges.append(("warn", "input may be incomplete"))
     if report["dry_run"]:
         badges.append(("dry", "dry run: nothing was sent"))
-    parts = [f'<span class="badge {kind}">{text(words)}</span>' for kind, words in badges]
+    if report.get("needs_person"):
+        badges.append(("bad", "needs a person"))
     error = ""
     if report["error"]:
         error = f'<p class="message bad">{text(redact(report["error"]))}</p>'
     if incomplete:
         error += f'<p class="message warn">{text(INCOMPLETE)}</p>'
-    return (
-        f'<header><h1>{text(_name(report))}</h1><p class="badges">{" ".join(parts)}</p></header>'
-        + error
-    )
+    if retry_at := report.get("retry_at"):
+        error += f'<p class="message warn">A retry is useless before {text(retry_at)}.</p>'
+    return header(_name(report), badges) + error
 
 
 def _facts(report: JSON) -> str:
@@ -126,8 +105,7 @@ def _facts(report: JSON) -> str:
         "Took": charts.duration(_seconds(report)),
         "Version": report["version"],
     }
-    items = "".join(f"<div><dt>{k}</dt><dd>{text(v)}</dd></div>" for k, v in facts.items())
-    return f'<dl class="facts">{items}</dl>'
+    return fact_list(facts)
 
 
 def _seconds(report: JSON) -> float:
@@ -146,7 +124,7 @@ def _totals(report: JSON, summary: JSON | None) -> str:
         return sum(int(stream.get(name, 0)) for stream in streams for name in names)
 
     would = "would be " if report["dry_run"] else ""
-    numbers = [
+    numbers: list[tuple[str, int, str]] = [
         ("received", total("received"), ""),
         (f"{would}delivered", total("created", "updated", "upserted", "deleted"), "good"),
         ("unchanged", total("unchanged"), ""),
@@ -154,11 +132,7 @@ def _totals(report: JSON, summary: JSON | None) -> str:
     ]
     if summary is not None:
         numbers.append(("outstanding", summary["total"], "warn" if summary["total"] else ""))
-    tiles = "".join(
-        f'<div class="tile {kind}"><strong>{number:,}</strong> <span>{name}</span></div>'
-        for name, number, kind in numbers
-    )
-    return f'<div class="tiles">{tiles}</div>'
+    return tiles(numbers)
 
 
 # --- the streams --------------------------------------------------------------------------------
@@ -202,15 +176,11 @@ def _table(report: JSON) -> str:
     head, *rows = cells(report)
     return (
         "<table><thead>"
-        + _row("th", map(text, head))
+        + row("th", map(text, head))
         + "</thead><tbody>"
-        + "".join(_row("td", map(text, row)) for row in rows)
+        + "".join(row("td", map(text, cell)) for cell in rows)
         + "</tbody></table>"
     )
-
-
-def _row(tag: str, contents: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{content}</{tag}>" for content in contents) + "</tr>"
 
 
 def _examples(report: JSON) -> str:
@@ -221,7 +191,7 @@ def _examples(report: JSON) -> str:
             known = any("old" in change for change in fields.values())
             head = ["field", "now", "then"] if known else ["field", "value"]
             rows = "".join(
-                _row(
+                row(
                     "td",
                     [text(field), *(text(change[c]) for c in ("old", "new") if c in change)],
                 )
@@ -230,7 +200,7 @@ def _examples(report: JSON) -> str:
             title = f"{name}: would be {example['operation']}"
             if example["id"]:
                 title += f" (id {example['id']})"
-            table = f'<table class="words">{_row("th", head)}{rows}</table>' if rows else ""
+            table = f'<table class="words">{row("th", head)}{rows}</table>' if rows else ""
             content = f'<div class="scroll">{table}</div>'
             parts.append(f"<details open><summary>{text(title)}</summary>{content}</details>")
     return "<h2>Examples of what would be sent</h2>" + "".join(parts) if parts else ""
@@ -287,10 +257,10 @@ def _group(group: JSON, *, unfolded: bool) -> str:
     examples = group["examples"]
     columns = list(dict.fromkeys(name for example in examples for name in example["values"]))
     rows = "".join(
-        _row("td", [text(name), *(text(example["values"].get(name, "")) for example in examples)])
+        row("td", [text(name), *(text(example["values"].get(name, "")) for example in examples)])
         for name in columns
     )
-    heads = _row("th", ["", *(text(_title(example)) for example in examples)])
+    heads = row("th", ["", *(text(_title(example)) for example in examples)])
     return (
         f'<details class="group"{" open" if unfolded else ""}><summary>{head}</summary>'
         f'<div class="scroll"><table class="words">{heads}{rows}</table></div></details>'

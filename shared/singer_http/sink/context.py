@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class View(Protocol):
-    """A view of the ledger (`store.view.LedgerView`)."""
+    """A view of the ledger (`store.store.LedgerView`)."""
 
     def find(self, stream: str, identity: str) -> str | None:
         """The vendor's id of what another stream delivered."""

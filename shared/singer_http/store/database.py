@@ -19,9 +19,10 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from singer_http.errors import NoDatabase, StopRun
+from singer_http.errors import DatabaseLost, DatabaseUnreachable, NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
 from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
+from singer_http.store.trouble import passes, words
 
 Row = tuple[Any, ...]
 
@@ -63,8 +64,9 @@ class Database:
             except NoDatabase:
                 raise
             except (SQLAlchemyError, OSError, sqlite3.Error, StopRun) as error:
-                raise NoDatabase(
-                    f"The database cannot be opened ({_words(error)}): check `database_url` and "
+                kind = DatabaseUnreachable if passes(error) else NoDatabase
+                raise kind(
+                    f"The database cannot be opened ({words(error)}): check `database_url` and "
                     "that `work_dir` can be written; nothing was sent."
                 ) from None
             opened.pop_all()
@@ -152,14 +154,21 @@ class Database:
 
     def is_locked(self, name: str) -> bool:
         """Whether a process holds a name. Nobody is kept from taking it."""
-        number = _lock_number(name)
-        if not self.sqlite:
-            found = sa.text(
-                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
-                "WHERE locktype = 'advisory' AND datname = current_database() AND objsubid = 1 "
-                "AND (classid::bigint << 32) | objid::bigint = :number"
-            )
-            return bool(self.query(found, {"number": number})[0][0])
+        return bool(self.held([name]))
+
+    def held(self, names: Iterable[str]) -> set[str]:
+        """Those of these names that a process holds."""
+        if self.sqlite:
+            return {name for name in names if self._is_file_locked(_lock_number(name))}
+        held = sa.text(
+            "SELECT (classid::bigint << 32) | objid::bigint AS number FROM pg_locks "
+            "JOIN pg_database ON pg_database.oid = database "
+            "WHERE locktype = 'advisory' AND datname = current_database() AND objsubid = 1"
+        )
+        numbers = {row.number for row in self.query(held)}
+        return {name for name in names if _lock_number(name) in numbers}
+
+    def _is_file_locked(self, number: int) -> bool:
         try:
             descriptor = os.open(self._lock_file(number), os.O_RDONLY)
         except OSError:
@@ -266,8 +275,9 @@ class Database:
         except SQLAlchemyError as error:
             with suppress(SQLAlchemyError):
                 (connection or self._connection).rollback()
-            raise StopRun(
-                f"The database cannot be used ({_words(error)}): free some space or check "
+            kind = DatabaseLost if passes(error) else StopRun
+            raise kind(
+                f"The database cannot be used ({words(error)}): free some space or check "
                 "`database_url`; what was sent stays marked as pending, and the next run recovers "
                 "it."
             ) from None
@@ -379,7 +389,3 @@ def _of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
 def json_list(texts: Iterable[str]) -> str:
     """Texts as the parameter of `Database.among`."""
     return orjson.dumps(list(texts)).decode()
-
-
-def _words(error: BaseException) -> str:
-    return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from singer_http.operations import JSON
 from singer_http.store.database import Database
-from singer_http.store.tables import runs
+from singer_http.store.tables import runs, same, scopes
 
 RUNNING = "running"
 KILLED = (
@@ -21,6 +21,10 @@ KILLED = (
 KEPT_DAYS = 90
 KEPT_RUNS = 100
 """Of each plugin, account and sync: the last runs stay, however old they are."""
+PIECE = 500
+"""Runs that are read at once."""
+NEVER = 2**62
+"""Epoch seconds: the end of a run that is under way."""
 
 
 class StoredRun(NamedTuple):
@@ -118,6 +122,54 @@ class Runs:
         """The last runs of a plugin, the newest first."""
         return self._select(runs.c.plugin == plugin, limit)
 
+    def last_of_each(self, since: int) -> Iterator[tuple[StoredRun, JSON]]:
+        """The last run of each plugin, account and sync, with its report as `report` gives it.
+
+        The last is what ended last, or is under way. So a run that was not let in, because
+        another one was under way, does not hide how that one ended.
+
+        Args:
+            since: epoch seconds; only runs that began then or later.
+        """
+        ended = sa.func.coalesce(
+            runs.c.finished_at, sa.case((runs.c.outcome == RUNNING, NEVER), else_=runs.c.started_at)
+        )
+        own = (runs.c.plugin, runs.c.account, runs.c.sync)
+        place = sa.func.row_number().over(
+            partition_by=own, order_by=(ended.desc(), runs.c.id.desc())
+        )
+        ranked = (
+            sa.select(runs.c.id, place.label("place")).where(runs.c.started_at >= since).subquery()
+        )
+        found = self._database.query(sa.select(ranked.c.id).where(ranked.c.place == 1))
+        ids = sorted(row.id for row in found)
+        for start in range(0, len(ids), PIECE):
+            some = self._select(runs.c.id.in_(ids[start : start + PIECE]))
+            running = [run for run in some if run.outcome == RUNNING]
+            held = self._database.held(map(_lock_of, running)) if running else set()
+            for run in some:
+                yield run, self._report(run, under_way=_lock_of(run) in held)
+
+    def without_run(self, since: int) -> list[tuple[str, str]]:
+        """The accounts (without servers) and syncs of the ledger without a run, sorted.
+
+        Args:
+            since: epoch seconds; a run that began then or later counts.
+        """
+        ran = (
+            (runs.c.account == scopes.c.account)
+            & (runs.c.sync == scopes.c.sync)
+            & (runs.c.started_at >= since)
+        )
+        moved = sa.select(same.c.account)
+        found = self._database.query(
+            sa.select(scopes.c.account, scopes.c.sync)
+            .distinct()
+            .outerjoin(runs, ran)
+            .where(runs.c.id.is_(None) & scopes.c.account.not_in(moved))
+        )
+        return sorted((row.account.rpartition(" ")[0], row.sync) for row in found)
+
     def accounts(self, plugin: str) -> list[str]:
         """The accounts (with servers) that a plugin wrote into, the last one first."""
         found = self._database.query(
@@ -143,12 +195,15 @@ class Runs:
 
         One whose process is gone has `failed`, as it gets when the next run of its sync begins.
         """
+        under_way = run.outcome == RUNNING and self._database.is_locked(_lock_of(run))
+        return self._report(run, under_way=under_way)
+
+    @staticmethod
+    def _report(run: StoredRun, *, under_way: bool) -> JSON:
         report: JSON = json.loads(run.report)
         if run.outcome != RUNNING:
             return report
-        if self._database.is_locked(lock_name(run.plugin, run.sync, run.account)):
-            return report | {"outcome": RUNNING}
-        return _killed(run)
+        return report | {"outcome": RUNNING} if under_way else _killed(run)
 
     def of_number(self, number: int) -> StoredRun | None:
         """A run by its number in the ledger."""
@@ -163,6 +218,10 @@ class Runs:
             sa.select(*columns).where(where).order_by(runs.c.id.desc()).limit(limit)
         )
         return [StoredRun(*row) for row in found]
+
+
+def _lock_of(run: StoredRun) -> str:
+    return lock_name(run.plugin, run.sync, run.account)
 
 
 def _killed(run: StoredRun) -> JSON:

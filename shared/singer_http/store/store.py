@@ -16,6 +16,23 @@ from singer_http.store.scopes import Scopes
 from singer_http.store.suppressions import Suppressions
 
 
+class LedgerView:
+    """What a sink may ask the ledger of one account, on the main thread."""
+
+    def __init__(self, ledger: Ledger, account: str) -> None:
+        self._ledger = ledger
+        self._account = account
+
+    def find(self, stream: str, identity: str) -> str | None:
+        """The vendor's id of what another stream delivered, from any pipeline into this account.
+
+        Args:
+            stream: the target stream that delivered it.
+            identity: one of the identities with which it was delivered.
+        """
+        return self._ledger.find(self._account, stream, self._ledger.hashed(identity))
+
+
 class Store:
     """The database of a run: scopes, ledger, rejects, arrivals and runs, committed together.
 

@@ -6,7 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from singer_http.errors import ConfigError, Interrupted, NoDatabase, StopRun, one_line
+from singer_http.errors import ConfigError, NoDatabase, StopRun, one_line
 from singer_http.operations import JSON
 from singer_http.report import page
 from singer_http.report.counts import Report
@@ -37,9 +37,7 @@ def end(
     problem = run.settle() if run else None
     error = error or problem
     if error is not None:
-        stopped = isinstance(error, StopRun | Interrupted)
-        text = "ended by a signal" if isinstance(error, Interrupted) else one_line(str(error))
-        report.finish("stopped" if stopped else "failed", text)
+        report.finish(error)
     ending = _Ending(plan, report, run, logger)
     ending.write()
     ending.record(can_open=not isinstance(error, NoDatabase))

@@ -14,7 +14,7 @@ from singer_sdk.helpers._batch import StorageTarget
 from singer_sdk.singerlib.encoding import GenericSingerReader
 from typing_extensions import override
 
-from singer_http.errors import StopRun
+from singer_http.errors import BrokenInput, StopRun
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, encode
 
 CHUNK = 256 * 1024
@@ -49,7 +49,7 @@ class LineReader(GenericSingerReader[bytes]):
         except StrangeJSON as strange:
             message, self.problem = strange.value, strange.problem
         except NotJSON as error:
-            raise StopRun(
+            raise BrokenInput(
                 f"Line {self.number} of the input is not JSON ({error}): is something else "
                 "writing to the tap's standard output?"
             ) from None
@@ -150,7 +150,7 @@ def read_batch(message: Mapping[str, Any], number: int) -> Iterator[BatchRecord]
         except StrangeJSON as strange:
             value, problem = strange.value, strange.problem
         except ValueError as error:
-            raise StopRun(
+            raise BrokenInput(
                 f"Line {number}: a file of the BATCH holds what is not JSON ({error})."
             ) from None
         yield BatchRecord(value, problem, head + text.strip() + b"}")
@@ -180,7 +180,7 @@ def _texts(message: Mapping[str, Any]) -> Iterator[bytes]:
                     raise EOFError("it is empty, which no gzip file is")
         except (OSError, EOFError, zlib.error, ValueError) as error:
             words = str(error) or type(error).__name__
-            raise StopRun(
+            raise BrokenInput(
                 f"The BATCH file {path} cannot be read ({words}): it is cut off or damaged; run "
                 "the tap again."
             ) from None

@@ -17,7 +17,7 @@ from singer_http.report.notify import warn_if_missing
 from singer_http.report.rejects_summary import Rejected, summarise
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
-from singer_http.store.view import LedgerView
+from singer_http.store.store import LedgerView
 from singer_http.target.plan import Plan
 from singer_http.target.recovery import Recovery
 from singer_http.target.router import Router

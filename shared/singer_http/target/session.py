@@ -16,7 +16,7 @@ from singer_http.delivery.ownership import Ownership
 from singer_http.delivery.parts import Parts
 from singer_http.delivery.settlement import RejectLimit, Settlement
 from singer_http.delivery.workers import Task, Workers
-from singer_http.errors import ConfigError, Interrupted, StopRun
+from singer_http.errors import AlreadyRunning, Interrupted, StopRun
 from singer_http.files import atomic_write
 from singer_http.operations import Rejection
 from singer_http.report.counts import Report
@@ -33,7 +33,8 @@ class Session:
     """Everything that is opened for a run, on the main thread.
 
     Raises:
-        ConfigError: another run of this sync is under way, or the database cannot be opened.
+        AlreadyRunning: another run of this sync is under way.
+        NoDatabase: the database cannot be opened.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Session:
         self.store = Store(url, report.run, dry_run_of=copied)
         if not self.store.lock(lock_name(name, self.sync, account)):
             self.store.close()
-            raise ConfigError(
+            raise AlreadyRunning(
                 f"Another run of sync {self.sync!r} is under way with the same database: wait "
                 "for it to end, or give this pipeline a name of its own with the setting sync."
             )

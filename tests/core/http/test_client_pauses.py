@@ -28,7 +28,7 @@ def asked(server: Server, *headers: tuple[str, str], status: int = 429) -> float
         try:
             client.request("GET", "x")
         except RetryLater as error:
-            return error.until.timestamp() - time.time()
+            return error.retry_at.timestamp() - time.time()
         except VendorDown:  # it would have tried again after its own back-off
             return None
     return None

@@ -194,6 +194,7 @@ def test_a_connection_that_is_lost_in_the_middle(
     sandbox.release("x")
     result = people.finish(process)
     stopped(people, result, "cannot be used", "pending")
+    assert result.report["needs_person"] is False
     # The database itself runs on: its history has the report.
     (line,) = [
         line
@@ -254,5 +255,6 @@ def test_a_database_that_is_full_in_the_middle(
     sandbox.release("x")
     result = people.finish(process)
     stopped(people, result, "No space left on device", "free some space")
+    assert result.report["needs_person"] is True
     change(people, "DROP TRIGGER full_disk ON singer_http_delivered")
     nothing_is_lost(people, sandbox, result)
