@@ -148,6 +148,7 @@ def stage(folder: Path, size: Size) -> Iterator[Stage]:
                 "MELTANO_PROJECT_ROOT": str(PROJECT),
                 "SINGER_PLUGINS": str(ROOT),
                 "PYTHONDONTWRITEBYTECODE": "1",
+                "RETRY_SECONDS": "5",
                 **{
                     f"TARGET_ACTIONAPI_{name.upper()}": settings[name]
                     for name in ("api_url", "automation_url", "message_url")

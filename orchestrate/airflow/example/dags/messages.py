@@ -6,6 +6,7 @@ Airflow looks only at files that have both of these words: airflow, dag.
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from singer_accounts import Job, Query, accounts_dag
@@ -41,5 +42,6 @@ dag = accounts_dag(
     ),
     schedule=None,
     pool="accounts",
+    retry_delay=timedelta(seconds=int(os.environ.get("RETRY_SECONDS", "60"))),
     page=os.environ.get("OVERVIEW_PAGE"),
 )
