@@ -117,7 +117,7 @@ class App:
         era = self.world.era
         account = vendor.who(request, match) if match and not match.public else None
         if account is not None:
-            entry.account = account.name
+            self.world.journal.belongs(entry, account.name)
             wait = vendor.over_limit(account, entry.at)
             if wait is not None:
                 refusal = vendor.too_many(request, wait)

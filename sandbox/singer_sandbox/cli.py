@@ -23,6 +23,10 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--port", type=int, default=8765, help="0 takes a free one")
     line.add_argument("--port-file", type=Path, help="write the port here once it listens")
     line.add_argument("--seed", action="store_true", help="start with a little invented data")
+    line.add_argument(
+        "--accounts", type=int, default=0, metavar="N",
+        help="further accounts of each vendor: account-001 and so on, with the keys key-001 ...",
+    )  # fmt: skip
     line.add_argument("--latency", type=float, default=0, metavar="MS", help="of every request")
     line.add_argument("--quiet", action="store_true", help="print nothing")
     line.add_argument("--exit-with-stdin", action="store_true", help=argparse.SUPPRESS)
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"singer-sandbox: cannot listen on {given.host}:{given.port}: {error}", file=sys.stderr
         )
         return 1
-    world = World()
+    world = World(given.accounts)
     for vendor in world.vendors.values():
         vendor.set_options({"latency_ms": given.latency})
     if given.seed:

@@ -32,9 +32,18 @@ class Sandbox:
     `Sandbox(url="http://127.0.0.1:8765")` talks to one that is running already.
     """
 
-    def __init__(self, *, seed: bool = False, latency: float = 0, url: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: bool = False,
+        accounts: int = 0,
+        latency: float = 0,
+        url: str | None = None,
+    ) -> None:
         self.url = url or ""
         self._arguments = ["--seed"] if seed else []
+        if accounts:
+            self._arguments += ["--accounts", str(accounts)]
         if latency:
             self._arguments += ["--latency", str(latency)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -110,12 +119,15 @@ class Sandbox:
             text = error.read().decode("utf-8", "replace")
             raise SandboxError(f"{method} {path}: {error.code} {text}") from None
 
-    def settings(self, plugin: str, api_version: str = "v1") -> dict[str, Any]:
+    def settings(
+        self, plugin: str, api_version: str = "v1", account: str = "default"
+    ) -> dict[str, Any]:
         """The settings that point a plugin (`tap-autoreach`, ...) at this sandbox.
 
-        `api_version` says which of REI Software's two APIs: v1 or v2.
+        `api_version` says which of REI Software's two APIs: v1 or v2; `account` is `default` or a
+        numbered one (`account-001`).
         """
-        return plugin_settings(self.url, api_version)[plugin]
+        return plugin_settings(self.url, api_version, account)[plugin]
 
     # State
 
@@ -162,6 +174,17 @@ class Sandbox:
         """Let credentials into an account (a new one if need be); `replace` revokes its others."""
         body = {"account": name, "replace": replace, **credentials}
         self.call("POST", f"accounts/{vendor}", body)
+
+    def add_accounts(self, count: int) -> list[str]:
+        """Make so many numbered accounts of each vendor: account-001 and so on; their names."""
+        return list(self.call("POST", "accounts", {"count": count})["accounts"])
+
+    def accounts(self, vendor: str, window: float = 10) -> dict[str, dict[str, Any]]:
+        """Each account's `sizes`, `counters` (`rate_limited`: refused beyond a limit), `requests`.
+
+        `max` is the most of its requests in any window of that many seconds.
+        """
+        return dict(self.call("GET", f"accounts/{vendor}", window=window))
 
     def expire_tokens(self) -> None:
         """Make all AutoReach tokens issued so far invalid."""

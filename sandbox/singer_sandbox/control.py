@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
 from typing import Any
 
@@ -12,14 +12,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from singer_sandbox.account import ControlError
-from singer_sandbox.journal import masked
+from singer_sandbox.account import Account, ControlError
+from singer_sandbox.journal import masked, most_in
 from singer_sandbox.settings import plugin_settings
 from singer_sandbox.vendor import Vendor
 from singer_sandbox.world import World
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 NEWEST = 8
+SHOWN_ACCOUNTS = 10
+"""Of each vendor on the start page; it is asked for every second."""
+MOST_ACCOUNTS = 100_000
 LATEST = 60
 
 
@@ -27,6 +30,14 @@ def answer(value: Any, status: int = 200) -> Response:
     """A JSON answer."""
     body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
     return Response(body, status, media_type="application/json")
+
+
+def window_of(request: Request) -> float:
+    """The window that a call asks for, in seconds."""
+    try:
+        return float(request.query_params.get("window", "10"))
+    except ValueError:
+        raise ControlError("window must be a number of seconds") from None
 
 
 async def body_of(request: Request) -> dict[str, Any]:
@@ -69,7 +80,7 @@ class Control:
                     "newest": masked(account.newest(NEWEST)),
                     "counters": dict(account.counters),
                 }
-                for account in vendor.accounts.values()
+                for account in self.last_used(vendor)
             }
             for name, vendor in self.world.vendors.items()
         }
@@ -77,7 +88,18 @@ class Control:
         summary["requests_by_vendor"] = summary.pop("requests")
         summary["latest"] = journal.latest(LATEST)
         summary["faults"] = [fault.as_json() for fault in self.world.faults]
+        summary["accounts"] = {n: len(v.accounts) for n, v in self.world.vendors.items()}
         return answer({"vendors": vendors, **summary})
+
+    def last_used(self, vendor: Vendor[Any]) -> Iterable[Account]:
+        """The default account, and the others that were called last: as many as a page shows."""
+        default, *others = vendor.accounts.values()
+        times = self.world.journal.by_account
+
+        def last(account: Account) -> float:
+            return next(reversed(times.get((vendor.name, account.name), ())), 0.0)
+
+        return [default, *sorted(others, key=last, reverse=True)[: SHOWN_ACCOUNTS - 1]]
 
     async def ready(self, _request: Request) -> Response:
         """GET /_sandbox/ready"""
@@ -86,7 +108,8 @@ class Control:
     async def settings(self, request: Request) -> Response:
         """GET /_sandbox/settings: what points each plugin here."""
         version = request.query_params.get("api_version", "v1")
-        return answer(plugin_settings(str(request.base_url).rstrip("/"), version))
+        account = request.query_params.get("account", "default")
+        return answer(plugin_settings(str(request.base_url).rstrip("/"), version, account))
 
     async def reset(self, _request: Request) -> Response:
         """POST /_sandbox/reset"""
@@ -149,6 +172,29 @@ class Control:
         vendor.register(name, given, replace=bool(given.pop("replace", False)))
         return answer({"accounts": sorted(vendor.accounts)})
 
+    async def add_accounts(self, request: Request) -> Response:
+        """POST /_sandbox/accounts: `{"count": n}`, numbered ones of each vendor"""
+        count = (await body_of(request)).get("count")
+        if not isinstance(count, int) or not 0 <= count <= MOST_ACCOUNTS:
+            raise ControlError(f"count must be a number up to {MOST_ACCOUNTS}")
+        return answer({"accounts": self.world.add_accounts(count)})
+
+    async def accounts(self, request: Request) -> Response:
+        """GET /_sandbox/accounts/{vendor}: sizes, counters, requests of each; `?window=`"""
+        vendor, times = self.vendor(request), self.world.journal.by_account
+        window = window_of(request)
+        return answer(
+            {
+                name: {
+                    "sizes": account.sizes(),
+                    "counters": dict(account.counters),
+                    "requests": len(own := times.get((vendor.name, name), ())),
+                    "max": most_in(own, window),
+                }
+                for name, account in vendor.accounts.items()
+            }
+        )
+
     async def get_faults(self, _request: Request) -> Response:
         """GET /_sandbox/faults"""
         return answer([fault.as_json() for fault in self.world.faults])
@@ -188,12 +234,8 @@ class Control:
 
     async def rates(self, request: Request) -> Response:
         """GET /_sandbox/rates"""
-        query = request.query_params
-        try:
-            window = float(query.get("window", "10"))
-        except ValueError:
-            raise ControlError("window must be a number of seconds") from None
-        return answer(self.world.journal.rate(query.get("vendor"), window))
+        vendor = request.query_params.get("vendor")
+        return answer(self.world.journal.rate(vendor, window_of(request)))
 
     async def log(self, request: Request) -> Response:
         """POST /_sandbox/log: `enabled`, `bodies`, `clear`"""
@@ -228,6 +270,8 @@ def control_app(world: World) -> Starlette:
         ("DELETE", "/_sandbox/state/{vendor}/{table}/{key:path}", control.remove),
         ("GET", "/_sandbox/options/{vendor}", control.get_options),
         ("POST", "/_sandbox/options/{vendor}", control.set_options),
+        ("POST", "/_sandbox/accounts", control.add_accounts),
+        ("GET", "/_sandbox/accounts/{vendor}", control.accounts),
         ("POST", "/_sandbox/accounts/{vendor}", control.account),
         ("GET", "/_sandbox/faults", control.get_faults),
         ("POST", "/_sandbox/faults", control.add_fault),

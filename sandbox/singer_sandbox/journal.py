@@ -45,6 +45,14 @@ def shown_headers(headers: Sequence[Header]) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
+def most_in(times: Sequence[float], window: float) -> int:
+    """The most of these moments, which are in order, in any window of so many seconds."""
+    most = 0
+    for index, at in enumerate(times):
+        most = max(most, index + 1 - bisect_right(times, at - window))
+    return most
+
+
 class Answer:
     """What a vendor answered."""
 
@@ -177,6 +185,8 @@ class Journal:
         self.log: deque[Entry] = deque(maxlen=LOG_ENTRIES)
         self.counts: Counter[tuple[str, str, str, int]] = Counter()
         self.arrivals: dict[str, array[float]] = {}
+        self.by_account: dict[tuple[str, str], array[float]] = {}
+        """Vendor, account → when its requests arrived, those without credentials left out."""
         self.in_flight: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.busy: dict[tuple[str, str], int] = {}
@@ -213,6 +223,14 @@ class Journal:
                 oldest = self._with_body.popleft()
                 self._body_bytes -= oldest.size
                 oldest.body = None
+
+    def belongs(self, entry: Entry, account: str) -> None:
+        """Note whose request it is, once its credentials are looked at."""
+        entry.account = account
+        times = self.by_account.get((entry.vendor, account))
+        if times is None:
+            times = self.by_account[entry.vendor, account] = array("d")
+        times.append(entry.at)
 
     def keep_answer(self, entry: Entry, answer: Reply) -> None:
         """Keep what a vendor answered; beyond the limit the oldest answers are forgotten."""
@@ -300,14 +318,11 @@ class Journal:
             times = sorted(at for arrivals in self.arrivals.values() for at in arrivals)
         else:
             times = list(self.arrivals.get(vendor, ()))
-        most = 0
-        for index, at in enumerate(times):
-            most = max(most, index + 1 - bisect_right(times, at - window))
         first, last = (times[0], times[-1]) if times else (None, None)
         return {
             "vendor": vendor,
             "window": window,
-            "max": most,
+            "max": most_in(times, window),
             "requests": len(times),
             "first": first,
             "last": last,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from singer_sandbox.account import ControlError
+
 PLUGINS = (
     "tap-autoreach",
     "target-autoreach",
@@ -22,8 +24,52 @@ REI_TOKEN = "pit-00000000-0000-4000-8000-000000000001"  # noqa: S105 - opens not
 """Its private integration token, for API v2."""
 
 
-def plugin_settings(url: str, api_version: str = "v1") -> dict[str, dict[str, Any]]:
-    """Plugin → settings, for the sandbox at `url`; `api_version` v1 or v2 is REI Software's."""
+NUMBERED = "account-"
+"""How the names of the accounts begin that `--accounts` makes: account-001 and so on."""
+
+
+def numbered(number: int) -> str:
+    """The name of an account by its number, from 1."""
+    return f"{NUMBERED}{number:03}"
+
+
+def credentials(account: str) -> dict[str, list[dict[str, str]]]:
+    """Vendor → the credentials that open a numbered account."""
+    digits = account.removeprefix(NUMBERED)
+    key = f"key-{digits}"
+    return {
+        "autoreach": [{"client_id": f"client-{digits}", "client_secret": f"secret-{digits}"}],
+        "rei": [{"api_key": key}, {"api_key": f"pit-{key}"}],
+        "kasplo": [{"sid": f"sid-{digits}", "api_key": key}],
+        "merlin": [{"key": key}],
+    }
+
+
+def plugin_settings(
+    url: str, api_version: str = "v1", account: str = "default"
+) -> dict[str, dict[str, Any]]:
+    """Plugin → settings, for the sandbox at `url`; `api_version` v1 or v2 is REI Software's.
+
+    `account` is `default` or a numbered one; the settings do not say whether it is there.
+    """
+    settings = _default_settings(url, api_version)
+    if account == "default":
+        return settings
+    if not account.startswith(NUMBERED):
+        raise ControlError(f"the settings are known of default and of {numbered(1)} and so on")
+    opening = credentials(account)
+    rei_v1, rei_v2 = opening["rei"]
+    rei = rei_v1
+    if api_version == "v2":
+        rei = {**rei_v2, "location_id": f"location-{account}"}
+    merlin = {"api_key": opening["merlin"][0]["key"]}
+    own = (opening["autoreach"][0], rei, opening["kasplo"][0], merlin)
+    for plugin, place in zip(PLUGINS, (0, 0, 1, 1, 2, 2, 3, 3), strict=True):
+        settings[plugin] |= own[place]
+    return settings
+
+
+def _default_settings(url: str, api_version: str) -> dict[str, dict[str, Any]]:
     autoreach = {
         "client_id": "sandbox-client",
         "client_secret": "sandbox-secret",

@@ -12,13 +12,15 @@ from singer_sandbox.journal import Journal
 from singer_sandbox.kasplo.service import Kasplo
 from singer_sandbox.merlin.service import Merlin
 from singer_sandbox.rei.service import ReiSoftware
+from singer_sandbox.settings import credentials, numbered
 from singer_sandbox.vendor import Vendor
 
 
 class World:
     """One sandbox; everything in it lives in memory and starts empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, accounts: int = 0) -> None:
+        """With so many numbered accounts of each vendor, beside the default one."""
         self.autoreach = AutoReach()
         self.rei = ReiSoftware()
         self.kasplo = Kasplo()
@@ -31,6 +33,8 @@ class World:
         self.journal = Journal()
         self.era = 0
         """Goes up with each reset: a request of an earlier era must not touch the new state."""
+        self._accounts = accounts
+        self.add_accounts(accounts)
 
     def reset(self) -> None:
         """Back to the beginning: empty state, default options, no faults, an empty log."""
@@ -40,6 +44,20 @@ class World:
         self.faults.clear()
         self.holds.drop_all()
         self.journal.clear()
+        self.add_accounts(self._accounts)
+
+    def add_accounts(self, count: int) -> list[str]:
+        """Make the numbered accounts 1 to `count` of each vendor, where they are not there yet.
+
+        Returns:
+            list[str]: their names.
+        """
+        names = [numbered(number) for number in range(1, count + 1)]
+        for name in names:
+            for vendor, given in credentials(name).items():
+                for opening in given:
+                    self.vendors[vendor].register(name, opening)
+        return names
 
     def seed(self) -> None:
         """A little invented data in each default account."""
