@@ -91,7 +91,7 @@ class RunAccount(BaseOperator):
             return AirflowFailException(msg)
         if (at := outcome.retry_at) is not None and at > datetime.now(UTC):
             self.log.warning("%s: to be tried again at %s", msg, at.isoformat())
-            return AirflowRescheduleException(at)  # type: ignore[no-untyped-call] - Airflow's
+            return AirflowRescheduleException(at)  # type: ignore[no-untyped-call] # Airflow's
         return AirflowException(msg)
 
     @override

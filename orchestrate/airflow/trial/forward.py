@@ -20,9 +20,8 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 async def main(listen: str, to: str, ports: list[int]) -> None:
     """Forward for ever."""
 
-    async def forward(
-        port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = writer.get_extra_info("sockname")[1]
         try:
             other_reader, other_writer = await asyncio.open_connection(to, port)
         except OSError:
@@ -31,7 +30,7 @@ async def main(listen: str, to: str, ports: list[int]) -> None:
         await asyncio.gather(copy(reader, other_writer), copy(other_reader, writer))
 
     for port in ports:
-        await asyncio.start_server(lambda r, w, p=port: forward(p, r, w), listen, port)
+        await asyncio.start_server(forward, listen, port)
     await asyncio.Event().wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from demo.postgres import Server, database
 from singer_sandbox.client import Sandbox
@@ -67,11 +69,11 @@ class Stage:
             for name in self.size.names()
         }
         for name in ("singer", "warehouse"):
-            url = psycopg.conninfo.conninfo_to_dict(self.urls[name])
+            url = conninfo_to_dict(self.urls[name])
             found[name] = {
                 "conn_type": "postgres",
                 "host": url["host"],
-                "port": int(url["port"]),
+                "port": int(str(url["port"])),
                 "login": url["user"],
                 "password": url["password"],
                 "schema": url["dbname"],
@@ -157,15 +159,20 @@ def stage(folder: Path, size: Size) -> Iterator[Stage]:
         )
         stack.callback(airflow.stop)
         ports = [int(server.url.rsplit(":", 1)[1].partition("/")[0]), sandbox.port]
-        yield Stage(
-            server, urls, sandbox, airflow, [*ports, queue_port, api_port], folder, size
-        )
+        yield Stage(server, urls, sandbox, airflow, [*ports, queue_port, api_port], folder, size)
 
 
 def install() -> None:
     """The plugins of the example, as an image would have them."""
     environment = {**os.environ, "SINGER_PLUGINS": str(ROOT), "UV_COMPILE_BYTECODE": "1"}
     subprocess.run([MELTANO, "install"], cwd=PROJECT, env=environment, check=True)
+    for package in (
+        "shared",
+        "merlin-api",
+        "target-actionapi",
+        "orchestrate/airflow/singer_accounts",
+    ):
+        compileall.compile_dir(ROOT / package, quiet=2)  # a worker cannot write there
 
 
 def meltano_database(url: str) -> None:

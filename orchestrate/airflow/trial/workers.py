@@ -127,4 +127,6 @@ def ip(*arguments: str) -> None:
 
 def available() -> bool:
     """Whether namespaces can be made here."""
-    return os.geteuid() == 0 and shutil.which("ip") is not None and shutil.which("unshare") is not None
+    return (
+        os.geteuid() == 0 and shutil.which("ip") is not None and shutil.which("unshare") is not None
+    )
