@@ -7,6 +7,7 @@ PACKAGES := shared sandbox merlin-api reisoftware-api $(wildcard tap-* target-*)
 UNIMPORTED := --per-rule-ignores 'DEP002=httptools|uvloop'
 PYTHON := .venv/bin/python
 MELTANO := .tools/meltano/bin/meltano
+AIRFLOW := .tools/airflow/bin/python
 
 # Hundreds of processes start in a run of the tests: what they import is compiled once.
 export UV_COMPILE_BYTECODE := 1
@@ -15,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano plugins coverage clean
+.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano plugins coverage clean airflow airflow-env airflow-check airflow-test
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -67,6 +68,22 @@ bench: env ## measure ours beside the peers (takes long; writes benchmarks/RESUL
 
 sandbox: env ## a local server that behaves like the four vendors, to try things against
 	@.venv/bin/singer-sandbox --port $${SANDBOX_PORT:-8765} --seed $(ARGS)
+
+airflow: meltano airflow-env ## Airflow with 20 accounts of the sandbox, to try: prints the address
+	@cd orchestrate/airflow && PYTHONPATH=.:../.. ../../$(AIRFLOW) -m trial
+
+airflow-check: airflow-env ## types and tests of the accounts' DAG, without a running Airflow
+	@$(UV) lock --check --quiet --project orchestrate/airflow
+	@cd orchestrate/airflow && ../../$(AIRFLOW) -m mypy
+	@cd orchestrate/airflow && ../../$(AIRFLOW) -m pytest -q -m 'not real_parts' $(ARGS)
+
+# The workers' namespaces need root.
+airflow-test: meltano airflow-check ## the same, and with real parts: make airflow-test ACCOUNTS=200
+	@cd orchestrate/airflow && ACCOUNTS=$(or $(ACCOUNTS),12) ../../$(AIRFLOW) -m pytest -s -q -m real_parts $(ARGS)
+
+# An environment of its own: nobody who uses the plugins installs Airflow.
+airflow-env: $(UV)
+	@UV_PROJECT_ENVIRONMENT=../../.tools/airflow $(UV) sync --quiet --frozen --project orchestrate/airflow
 
 env: $(UV) ## the environment for development, in .venv
 	@$(UV) sync --quiet --all-packages

@@ -212,6 +212,3 @@ def test_who_needs_a_person_fails_at_once_and_a_pause_is_kept(
         log = next((tmp_path / "machines").glob("*/logs/*/*/task_id=overview/attempt=1.log"))
         assert "1 of 3 accounts failed; the page: " in log.read_text()
         assert "needs a person: " in log.read_text()
-        shutil.copy(
-            next((tmp_path / "machines").glob("*/overview.html")), "/tmp/h17a-overview.html"
-        )

@@ -172,7 +172,7 @@ def install() -> None:
         "target-actionapi",
         "orchestrate/airflow/singer_accounts",
     ):
-        compileall.compile_dir(ROOT / package, quiet=2)  # a worker cannot write there
+        compileall.compile_dir(ROOT / package, maxlevels=3, quiet=2)  # a worker cannot write there
 
 
 def meltano_database(url: str) -> None:
