@@ -19,7 +19,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bi
 .PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano plugins coverage clean airflow airflow-env airflow-check airflow-test
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/'
 
 demo: env meltano ## watch records move: a warehouse, the four vendors (in the sandbox), DuckDB
 	@$(PYTHON) -m demo
@@ -83,7 +83,7 @@ airflow-test: meltano airflow-check ## the same, and with real parts: make airfl
 
 # An environment of its own: nobody who uses the plugins installs Airflow.
 airflow-env: $(UV)
-	@UV_PROJECT_ENVIRONMENT=../../.tools/airflow $(UV) sync --quiet --frozen --project orchestrate/airflow
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/airflow $(UV) sync --quiet --frozen --project orchestrate/airflow
 
 env: $(UV) ## the environment for development, in .venv
 	@$(UV) sync --quiet --all-packages

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -121,12 +122,10 @@ def limit(number: int) -> int:
 def stage(folder: Path, size: Size) -> Iterator[Stage]:
     """Start the services, and prepare Airflow; nothing is left behind."""
     install()
-    data = folder / "postgres"
-    # PostgreSQL does not run as root, and needs to look into its folder.
-    folder.chmod(0o755)
-    data.mkdir()
     with contextlib.ExitStack() as stack:
-        server = Server(data)
+        # Not below `folder`: PostgreSQL does not run as root, and must reach its data.
+        data = tempfile.TemporaryDirectory(prefix="singer-postgres-", ignore_cleanup_errors=True)
+        server = Server(Path(stack.enter_context(data)))
         server.start()
         stack.callback(server.stop)
         urls: dict[str, str] = {}
