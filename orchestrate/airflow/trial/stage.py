@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from demo.postgres import Server, database
+from demo.postgres import Server
 from singer_sandbox.client import Sandbox
 from trial.airflow import DAG, HERE, ROOT, Airflow
 from trial.services import Process, redis, wait
@@ -128,9 +128,10 @@ def stage(folder: Path, size: Size) -> Iterator[Stage]:
         server = Server(Path(stack.enter_context(data)))
         server.start()
         stack.callback(server.stop)
-        urls: dict[str, str] = {}
-        for name in DATABASES:
-            urls[name] = stack.enter_context(database(server.url, name))
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            for name in DATABASES:
+                connection.execute(f"create database {name}".encode())
+        urls = {name: f"{server.url.rpartition('/')[0]}/{name}" for name in DATABASES}
         sandbox = stack.enter_context(Sandbox())
         queue_port, api_port = free_port(), free_port()
         queue = redis(queue_port, folder)
