@@ -106,6 +106,8 @@ class Airflow:
     def stop(self) -> None:
         """End the parts."""
         for part in self.parts:
+            part.end()
+        for part in self.parts:
             part.stop()
 
     def look(self) -> None:

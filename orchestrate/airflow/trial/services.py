@@ -58,13 +58,16 @@ class Process:
             self._signal(signal.SIGKILL)
             self.start()
 
+    def end(self) -> None:
+        """Ask it to end, and do not wait."""
+        self._signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """End it and its group."""
+        self.end()
         process, self._process = self._process, None
         if process is None:
             return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
         with suppress(ProcessLookupError, PermissionError):

@@ -19,8 +19,6 @@ from pathlib import Path
 from trial.airflow import BIN
 from trial.services import Process
 
-NETWORK = "10.213.7"
-BRIDGE = "singer0"
 FORWARD = Path(__file__).with_name("forward.py")
 INSIDE = Path(__file__).with_name("machine.sh")
 
@@ -35,15 +33,19 @@ class Network:
 
     def __init__(self, ports: Sequence[int], folder: Path) -> None:
         self.ports = list(ports)
-        self.address = f"{NETWORK}.1"
+        # Another one may be there, of another test.
+        own = os.getpid() % 250 + 1
+        self.prefix = f"10.213.{own}"
+        self.bridge = f"singer{own}"
+        self.address = f"{self.prefix}.1"
         command = [sys.executable, str(FORWARD), self.address, "127.0.0.1", *map(str, ports)]
         self._forward = Process("forward", command, dict(os.environ), folder)
 
     def __enter__(self) -> Network:
         self._remove()
-        ip("link", "add", BRIDGE, "type", "bridge")
-        ip("address", "add", f"{self.address}/24", "dev", BRIDGE)
-        ip("link", "set", BRIDGE, "up")
+        ip("link", "add", self.bridge, "type", "bridge")
+        ip("address", "add", f"{self.address}/24", "dev", self.bridge)
+        ip("link", "set", self.bridge, "up")
         self._forward.start()
         return self
 
@@ -51,10 +53,9 @@ class Network:
         self._forward.stop()
         self._remove()
 
-    @staticmethod
-    def _remove() -> None:
+    def _remove(self) -> None:
         with suppress(subprocess.CalledProcessError):
-            ip("link", "delete", BRIDGE)
+            ip("link", "delete", self.bridge)
 
 
 class Worker:
@@ -70,10 +71,10 @@ class Worker:
     def __init__(
         self, network: Network, number: int, folder: Path, environment: Mapping[str, str]
     ) -> None:
-        self.name = f"singer-worker-{number}"
-        self.address = f"{NETWORK}.{10 + number}"
+        self.name = f"{network.bridge}-worker-{number}"
+        self.address = f"{network.prefix}.{10 + number}"
         self._network = network
-        self._link = f"singer{number}"
+        self._link = f"{network.bridge}-{number}"
         forward = [sys.executable, str(FORWARD), "127.0.0.1", network.address]
         forward += map(str, network.ports)
         inside = ["ip", "netns", "exec", self.name, "unshare", "--pid", "--fork", "--kill-child"]
@@ -85,7 +86,7 @@ class Worker:
         self._remove()
         ip("netns", "add", self.name)
         ip("link", "add", self._link, "type", "veth", "peer", "eth0", "netns", self.name)
-        ip("link", "set", self._link, "master", BRIDGE, "up")
+        ip("link", "set", self._link, "master", self._network.bridge, "up")
         for arguments in (
             ("link", "set", "lo", "up"),
             ("address", "add", f"{self.address}/24", "dev", "eth0"),
