@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano plugins coverage clean airflow airflow-env airflow-check airflow-test
+.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano plugins coverage clean airflow airflow-env airflow-check airflow-measure airflow-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/'
@@ -81,6 +81,9 @@ airflow-check: airflow-env ## types and tests of the accounts' DAG, without a ru
 airflow-test: meltano airflow-check ## the same, and with real parts: make airflow-test ACCOUNTS=200
 	@cd orchestrate/airflow && ACCOUNTS=$(or $(ACCOUNTS),12) ../../$(AIRFLOW) -m pytest -s -q -m real_parts $(ARGS)
 
+airflow-measure: meltano airflow-env ## accounts per hour with 1, 2 and 4 workers, for docs/scale.md (root)
+	@cd orchestrate/airflow && PYTHONPATH=.:../.. ../../$(AIRFLOW) -m trial.measure
+
 # An environment of its own: nobody who uses the plugins installs Airflow.
 airflow-env: $(UV)
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/airflow $(UV) sync --quiet --frozen --project orchestrate/airflow
@@ -94,7 +97,7 @@ plugins: meltano ## the plugins of meltano.yml, each in an environment of its ow
 	@$(MELTANO) install
 
 clean: ## remove what make made; what runs left (.singer-http, output) stays
-	rm -rf .venv .tools .meltano dist build htmlcov .coverage .coverage.*
+	rm -rf .venv .tools .meltano orchestrate/airflow/example/.meltano dist build htmlcov .coverage .coverage.*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

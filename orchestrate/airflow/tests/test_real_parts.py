@@ -199,7 +199,7 @@ def test_who_needs_a_person_fails_at_once_and_a_pause_is_kept(
             vendor="merlin", body=key("account-002"), status=429, headers={"retry-after": "40"}
         )
         paused: list[int] = []
-        state = one.run(300, lambda states: paused.append(states.get("up_for_reschedule", 0)))
+        state = one.run(900, lambda states: paused.append(states.get("up_for_reschedule", 0)))
 
         first, second, third = tries(one)
         assert (first["state"], first["try_number"]) == ("failed", 1)

@@ -100,8 +100,8 @@ class Airflow:
         listed.unlink()
         for part in self.parts:
             part.start()
-        wait("Airflow's API", self._healthy, 120)
-        wait("the DAG", lambda: bool(self.query("select 1 from dag where not is_stale")), 120)
+        wait("Airflow's API", self._healthy, 300)
+        wait("the DAG", lambda: bool(self.query("select 1 from dag where not is_stale")), 300)
 
     def stop(self) -> None:
         """End the parts."""

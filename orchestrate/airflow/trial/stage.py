@@ -232,4 +232,4 @@ def wait_for_workers(one: Stage, count: int) -> None:
         )
         return said >= count
 
-    wait("workers", there, 120)
+    wait("workers", there, 300)
