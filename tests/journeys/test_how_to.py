@@ -270,6 +270,21 @@ def test_secrets_in_production(project: Project) -> None:
     assert "credentials: accepted" in checked
 
 
+def test_many_accounts(project: Project) -> None:
+    project.sandbox.call("POST", "accounts", {"count": 2})
+    (project.root / "accounts").mkdir()
+    for number, name in ((1, "dallas"), (2, "reno")):
+        opening = project.sandbox.settings("target-autoreach", account=f"account-{number:03}")
+        lines = [
+            f"TARGET_AUTOREACH_{k.upper()}={opening[k]}" for k in ("client_id", "client_secret")
+        ]
+        (project.root / "accounts" / f"{name}.env").write_text("\n".join(lines))
+    project.follow("many-accounts")
+    people = [project.sandbox.state("autoreach", f"account-{n:03}")["people"] for n in (1, 2)]
+    keys = [{person["external_id"] for person in found.values()} for found in people]
+    assert keys == [{"own_1"}, {"own_3", "own_4"}]
+
+
 def test_every_page_has_a_test() -> None:
     tests = {name for name in globals() if name.startswith("test_")}
     assert {f"test_{path.stem.replace('-', '_')}" for path in PAGES.glob("*.md")} <= tests
