@@ -11,7 +11,7 @@ from reisoftware_api.channels import STATES, as_v2
 from reisoftware_api.shapes import day
 from reisoftware_api.writing import VALUE_NAMES
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
-from singer_http.operations import JSON, invalid
+from singer_http.operations import JSON, Operation, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.fields import form
 from singer_http.sink.formats import parse_as_written, parse_date_time
@@ -106,6 +106,13 @@ def tags(name: str, value: Any) -> list[str]:
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise invalid(f"{name}: {f.shortened(value)} is neither a list of texts nor a text")
     return sorted({item.strip() for item in items} - {""})
+
+
+def missing_tags(op: Operation, contact: JSON) -> list[str]:
+    """The tags of a record that a contact does not have; the vendor compares them without case."""
+    has = contact.get("tags")
+    known = {str(tag).lower() for tag in has} if isinstance(has, list) else set()
+    return [tag for tag in op.body.get("tags", ()) if tag.lower() not in known]
 
 
 def split(value: str) -> list[Any]:
