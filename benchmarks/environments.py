@@ -46,6 +46,8 @@ def install_ours() -> None:
         *again,
         UV_PROJECT_ENVIRONMENT=str(OURS),
     )
+    # For a ledger in PostgreSQL.
+    _uv("pip", "install", "--python", OURS / "bin" / "python", "psycopg[binary]>=3.2")
 
 
 def install_peer(name: str) -> None:

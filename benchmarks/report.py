@@ -14,6 +14,7 @@ import psutil
 
 from benchmarks.environments import versions
 from benchmarks.measure import Results
+from benchmarks.pipelines import DBT_PLAN, FULL, VIEW_PLAN, Runs
 from benchmarks.requests import ACCOUNT, LIMIT, WINDOW, Row
 
 if TYPE_CHECKING:
@@ -165,6 +166,42 @@ class Report:
         what = f"6. Start-up, the slowest ({worst[1]})"
         self.verdict(what, f"{worst[0]:.2f} times", "1.3 or less", 0 < worst[0] <= 1.3)
 
+    def pipelines(self, rows: int, rounds: int, runs: Runs) -> None:
+        """Whole pipelines, each beside the full extract of the same kind of day."""
+        lines = [
+            "## Whole pipelines on PostgreSQL",
+            "",
+            f"{rows:,} rows of 12 columns, {rounds} rounds. Ours are `meltano run`, the ledger in",
+            "the same PostgreSQL. Seconds: median (least to most). Ratio: times as fast as the",
+            "full extract, the median of the rounds'. CPU: of all processes, PostgreSQL's too.",
+            "",
+            "| changed | | seconds | CPU s | rows that travelled | ratio | tap MB | target MB |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            *_pipeline_rows(runs),
+        ]
+        self._tables.append("\n".join(lines))
+        for name, wanted in ((DBT_PLAN, 5), (VIEW_PLAN, 10)):
+            for changed in sorted({number for _, number in runs}):
+                ratio = _times(runs, name, changed)
+                what = f"8. {name}, {changed:,} of {rows:,} changed, times the full extract"
+                self.verdict(what, f"{ratio:.1f}", f"{wanted} or more", ratio >= wanted)
+
+    def plan_alone(self, rows: int, runs: Runs) -> None:
+        """The plan of a table for which nobody waits for the full extract."""
+        lines = [
+            f"## The plan of {rows:,} rows",
+            "",
+            "| changed | | seconds | CPU s | rows that travelled | | tap MB | target MB |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            *_pipeline_rows(runs),
+        ]
+        self._tables.append("\n".join(lines))
+        for (name, changed), found in runs.items():
+            seconds = statistics.median(each.sample.wall for each in found)
+            if changed:
+                what = f"8. {name}, {changed:,} of {rows:,} changed"
+                self.verdict(what, f"{seconds:.0f} s", "under 120 s", seconds < 120)
+
     # --- the page -------------------------------------------------------------------------------
 
     def verdicts(self) -> str:
@@ -214,6 +251,32 @@ class Report:
             *(f"- {name}: left out: {why}" for name, why in self._missing.items()),
         ]
         return "\n".join(lines)
+
+
+def _pipeline_rows(runs: Runs) -> list[str]:
+    lines = []
+    for (name, changed), found in sorted(runs.items(), key=lambda item: item[0][1]):
+        walls = [each.sample.wall for each in found]
+        peaks = [
+            f"{max(each.peaks.get(process, 0) for each in found):.0f}"
+            for process in ("tap-postgres", "target-autoreach")
+        ]
+        ratio = _times(runs, name, changed)
+        ours = not name.startswith("drt")
+        lines.append(
+            f"| {changed:,} | {name} | {statistics.median(walls):.1f} ({min(walls):.1f} to "
+            f"{max(walls):.1f}) | {statistics.median(each.sample.cpu for each in found):.1f} "
+            f"| {found[-1].rows:,} | {f'{ratio:.1f}' if ratio else ''} "
+            f"| {peaks[0] if ours else ''} | {peaks[1] if ours else ''} |"
+        )
+    return lines
+
+
+def _times(runs: Runs, name: str, changed: int) -> float:
+    """How many times as fast as the full extract of that round."""
+    pairs = zip(runs.get((FULL, changed), []), runs.get((name, changed), []), strict=False)
+    ratios = [full.sample.wall / each.sample.wall for full, each in pairs]
+    return statistics.median(ratios) if ratios else 0.0
 
 
 def _failures(results: Results) -> list[str]:

@@ -14,7 +14,9 @@ from benchmarks import work
 from benchmarks.contestants import Stage
 from benchmarks.environments import OURS, PEERS, python
 from benchmarks.measure import Case, interleave
+from benchmarks.pipelines import Pipelines, plan_alone, side_by_side
 from benchmarks.report import Report
+from demo.postgres import database, postgres
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Size:
     starts: int
     limits: tuple[tuple[str, int], ...]
     """rate_limit, and how many windows to fill."""
+    warehouse: tuple[int, int]
+    """Rows of whole pipelines, and of the plan alone."""
 
     def with_(self, **given: int | None) -> Size:
         return replace(self, **{name: value for name, value in given.items() if value})
@@ -46,6 +50,7 @@ FULL = Size(
     growth=(10_000, 100_000, 1_000_000),
     starts=15,
     limits=(("100/10s", 4), ("20/s", 12)),
+    warehouse=(1_000_000, 10_000_000),
 )
 QUICK = Size(
     records=20_000,
@@ -56,6 +61,7 @@ QUICK = Size(
     growth=(10_000, 40_000),
     starts=3,
     limits=(("40/2s", 3), ("20/s", 4)),
+    warehouse=(20_000, 50_000),
 )
 
 OURS_, PLAIN = "ours", "singer-sdk"
@@ -204,6 +210,17 @@ def growth(stage: Stage, size: Size, report: Report) -> None:
     report.growth(results, {f"{count:,} rows": count for count in size.growth})
 
 
+def pipelines(stage: Stage, size: Size, report: Report) -> None:
+    """Whole pipelines on PostgreSQL, where a thousandth of the rows changed, and none."""
+    rows, many = size.warehouse
+    rounds = min(3, size.rounds)
+    with postgres() as server:
+        with database(server, "bench") as url:
+            report.pipelines(rows, rounds, side_by_side(Pipelines(stage, url, rows), rounds))
+        with database(server, "bench") as url:
+            report.plan_alone(many, plan_alone(Pipelines(stage, url, many)))
+
+
 def start_up(stage: Stage, size: Size, report: Report) -> None:
     plain = {
         kind: stage.about(python("singer_sdk"), PEERS / "singer_sdk" / f"empty_{kind}.py")
@@ -238,4 +255,5 @@ ALL: dict[str, Callable[[Stage, Size, Report], None]] = {
     "requests": requests,
     "growth": growth,
     "start-up": start_up,
+    "pipelines": pipelines,
 }

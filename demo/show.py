@@ -44,6 +44,15 @@ def report(path: Path) -> None:
     print(f"  outcome: {content['outcome']}   ({path})")
 
 
+def travelled(url: str, path: Path, stream: str) -> None:
+    """Print how many rows of a stream came to the target, and how many the warehouse has."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute("select count(*) from to_autoreach.current_people").fetchone()
+    rows = found[0] if found else 0
+    came = json.loads(path.read_text())["streams"][stream]["received"]
+    print(f"  {came:,} of {rows:,} {stream} travelled: those that changed, and outstanding rejects")
+
+
 def _width(name: str) -> int:
     return max(10, len(name) + 1)
 

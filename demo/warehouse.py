@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 Row = dict[str, Any]
 
@@ -122,6 +123,16 @@ def _spoil(rows: list[Row], rng: random.Random) -> None:
             )
         )
         row[column] = value
+
+
+def variables(url: str) -> dict[str, str]:
+    """The URL as PostgreSQL's own variables, which dbt's profile reads."""
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD"}
+    given = conninfo_to_dict(url)
+    return {
+        "PGDATABASE": str(given["dbname"]),
+        **{name: str(given[part]) for part, name in names.items() if part in given},
+    }
 
 
 def load(url: str, rows: list[Row]) -> None:

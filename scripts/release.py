@@ -33,6 +33,10 @@ def release(root: Path, version: str, day: datetime.date) -> list[Path]:
         # Ours go together: a plugin takes the core of its own minor version.
         own = re.compile(r'"((?:singer-http|merlin-api|reisoftware-api)(?:\[\w+\])?)~=[^"]*"')
         changed[path] = own.sub(lambda found: f'"{found[1]}~={version}"', text)
+    plans = root / "dbt" / "dbt_project.yml"
+    if plans.exists():
+        text = plans.read_text("utf-8")
+        changed[plans] = re.sub(r"(?m)^version: .*$", f"version: {version}", text, count=1)
     for path, text in changed.items():
         path.write_text(text, "utf-8")
     return list(changed)

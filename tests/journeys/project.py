@@ -20,7 +20,7 @@ from tests.journeys.pages import PAGES, Block, blocks, copy, remove
 FIRST = "first-sync"
 KEPT = ("meltano.yml", ".env", ".singer-http", ".meltano/meltano.db", ".meltano/run")
 """What a page may change in the project."""
-SCHEMAS = "warehouse, to_autoreach, to_actionapi"
+SCHEMAS = "warehouse, to_autoreach, to_actionapi, everything, ledger"
 NOT_RUN = "not run: "
 HUB, OWN_VALUES = "asks Meltano Hub", "the values are your own"
 VARIABLE = re.compile(r"\b(?:TAP|TARGET)_[A-Z_]+\b")
@@ -111,7 +111,10 @@ class Project:
         content = yaml.safe_load(path.read_text())
         for kind, plugins in kinds.items():
             for given in plugins:
-                (plugin,) = (p for p in content["plugins"][kind] if p["name"] == given["name"])
+                known = content["plugins"].setdefault(kind, [])
+                if kind == "utilities":  # the page adds it
+                    known.append({"name": given["name"]})
+                (plugin,) = (p for p in known if p["name"] == given["name"])
                 for name, value in given.items():
                     if isinstance(value, dict):
                         plugin.setdefault(name, {}).update(value)

@@ -19,6 +19,7 @@ import pytest
 
 from demo.meltano import ROOT
 from demo.postgres import database, postgres
+from demo.warehouse import variables
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
 from tests.answering import Server
@@ -73,6 +74,21 @@ def test_incremental(project: Project) -> None:
     )
     (said,) = project.follow("incremental")
     assert re.findall(r"\bpeople +(\d+) ", said) == ["5", "1"]
+
+
+def test_large_tables(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = f"{project.url}?options=-csearch_path%3Dledger"
+    monkeypatch.setitem(project.values, "TARGET_AUTOREACH_DATABASE_URL", ledger)
+    project.add_to_env(variables(project.url))
+    *_, first, second, third, nightly = project.follow("large-tables")
+    assert "there is no ledger yet" in first
+    came = [re.findall(r"\bpeople +(\d+) ", said) for said in (first, second, third, nightly)]
+    assert came == [["5"], ["2"], ["4"], ["2"]]
+    people = project.people()
+    assert {key: person["first_name"] for key, person in people.items()} == {
+        "own_1": "Anna",
+        "own_3": "Cy",
+    }
 
 
 def test_mirror(project: Project) -> None:
@@ -252,6 +268,21 @@ def test_secrets_in_production(project: Project) -> None:
     assert "client_secret" in printed
     assert "sandbox-secret" not in printed
     assert "credentials: accepted" in checked
+
+
+def test_many_accounts(project: Project) -> None:
+    project.sandbox.call("POST", "accounts", {"count": 2})
+    (project.root / "accounts").mkdir()
+    for number, name in ((1, "dallas"), (2, "reno")):
+        opening = project.sandbox.settings("target-autoreach", account=f"account-{number:03}")
+        lines = [
+            f"TARGET_AUTOREACH_{k.upper()}={opening[k]}" for k in ("client_id", "client_secret")
+        ]
+        (project.root / "accounts" / f"{name}.env").write_text("\n".join(lines))
+    project.follow("many-accounts")
+    people = [project.sandbox.state("autoreach", f"account-{n:03}")["people"] for n in (1, 2)]
+    keys = [{person["external_id"] for person in found.values()} for found in people]
+    assert keys == [{"own_1"}, {"own_3", "own_4"}]
 
 
 def test_every_page_has_a_test() -> None:

@@ -138,7 +138,7 @@ def test_production_takes_its_secrets_from_the_variables_of_env_example() -> Non
 
 def test_jobs_and_parents_name_plugins_that_are_there() -> None:
     named = {name for job in PROJECT["jobs"] for task in job["tasks"] for name in task.split()}
-    assert named <= set(PLUGINS)
+    assert {name.partition(":")[0] for name in named} <= set(PLUGINS)
     assert {p["inherit_from"] for p in PLUGINS.values() if "inherit_from" in p} <= set(PLUGINS)
     assert {e["name"] for e in PROJECT["environments"]} == {"sandbox", "prod"}
     assert PROJECT["default_environment"] == "sandbox"

@@ -38,10 +38,11 @@ def refuse_if_read(sink: HTTPSink, column: str | None) -> None:
 
 def version_of(record: JSON, column: str) -> str | None:
     """A record's version as text (`7`, `7.0` and `7e0` are one); `None` if it has none."""
+    value = record.get(column)
     try:
-        value = record.get(column)
-        text = "" if value is None else text_of(value)
-        text.encode()
+        text = "" if value is None else value if type(value) is str else text_of(value)
+        if not text.isascii():
+            text.encode()
     except (TypeError, ValueError):
         return None
     return text if text and "\0" not in text and len(text) <= LONGEST else None

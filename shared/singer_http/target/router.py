@@ -139,7 +139,7 @@ class Router:
         first = delivery.stream not in self._mapped
         self._mapped[delivery.stream] = mapping
         fallen = self._session.store.scopes.remap(delivery.scope, mapping)
-        if fallen and first:
+        if fallen and first and not self._session.dry_run:
             self._session.logger.warning(FALLEN, f"{fallen:,}", delivery.stream)
 
     def _routes(self, source: str, schema: JSON, keys: list[str], line: bytes) -> list[Route]:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from singer_http.store import DATABASE_FILE as FILE
-from singer_http.store.database import parse_url
+from singer_http.store.server import parse_url
 from singer_http.store.tables import delivered
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema

@@ -1,0 +1,149 @@
+{#
+  What differs from warehouse to warehouse. Another one needs a macro ADAPTER__NAME for each of
+  these that its SQL does not share with PostgreSQL.
+#}
+
+{# The canonical text of a key, as the ledger has it; null where a part is missing. #}
+{% macro key_text(columns) -%}
+  {{ return(adapter.dispatch('key_text', 'singer_http')(columns)) }}
+{%- endmacro %}
+
+{% macro postgres__key_text(columns) -%}
+  {%- if columns | length == 1 -%}
+    nullif({{ singer_http._part_text(columns[0]) }}, '')
+  {%- else -%}
+    '['
+    {%- for column in columns %} || {{ "',' || " if not loop.first }}to_json(nullif(
+      {{- singer_http._part_text(column) }}, ''))::text{% endfor %} || ']'
+  {%- endif -%}
+{%- endmacro %}
+
+{# One text for equal numbers: no exponent, no zeros at the end. #}
+{% macro _part_text(column) -%}
+  {%- set kind = column.data_type.split('(')[0].strip() -%}
+  {%- if kind == 'numeric' -%}
+    trim_scale({{ column.quoted }})::text
+  {%- elif kind in ['real', 'double precision'] -%}
+    trim_scale({{ column.quoted }}::text::numeric)::text
+  {%- else -%}
+    {{ column.quoted }}::text
+  {%- endif -%}
+{%- endmacro %}
+
+
+{# The types whose text is certain to be that of the ledger. #}
+{% macro is_key_type(column) -%}
+  {{ return(adapter.dispatch('is_key_type', 'singer_http')(column)) }}
+{%- endmacro %}
+
+{% macro postgres__is_key_type(column) -%}
+  {{ return(column.data_type.split('(')[0].strip() in [
+    'text', 'character varying', 'uuid', 'smallint', 'integer', 'bigint', 'numeric', 'real',
+    'double precision',
+  ]) }}
+{%- endmacro %}
+
+
+{# A key column out of the text of a key, singer_key. #}
+{% macro key_part(column, index, count) -%}
+  {{ return(adapter.dispatch('key_part', 'singer_http')(column, index, count)) }}
+{%- endmacro %}
+
+{% macro postgres__key_part(column, index, count) -%}
+  {%- if count == 1 -%}
+    cast(singer_key as {{ column.data_type }})
+  {%- else -%}
+    cast(singer_key::json ->> {{ index }} as {{ column.data_type }})
+  {%- endif -%}
+{%- endmacro %}
+
+
+{#
+  A hash of columns that tells one version of a row from another: null and '' differ, and so do
+  ('a', 'bc') and ('ab', 'c').
+
+  Arguments:
+    columns: names, or columns as adapter.get_columns_in_relation gives them.
+#}
+{% macro row_version(columns) -%}
+  {{ return(adapter.dispatch('row_version', 'singer_http')(columns)) }}
+{%- endmacro %}
+
+{% macro postgres__row_version(columns) -%}
+  {%- set texts = [] -%}
+  {%- for column in columns -%}
+    {%- if column is string -%}
+      {%- do texts.append(adapter.quote(column)) -%}
+    {%- elif column.name == '_sdc_deleted_at' or not column.name.startswith('_sdc_') -%}
+      {#- What a load adds (_sdc_batched_at) is no part of the row: targets leave it out. -#}
+      {%- do texts.append(singer_http._unambiguous(column)) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  md5(row({{ texts | join(', ') }})::text)
+{%- endmacro %}
+
+
+{# The text of the column that tells versions apart. #}
+{% macro version_text(column) -%}
+  {{ return(adapter.dispatch('version_text', 'singer_http')(column)) }}
+{%- endmacro %}
+
+{% macro postgres__version_text(column) -%}
+  {{ singer_http._unambiguous(column) }}::text
+{%- endmacro %}
+
+{# The text of a moment must not depend on the session's time zone. #}
+{% macro _unambiguous(column) -%}
+  {%- if column.data_type == 'timestamp with time zone' -%}
+    ({{ column.quoted }} at time zone 'UTC')
+  {%- else -%}
+    {{ column.quoted }}
+  {%- endif -%}
+{%- endmacro %}
+
+
+{# Whether a column holds dates or moments, where only null is empty. #}
+{% macro is_moment(column) -%}
+  {{ return(adapter.dispatch('is_moment', 'singer_http')(column)) }}
+{%- endmacro %}
+
+{% macro postgres__is_moment(column) -%}
+  {{ return(column.data_type.startswith('timestamp') or column.data_type == 'date') }}
+{%- endmacro %}
+
+
+{# A boolean expression that fails with a text, when it is evaluated. #}
+{% macro fail_with(text) -%}
+  {{ return(adapter.dispatch('fail_with', 'singer_http')(text)) }}
+{%- endmacro %}
+
+{% macro postgres__fail_with(text) -%}
+  cast({{ text }} as boolean)
+{%- endmacro %}
+
+
+{# Said of a common table expression that is worked out once. #}
+{% macro materialized() -%}
+  {{ return(adapter.dispatch('materialized', 'singer_http')()) }}
+{%- endmacro %}
+
+{% macro default__materialized() -%}
+{%- endmacro %}
+
+{% macro postgres__materialized() -%}
+  materialized
+{%- endmacro %}
+
+
+{# Said of one that is worked out in each place that names it, as far as that place needs it. #}
+{% macro inlined() -%}
+  {{ return(adapter.dispatch('inlined', 'singer_http')()) }}
+{%- endmacro %}
+
+{% macro default__inlined() -%}
+{%- endmacro %}
+
+{% macro postgres__inlined() -%}
+  not materialized
+{%- endmacro %}
+

@@ -1,0 +1,108 @@
+{#
+  One row, whose column singer_ok is true. Where the plan must not be carried out it fails with one
+  line instead.
+#}
+{% macro _checks(relation, stream, account, sync, server, deletes, max_deletes, max_shrink) -%}
+{%- set about = stream ~ ': ' -%}
+{%- set name = relation.schema ~ '.' ~ relation.identifier -%}
+{%- set limit = singer_http._limit('max_deletes', max_deletes) -%}
+{%- set shrink = singer_http._limit('max_shrink', max_shrink) -%}
+{%- set hashed_limit = '0' if deletes else 'keys / 2' -%}
+select case
+    when servers > 1
+        then {{ singer_http._stop([about ~ 'the ledger knows ' ~ account ~ ' at ', '$servers',
+            ' servers: name one (the argument server of to_send)']) }}
+    when hashed > {{ hashed_limit }}
+        then {{ singer_http._stop([about, '$hashed', ' of ', '$keys', ' keys stand hashed in the '
+            ~ 'ledger, as emails and phones do, and cannot be compared: take an id of your own as key'
+            ~ ' (setting keys of the target)']) }}
+    when repeated > 0
+        then {{ singer_http._stop([about, '$repeated', ' keys have several rows in ' ~ name
+            ~ ': keep one row of each']) }}
+    {%- if singer_http.copied() %}
+    when rows_present = 0
+        then {{ singer_http._stop([about ~ name ~ ' is empty (', '$rows_present',
+            ' rows): nothing is planned']) }}
+    {%- endif %}
+    {%- if deletes %}
+    when gone = 0
+        then true
+    when keyless > 0
+        then {{ singer_http._stop([about, '$keyless', ' rows of ' ~ name ~ ' have no key, so it is '
+            ~ 'unknown which records are gone: nothing is planned']) }}
+    {%- if max_shrink != '100%' %}
+    when rows_present = 0
+        then {{ singer_http._stop([about ~ name ~ ' is empty, ', '$delivered', ' records were '
+            ~ 'delivered: nothing is planned (with max_shrink 100% it would be)']) }}
+    {%- endif %}
+    when gone > {{ limit }}
+        then {{ singer_http._stop([about ~ 'the plan would delete ', '$gone', ' of ', '$delivered',
+            ' records, more than max_deletes (' ~ max_deletes ~ ') allows: nothing is planned. Look at '
+            ~ name ~ ', or raise max_deletes']) }}
+    when delivered - rows_present > {{ shrink }}
+        then {{ singer_http._stop([about ~ name ~ ' has ', '$rows_present', ' rows, ', '$delivered',
+            ' records were delivered: that is less than max_shrink (' ~ max_shrink
+            ~ ') allows, so nothing is planned']) }}
+    {%- endif %}
+    else true
+end as singer_ok
+from (
+    select
+        count(*) as keys,
+        coalesce(sum(case when singer_delivered then 1 else 0 end), 0) as delivered,
+        coalesce(sum(case when singer_hashed then 1 else 0 end), 0) as hashed
+    from standing
+) as known
+cross join ({{ singer_http.servers(stream, account, sync, server) }}) as places
+cross join (
+    -- Which of several rows is the last one cannot be told. Rows without a key are rejected later.
+    select count(*) as repeated
+    from (
+        select singer_key
+        from present
+        where singer_key in (select singer_key from changed)
+        group by singer_key
+        having count(*) > 1
+    ) as several
+) as duplicates
+{%- if deletes or singer_http.copied() %}
+cross join (select count(*) as rows_present from {{ relation }}) as counted
+{%- endif %}
+{%- if deletes %}
+cross join (select count(*) as gone from gone) as missing
+cross join (select count(*) as keyless from changed where singer_key is null) as without_key
+{%- endif %}
+{%- endmacro %}
+
+
+{#
+  An expression that fails with a text. Parts that begin with $ name a column; at least one does, or
+  a planner might work the expression out although its case is not met.
+#}
+{% macro _stop(parts) -%}
+  {%- set texts = [] -%}
+  {%- for part in parts -%}
+    {%- do texts.append('cast(' ~ part[1:] ~ ' as ' ~ dbt.type_string() ~ ')' if part.startswith('$')
+      else dbt.string_literal(dbt.escape_single_quotes(part))) -%}
+  {%- endfor -%}
+  {{ singer_http.fail_with(dbt.concat(texts)) }}
+{%- endmacro %}
+
+
+{# A limit as SQL: a number, or a share of what was delivered, which always allows 5. #}
+{% macro _limit(name, given) -%}
+  {%- set text = (given | string).strip() -%}
+  {%- set number = text[:-1].strip() if text.endswith('%') else text -%}
+  {%- if not modules.re.fullmatch('[0-9]+([.][0-9]+)?' if text.endswith('%') else '[0-9]+', number)
+      or (text.endswith('%') and number | float > 100) -%}
+    {%- do exceptions.raise_compiler_error('to_send: ' ~ name ~ ' is a number (50) or a share up to 100%'
+      ~ ' (10%), not ' ~ text) -%}
+  {%- endif -%}
+  {%- if not text.endswith('%') -%}
+    {{ number }}
+  {%- elif number | float == 0 -%}
+    0
+  {%- else -%}
+    greatest(5, {{ number }} * delivered / 100)
+  {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,1 @@
+"""The dbt package `dbt/`, on a real PostgreSQL."""

@@ -1,0 +1,93 @@
+"""One warehouse and one dbt project for all tests of a process."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.warehouse.plans import empty, plan
+from tests.warehouse.project import DBT, Project
+
+MAKE = """
+CREATE SCHEMA warehouse;
+CREATE TABLE warehouse.people_text (external_id text, email text, first_name text);
+CREATE TABLE warehouse.people_number (
+    external_id numeric(12, 3), email text, first_name text
+);
+CREATE TABLE warehouse.members_two (
+    k double precision, part text, email text, first_name text, list_id text,
+    _sdc_deleted_at timestamptz
+);
+"""
+TABLES = ("people_text", "people_number", "members_two")
+ANY = {"deletes": True, "max_deletes": "100%", "max_shrink": "100%"}
+MODELS = {
+    "people_text": plan("people_text", "people", "'external_id'", **ANY),
+    "people_number": plan("people_number", "people", "['external_id']", **ANY),
+    "members_two": plan("members_two", "members", "['k', 'part']", **ANY),
+    "guarded": plan("people_text", "people", "'external_id'", deletes=True),
+    "guarded_view": "{{ config(materialized='view') }}"
+    + plan("people_text", "people", "'external_id'", deletes=True),
+    "upserts": plan("people_text", "people", "'external_id'"),
+    "few": plan(
+        "people_text", "people", "'external_id'", deletes=True, max_deletes=1, max_shrink="20%"
+    ),
+    "wide": plan("people_text", "people", "'external_id'", deletes=True, max_deletes="90%"),
+}
+
+
+@pytest.fixture(scope="session")
+def warehouse(postgresql: str) -> Iterator[str]:
+    """The URL of a database of its own, with the tables that the plans read and a ledger."""
+    name = f"warehouse_{uuid.uuid4().hex}"
+    with psycopg.connect(postgresql, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        url = postgresql.replace("/postgres?", f"/{name}?")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(MAKE)
+        yield url
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        server.execute(drop.format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def project(warehouse: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The plans, rendered once, when there is a ledger."""
+    if not DBT.exists() and not os.environ.get("CI"):
+        pytest.skip("there is no dbt: make dbt")
+    from singer_http.store.store import Store
+
+    Store(warehouse.replace("postgresql://", "postgresql+psycopg://"), "run").close()
+    project = Project(tmp_path_factory.mktemp("dbt") / "project", warehouse, MODELS, TABLES)
+    said = project.dbt("build")  # the package's own tests too
+    assert "there is no ledger" not in said
+    return project
+
+
+@pytest.fixture
+def connection(warehouse: str, project: Project) -> Iterator[psycopg.Connection[Any]]:
+    """The warehouse with empty tables and an empty ledger."""
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        clear(connection)
+        yield connection
+
+
+def clear(connection: psycopg.Connection[Any]) -> None:
+    """Empty the tables and the ledger."""
+    empty(connection, "warehouse")
+    forget(connection)
+
+
+def forget(connection: psycopg.Connection[Any]) -> None:
+    """Lose the ledger, but for its version and its salt."""
+    connection.execute(
+        "TRUNCATE singer_http_accounts, singer_http_same, singer_http_scopes,"
+        " singer_http_delivered, singer_http_claims, singer_http_pending, singer_http_rejects,"
+        " singer_http_runs, singer_http_arrivals, singer_http_rates"
+    )

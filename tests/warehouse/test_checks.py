@@ -1,0 +1,172 @@
+"""What a plan does not do: it fails, with one line, before its first row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.core.rules.runs import Ran, Runs
+from tests.front_door import JSON
+from tests.warehouse.plans import columns_of, messages, rows_of
+from tests.warehouse.project import Project
+
+Connection = psycopg.Connection[Any]
+
+
+class Pipeline:
+    """People of one table, planned and sent."""
+
+    def __init__(self, connection: Connection, project: Project, runs: Runs) -> None:
+        self.connection, self.project, self.runs = connection, project, runs
+
+    def fill(self, *numbers: int, first_name: str = "A") -> None:
+        """Make these the rows of the table."""
+        self.connection.execute("DELETE FROM warehouse.people_text")
+        for n in numbers:
+            row = (f"k{n}", f"p{n}@example.com", first_name)
+            insert = "INSERT INTO warehouse.people_text VALUES (%s, %s, %s)"
+            self.connection.execute(insert, row)
+
+    def plan(self, model: str = "guarded") -> list[JSON]:
+        return rows_of(self.connection, self.project.sql(model))
+
+    def planned(self, model: str = "guarded") -> dict[str, bool]:
+        """Key -> whether it is deleted."""
+        return {row["external_id"]: row["_sdc_deleted_at"] is not None for row in self.plan(model)}
+
+    def send(self, model: str = "guarded", **config: Any) -> Ran:
+        columns = columns_of(self.connection, "people_text")
+        ran = self.runs.run(
+            messages("people", columns, ["external_id"], self.plan(model)), **config
+        )
+        assert ran.error == ""
+        return ran
+
+    def refusal(self, model: str = "guarded") -> str:
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation) as error:
+            self.plan(model)
+        return str(error.value).splitlines()[0]
+
+
+@pytest.fixture
+def pipeline(
+    connection: Connection, project: Project, sandbox: Sandbox, tmp_path: Path, warehouse: str
+) -> Pipeline:
+    runs = Runs(
+        "target-autoreach", sandbox, tmp_path, database_url=warehouse, version_column="row_version",
+        unknown_fields="warn",
+    )  # fmt: skip
+    return Pipeline(connection, project, runs)
+
+
+def test_only_what_changed_is_planned(pipeline: Pipeline) -> None:
+    pipeline.fill(*range(40))
+    assert pipeline.send().counts("people") == {"received": 40, "upserted": 40}
+    assert pipeline.planned() == {}
+    pipeline.connection.execute(
+        "UPDATE warehouse.people_text SET first_name = 'B' WHERE external_id = 'k7'"
+    )
+    pipeline.connection.execute("DELETE FROM warehouse.people_text WHERE external_id = 'k9'")
+    assert pipeline.planned() == {"k7": False, "k9": True}
+    assert pipeline.planned("upserts") == {"k7": False}
+    assert pipeline.send().counts("people") == {"received": 2, "upserted": 1, "deleted": 1}
+    assert pipeline.planned() == {}
+
+
+def test_more_deletes_than_allowed_are_none(pipeline: Pipeline) -> None:
+    pipeline.fill(*range(60))
+    pipeline.send()
+    pipeline.fill(*range(54))
+    assert set(pipeline.planned()) == {"k54", "k55", "k56", "k57", "k58", "k59"}
+    pipeline.fill(*range(53))
+    assert "people: the plan would delete 7 of 60 records, more than max_deletes (10%) allows" in (
+        pipeline.refusal()
+    )
+    assert pipeline.planned("upserts") == {}
+
+
+def test_a_share_always_allows_five_and_a_number_is_meant(pipeline: Pipeline) -> None:
+    pipeline.fill(*range(8))
+    pipeline.send()
+    pipeline.fill(*range(3))
+    assert len(pipeline.planned()) == 5
+    assert "would delete 5 of 8 records, more than max_deletes (1)" in pipeline.refusal("few")
+
+
+def test_an_empty_relation_deletes_nothing(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.send()
+    pipeline.fill()
+    assert "warehouse.people_text is empty, 2 records were delivered" in pipeline.refusal()
+    assert "is empty" in pipeline.refusal("wide")
+    assert pipeline.planned("people_text") == {"k1": True, "k2": True}, "max_shrink 100%"
+
+
+def test_a_relation_that_shrank_deletes_nothing(pipeline: Pipeline) -> None:
+    pipeline.fill(*range(20))
+    pipeline.send()
+    pipeline.fill(*range(5))
+    assert "has 5 rows, 20 records were delivered: that is less than max_shrink (50%)" in (
+        pipeline.refusal("wide")
+    )
+
+
+def test_a_row_without_a_key_deletes_nothing(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.send()
+    pipeline.fill(1)
+    pipeline.connection.execute("INSERT INTO warehouse.people_text VALUES (''), (NULL)")
+    assert "2 rows of warehouse.people_text have no key" in pipeline.refusal()
+    assert len(pipeline.plan("upserts")) == 2
+    assert pipeline.send("upserts").counts("people") == {"received": 2, "rejected": 2}
+
+
+def test_two_rows_of_one_key_are_refused(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.send()
+    pipeline.connection.execute("INSERT INTO warehouse.people_text SELECT external_id, email, 'B'"
+                                " FROM warehouse.people_text WHERE external_id = 'k1'")  # fmt: skip
+    wanted = "people: 1 keys have several rows in warehouse.people_text: keep one row of each"
+    assert wanted in pipeline.refusal()
+    assert wanted in pipeline.refusal("upserts")
+
+
+def test_hashed_keys_are_refused(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.connection.execute("UPDATE warehouse.people_text SET external_id = email")
+    pipeline.send()
+    wanted = "2 of 2 keys stand hashed in the ledger, as emails and phones do"
+    assert wanted in pipeline.refusal()
+    assert wanted in pipeline.refusal("upserts")
+
+
+def test_two_servers_of_one_account_are_told_apart(pipeline: Pipeline) -> None:
+    pipeline.fill(1)
+    pipeline.send()
+    pipeline.connection.execute(
+        "INSERT INTO singer_http_scopes (id, account, sync, stream, source, keys, schema_message)"
+        " VALUES (99, 'sandbox-client other.example.com', 'default', 'people', 's', '[]', '')"
+    )
+    assert "the ledger knows sandbox-client at 2 servers" in pipeline.refusal()
+
+
+def test_another_sync_and_another_account_have_plans_of_their_own(pipeline: Pipeline) -> None:
+    pipeline.fill(1)
+    pipeline.send(sync="other")
+    assert pipeline.planned() == {"k1": False}
+    pipeline.send(account="another")
+    assert pipeline.planned() == {"k1": False}
+    pipeline.send()
+    assert pipeline.planned() == {}
+
+
+def test_the_view_fails_too(pipeline: Pipeline) -> None:
+    pipeline.fill(*range(10))
+    pipeline.send()
+    pipeline.fill()
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="is empty"):
+        pipeline.connection.execute("SELECT * FROM to_autoreach.guarded_view LIMIT 1")
