@@ -88,7 +88,9 @@ class AutoReachSink(HTTPSink):
         elif self.format == "list":
             custom = {item["key"]: item["value"] for item in custom or ()}
         phones = filter(None, self.custom_phones(custom or {}))
-        return Person((*super().person(op).identities, *phones))
+        # A record that has only an id is known by what was sent under it before.
+        contact = (self.stream, op.remote_id) if op.remote_id else None
+        return Person((*super().person(op).identities, *phones), contact)
 
     def write(
         self, method: str, path: str, body: bytes | None, effect: Effect = Effect.IDEMPOTENT

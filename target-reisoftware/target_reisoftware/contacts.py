@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from reisoftware_api.writing import NOT_IN_UPDATES, VALUE_NAMES, unknown_keys
+from reisoftware_api.writing import NOT_IN_UPDATES, unknown_keys
 from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
 from singer_http.operations import (
@@ -144,7 +144,7 @@ class Contacts(ReadableSink):
         if isinstance(container, list):
             if not all(isinstance(item, dict) and item.get("id") for item in container):
                 raise invalid('customField: the list has items that are no {"id", "value"}')
-            return {text_of(item["id"]): _custom_value(item) for item in container}
+            return values.custom_values(container)
         return super().unpack(container)
 
     # --- a record -----------------------------------------------------------------------------
@@ -219,17 +219,27 @@ class Contacts(ReadableSink):
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        known = self.vendor.contact(op.remote_id or "")
+        known = self._listed(op) or self.vendor.contact(op.remote_id or "")
         # Tags are added: those that it has are no change, and its others stay.
         missing = missing_tags(op, known)
         had = [tag for tag in op.body.get("tags", ()) if tag not in missing]
         return known | {"tags": had or None}
 
+    def _listed(self, op: Operation) -> JSON | None:
+        """The contact as the account's list shows it, if that is read and shows all of it."""
+        if not self.policies.restrict or "dndSettings" in op.body:  # a list may leave it out
+            return None
+        row = self._finder.row(self.vendor, op.remote_id or "")
+        if row is None:
+            return None
+        shown = {V2_NAMES.get(name, name) for name in row} | {"name"}
+        return self.vendor.api.contact(row) if shown.issuperset(op.body) else None
+
     @override
     def fields_of(self, record: JSON) -> dict[str, Any]:
         custom = record.get("customField")
         if isinstance(custom, list):
-            record = record | {"customField": {item["id"]: _custom_value(item) for item in custom}}
+            record = record | {"customField": values.custom_values(custom)}
         found = super().fields_of(record)
         if "contactName" in record and "name" not in record:
             found["name"] = record["contactName"]  # what is written as `name` is read as this
@@ -367,11 +377,6 @@ class Contacts(ReadableSink):
         if field not in self._said:
             self._said.add(field)
             self.logger.warning("%s: field %r: %s", self.stream, field, what)
-
-
-def _custom_value(item: JSON) -> Any:
-    """The value of a custom field in a list: `value`, or as API v2 takes it, `field_value`."""
-    return next((item[name] for name in ("value", *VALUE_NAMES) if name in item), None)
 
 
 def missing_tags(op: Operation, contact: JSON) -> list[str]:

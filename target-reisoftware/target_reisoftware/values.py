@@ -9,6 +9,7 @@ from typing import Any
 
 from reisoftware_api.channels import STATES, as_v2
 from reisoftware_api.shapes import day
+from reisoftware_api.writing import VALUE_NAMES
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
 from singer_http.operations import JSON, invalid
 from singer_http.sink import columns as f
@@ -187,6 +188,15 @@ def custom_field(item: JSON) -> f.CustomField:
         type=str(item.get("dataType") or item.get("dateType") or ""),  # the page's misprint
         choices=tuple(str(choice) for choice in item.get("picklistOptions") or ()),
     )
+
+
+def custom_values(items: list[JSON]) -> JSON:
+    """Field id -> value, of a list: `value`, or as API v2 takes it, `field_value`."""
+    names = ("value", *VALUE_NAMES)
+    return {
+        text_of(item["id"]): next((item[name] for name in names if name in item), None)
+        for item in items
+    }
 
 
 # --- as the vendor stores them ----------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -353,3 +354,12 @@ def test_a_version_that_stands_again_is_read_again(target: Plugin, tap: Tap) -> 
     assert versions(first) == {"p1": None}
     target.run([VERSIONED, versioned(1, "a")])
     assert versions(tap.read(state=first.state)) == {"p1": "a"}
+
+
+def test_runs_come_first_so_that_one_that_has_ended_is_in_the_records(
+    target: Plugin, tap: Tap
+) -> None:
+    target.run([SCHEMA, person(1), person(2, email=REFUSED)])
+    messages = map(json.loads, tap.read().stdout.splitlines())
+    streams = [message["stream"] for message in messages if message["type"] == "SCHEMA"]
+    assert streams == ["runs", "records", "rejects"]

@@ -187,8 +187,8 @@ class Item(Operation):
             remote_id: the vendor's id of what was written.
         """
         sink, body, label = self.sink, self.body, self.label
-        names = [fold_email(value) for name in sink.emails if (value := body.get(name))]
-        names += [fold_phone(value) for name in sink.phones if (value := body.get(name))]
+        names = [fold_email(value) for column in sink.emails if (value := body.get(column))]
+        names += [fold_phone(value) for column in sink.phones if (value := body.get(column))]
         if label:
             names.append(label)
         if len(sink.keys) > 1:

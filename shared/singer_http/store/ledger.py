@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from singer_http.operations import DELETED, SAME, UNKNOWN, Effect, Row
 from singer_http.store.database import Database, json_list
 from singer_http.store.rows import Delivered, Unfinished
-from singer_http.store.tables import ROW, claims, delivered, pending, scopes
+from singer_http.store.tables import NAME, ROW, claims, delivered, pending, scopes
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
 FORMER = "\nformer "
@@ -45,7 +45,7 @@ class Ledger:
         self._commit = commit
         self._query = database.query
         self._execute = database.execute
-        self._hashing = hashlib.blake2b(digest_size=8, key=database.salt)
+        self._hashing = hashlib.blake2b(digest_size=16, key=database.salt)
         self._acknowledged: dict[tuple[int, str], Delivered] = {}
         self._forgotten: dict[tuple[int, str], None] = {}
         self._claimed: list[tuple[int, str, str]] = []
@@ -97,22 +97,21 @@ class Ledger:
 
     def hashed(self, text: str) -> str:
         """Salted hash of an identity: `#` and 32 hex digits."""
-        digest = hashlib.blake2b(
-            text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._database.salt
-        )
-        return "#" + digest.hexdigest()
+        hashing = self._hashing.copy()  # half the time of a new one with a key
+        hashing.update(text.encode("utf-8", "surrogatepass"))
+        return "#" + hashing.hexdigest()
 
     def name(self, text: str) -> bytes:
         """Salted hash of a text: 8 bytes."""
         return self.names((text,))
 
     def names(self, texts: Iterable[str]) -> bytes:
-        """Salted hashes of what a person may look a key up by: 8 bytes each."""
-        hashes, new = b"", self._hashing.copy  # half the time of a new one with a key
+        """What a person may look a key up by: the first 8 bytes of the hash of each."""
+        hashes, new = b"", self._hashing.copy
         for text in texts:
             hashing = new()
             hashing.update(text.encode("utf-8", "surrogatepass"))
-            hashes += hashing.digest()
+            hashes += hashing.digest()[:NAME]
         return hashes
 
     def stored_key(self, key: str, *, personal: bool) -> str:

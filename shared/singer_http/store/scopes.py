@@ -47,15 +47,17 @@ class Scopes:
 
     def find(self, account: str, sync: str, stream: str) -> Scope | None:
         """The scope of a stream, `None` if this pipeline never wrote it."""
-        found = self._query(sa.select(scopes).where(_is(account, sync, stream)))
+        known = sa.or_(
+            *(sa.exists().where(t.c.scope == scopes.c.id) for t in (delivered, pending, rejects))
+        )
+        found = self._query(
+            sa.select(scopes, known.label("known")).where(_is(account, sync, stream))
+        )
         if not found:
             return None
         row = found[0]
-        known = any(
-            self._query(sa.select(table.c.scope).where(table.c.scope == row.id).limit(1))
-            for table in (delivered, pending, rejects)
-        )
-        return Scope(row.id, row.source, tuple(json.loads(row.keys)), known, row.schema_message)
+        keys = tuple(json.loads(row.keys))
+        return Scope(row.id, row.source, keys, bool(row.known), row.schema_message)
 
     def streams(self, account: str, sync: str) -> dict[str, int]:
         """The streams that this pipeline has scopes for: stream -> id."""

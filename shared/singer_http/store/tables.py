@@ -18,16 +18,21 @@ tokens      credentials (hashed) -> a token, and until when it is used
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from singer_http.operations import DELETED, SAME
 
 VERSION = 3
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
+
+NAME = 8
+"""Bytes of each hash in `delivered.names`."""
 
 MIGRATIONS: dict[int, Sequence[str]] = {
     1: (
@@ -39,9 +44,16 @@ MIGRATIONS: dict[int, Sequence[str]] = {
         "ALTER TABLE singer_http_delivered ADD COLUMN mapping BYTEA",
         "ALTER TABLE singer_http_delivered ADD COLUMN version VARCHAR",
         "ALTER TABLE singer_http_delivered ADD COLUMN fields BYTEA",
+        (
+            "CREATE INDEX IF NOT EXISTS singer_http_runs_by_sync "
+            "ON singer_http_runs (plugin, account, sync, id)"
+        ),
     ),
 }
 """From version n to n + 1: the statements that change a table. New tables are made without one."""
+
+ROWS = 100
+"""In one INSERT, at most."""
 
 metadata = sa.MetaData()
 
@@ -92,7 +104,7 @@ delivered = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False, comment="epoch seconds"),
     sa.Column("run", sa.Integer, comment="the run that sent it, as in runs"),
     # Not indexed: the pages of an index in the order of hashes cost a run half of its time again.
-    sa.Column("names", sa.LargeBinary, comment="8 bytes each: hashes of emails, phones, parts"),
+    sa.Column("names", sa.LargeBinary, comment="of emails, phones, parts: 8 bytes of each hash"),
     sa.Column("mapping", sa.LargeBinary, comment="as in scopes, when it was sent or compared"),
     sa.Column("version", sa.String, comment="the source's, of the setting version_column"),
     sa.Column("fields", sa.LargeBinary, comment="short hashes of the fields that were sent"),
@@ -167,6 +179,9 @@ runs = sa.Table(
     sa.Column("report", sa.Text, nullable=False, comment="JSON, as in the report's file"),
     sa.Column("page", sa.Text, comment="JSON: what the page shows besides"),
 )
+runs_by_sync = sa.Index(
+    "singer_http_runs_by_sync", runs.c.plugin, runs.c.account, runs.c.sync, runs.c.id
+)
 
 arrivals = sa.Table(
     "singer_http_arrivals",
@@ -214,6 +229,19 @@ standing = sa.Table(
 """A view: what became of each key, and the version of it that stands.
 
 It is part of the public interface, for plans that are made in SQL: columns are only ever added."""
+
+TABLES_ARE_THERE = {
+    name: f"SELECT name, value FROM {meta.name} WHERE ({number}) = :number"  # noqa: S608 - ours
+    for name, number in {
+        "sqlite": "SELECT count(*) FROM sqlite_master WHERE name IN "
+        "(SELECT value FROM json_each(:some))",
+        "postgresql": "SELECT count(to_regclass(name)) FROM "
+        "jsonb_array_elements_text(CAST(:some AS jsonb)) AS names (name)",
+    }.items()
+}
+"""The rows of `meta`, if all our tables and the view are there: one question instead of many."""
+TABLES = orjson.dumps([*metadata.tables, VIEW]).decode()
+"""The names of our tables and the view, as the parameter `some` of the above."""
 
 ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.remote_id,
@@ -322,14 +350,19 @@ WHERE d.scope IS NULL AND substr(o.key, 1, 1) <> {{newline}}
 """  # noqa: S608 - names of ours
 
 
+def view_of(*, sqlite: bool) -> tuple[str, str]:
+    """The view's SQL; its digest, by which the view of another release is recognised."""
+    text = _SELECT.format(**(_SQLITE if sqlite else _POSTGRESQL))
+    return text, hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
 def ensure_view(connection: sa.Connection) -> None:
     """Make the view, or replace that of another release.
 
     One that is as it should be is left alone: replacing it would wait for everybody who reads it.
     """
     sqlite = connection.dialect.name == "sqlite"
-    text = _SELECT.format(**(_SQLITE if sqlite else _POSTGRESQL))
-    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    text, digest = view_of(sqlite=sqlite)
     noted = meta.c.name == "standing"
     there = VIEW in sa.inspect(connection).get_view_names()
     if there and connection.scalar(sa.select(meta.c.value).where(noted)) == digest:
@@ -340,3 +373,20 @@ def ensure_view(connection: sa.Connection) -> None:
     connection.exec_driver_sql(f"{create} VIEW {VIEW} AS {text}")
     connection.execute(meta.delete().where(noted))
     connection.execute(meta.insert().values(name="standing", value=digest))
+
+
+@functools.lru_cache(ROWS)
+def of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
+    """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
+    row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
+    return str(statement.values([row] * number).compile(dialect=dialect))
+
+
+@functools.lru_cache(ROWS)
+def of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
+    """The SQL of an INSERT whose rows are given as one array for each column."""
+    table, text = statement.table, str(statement.compile(dialect=dialect))
+    names = ", ".join(table.columns.keys())
+    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
+    conflict = text[text.index(" ON CONFLICT") :]
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours

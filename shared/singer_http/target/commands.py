@@ -11,6 +11,7 @@ from singer_http.errors import StopRun, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from singer_http.sink.base import HTTPSink
     from singer_http.target.plan import Plan
@@ -107,18 +108,32 @@ def _say(text: str) -> None:
 def look(plan: Plan, given: dict[str, Any]) -> bool | None:
     """Carry out the command that only reads the database; `None` if none is asked for.
 
-    It takes no lock, so that it works while a run is under way.
+    It takes no lock, so that it works while a run is under way; a database that is not there is
+    not made.
     """
-    if number := given.get("history"):
+    number, run, text = (given.get(name) for name in ("history", "report", "explain"))
+    if (number or run or (text and text.strip())) and (file := _missing_file(plan)):
+        click.echo(f"No run of {plan.name} is in the database: {file} is not there yet.")
+        return bool(number)
+    if number:
         from singer_http.target.history import history  # noqa: PLC0415 - rarely needed
 
         return history(plan, number)
-    if run := given.get("report"):
+    if run:
         from singer_http.target.history import report_again  # noqa: PLC0415 - rarely needed
 
         return report_again(plan, run)
-    if (text := given.get("explain")) is not None:  # an empty one must not start a run
+    if text is not None:  # an empty one must not start a run
         from singer_http.target.explain import explain  # noqa: PLC0415 - rarely needed
 
         return explain(plan, text)
     return None
+
+
+def _missing_file(plan: Plan) -> Path | None:
+    """The file of an SQLite database, if it is not there."""
+    from singer_http.store.database import file_of  # noqa: PLC0415 - rarely needed
+    from singer_http.store.server import parse_url  # noqa: PLC0415 - rarely needed
+
+    file = file_of(parse_url(plan.database_url))
+    return file if file and not file.exists() else None

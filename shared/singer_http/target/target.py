@@ -367,7 +367,12 @@ class HTTPTarget(HTTPPlugin, Target):
     @classmethod
     def _end_unmade(cls, error: ConfigError, given: dict[str, Any], env: bool) -> None:
         """Leave a report of a run whose settings are refused, if they allow that much."""
-        config = dict.fromkeys(cls.config_jsonschema["required"], "") | given
+        schema = cls.config_jsonschema
+        there = {name: value for name, value in given.items() if value is not None}
+        config = {
+            name: "" if is_secret(schema["properties"][name]) else "unknown"
+            for name in schema["required"]
+        } | there
         with contextlib.suppress(Exception):
             cls(config=config, parse_env_config=env, validate_config=False)._end(error)
 

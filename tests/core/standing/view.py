@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from singer_http.store import DATABASE_FILE
-from singer_http.store.database import parse_url
+from singer_http.store.server import parse_url
 from tests.front_door import Plugin
 
 
