@@ -111,9 +111,7 @@ class Project:
         content = yaml.safe_load(path.read_text())
         for kind, plugins in kinds.items():
             for given in plugins:
-                known = content["plugins"].setdefault(kind, [])
-                if kind == "utilities":  # the page adds it
-                    known.append({"name": given["name"]})
+                known = content["plugins"].setdefault(kind, [{"name": given["name"]}])
                 (plugin,) = (p for p in known if p["name"] == given["name"])
                 for name, value in given.items():
                     if isinstance(value, dict):

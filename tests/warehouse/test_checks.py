@@ -14,6 +14,8 @@ from tests.front_door import JSON
 from tests.warehouse.plans import columns_of, messages, rows_of
 from tests.warehouse.project import Project
 
+pytestmark = pytest.mark.xdist_group("dbt")
+
 Connection = psycopg.Connection[Any]
 
 
@@ -162,6 +164,14 @@ def test_another_sync_and_another_account_have_plans_of_their_own(pipeline: Pipe
     assert pipeline.planned() == {"k1": False}
     pipeline.send()
     assert pipeline.planned() == {}
+
+
+def test_dbt_fails_with_that_line(pipeline: Pipeline) -> None:
+    pipeline.fill(*range(10))
+    pipeline.send()
+    pipeline.fill()
+    said = pipeline.project.dbt("run", "--select", "guarded", fails=True)
+    assert "people: warehouse.people_text is empty, 10 records were delivered" in said
 
 
 def test_the_view_fails_too(pipeline: Pipeline) -> None:

@@ -33,6 +33,8 @@ from tests.warehouse.test_histories import (
     World,
 )
 
+pytestmark = pytest.mark.xdist_group("dbt")
+
 PLAN = "to_autoreach.copied"
 FOLDERS = itertools.count()
 

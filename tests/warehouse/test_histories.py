@@ -29,6 +29,8 @@ from tests.warehouse.conftest import clear, forget
 from tests.warehouse.plans import columns_of, messages, rows_of
 from tests.warehouse.project import Project
 
+pytestmark = pytest.mark.xdist_group("dbt")
+
 KEYS = (0, 1, 2)
 ALWAYS = 9
 """A row that stays: a mirror of an empty extract removes nothing."""

@@ -131,7 +131,8 @@ def test_a_stopped_run_says_why_on_its_page(people: Plugin) -> None:
 
 
 MEMBERS = {"run", "plugin", "version", "account", "sync", "mode", "started_at", "finished_at",
-           "dry_run", "outcome", "error", "input_complete", "streams"}  # fmt: skip
+           "dry_run", "outcome", "error", "needs_person", "retry_at", "input_complete",
+           "streams"}  # fmt: skip
 COUNTS = {"received", "merged", "unchanged", "created", "updated", "upserted", "deleted",
           "rejected", "skipped", "removed", "requests", "retries", "seconds", "kept"}  # fmt: skip
 
