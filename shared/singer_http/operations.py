@@ -99,6 +99,10 @@ class Row:
     stored_id: str | None
     at: int
     """Epoch seconds of the acknowledgement."""
+    mapping: bytes | None = None
+    """What made the request of the record (see `Digests.mapping`), if versions are stored."""
+    version: str | None = None
+    """The source's version of the record."""
 
     @property
     def remote_id(self) -> str | None:
@@ -136,6 +140,8 @@ class Operation:
     effect: Effect = Effect.IDEMPOTENT
     row: Row | None = None
     """What the ledger knew of the key when the operation was checked."""
+    known: JSON | None = None
+    """The vendor's record, where it was read just before an update."""
 
     def __init__(self, key: str = "", *, delete: bool = False) -> None:
         """Begin with what is known before the record is looked at.
@@ -176,6 +182,8 @@ class Outcome:
     """Of a lost create: the vendor may still be working on the request."""
     suppressed: bool = False
     """Skipped, since the person must not be reached."""
+    nothing_to_send: bool = False
+    """Skipped, since `overwrite` leaves nothing of an update to be sent."""
 
     @classmethod
     def rejected(

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from singer_http.errors import ConfigError, StopRun
 from singer_http.store import DATABASE_FILE
-from singer_http.store.database import parse_url
+from singer_http.store.server import parse_url
 from singer_http.store.tables import VERSION, meta
 from singer_http.tap.tap import HTTPTap
 

@@ -23,10 +23,10 @@ from typing_extensions import override
 
 from singer_http.exact_json import decode
 from singer_http.identity import masked_identities
-from singer_http.operations import DELETED, SAME, UNKNOWN
+from singer_http.operations import JSON
 from singer_http.report.table import COLUMNS
 from singer_http.store.runs import RUNNING
-from singer_http.store.tables import delivered, rejects, runs, scopes
+from singer_http.store.tables import delivered, pending, rejects, runs, scopes, standing
 from singer_http.tap.page_stream import PageStream, Record
 from tap_deliveries import schemas
 from tap_deliveries.database import DatabaseTap
@@ -34,6 +34,8 @@ from tap_deliveries.database import DatabaseTap
 PAGE = 2_000
 OVERLAP = 300
 """Seconds before the bookmark that are read again: the clocks of the writers differ."""
+MAPPINGS = "mappings"
+"""In the STATE of `records`: the mapping of each stream of a pipeline when it was read."""
 NO_KEY = "\n"
 """How the key begins of what has none."""
 
@@ -151,7 +153,11 @@ class Runs(DeliveriesStream):
 
 
 class Records(DeliveriesStream):
-    """What the ledger knows of each key: its last delivery."""
+    """What the ledger knows of each key: its last delivery, the version that stands.
+
+    A version falls without a delivery, too: with a new reject, which is read here, and where the
+    target's mapping changed: then all rows of that stream are read again.
+    """
 
     name = "records"
     primary_keys = ("account", "server", "sync", "stream", "key")
@@ -162,35 +168,71 @@ class Records(DeliveriesStream):
         return self._bound(sa.select(sa.func.max(delivered.c.at)))
 
     @override
+    def pages(self, context: Context | None) -> Iterator[list[Record]]:
+        state = self.get_context_state(context)
+        found = self.query(sa.select(scopes.c.id, scopes.c.mapping))
+        mappings = {str(row.id): row.mapping.hex() if row.mapping else None for row in found}
+        self._mapped_before: JSON = state.get(MAPPINGS) or {}
+        self._mappings = mappings
+        yield from super().pages(context)
+        state[MAPPINGS] = mappings
+
+    @override
     def since(self, moment: int) -> Iterator[list[Record]]:
-        # In the order of the primary key, the whole ledger is read once, whatever is left out.
-        columns = [delivered.c[name] for name in ("key", "digest", "remote_id", "at")]
+        given = self.config.get("start_date")
+        first = int(_moment(str(given)).timestamp()) if given else 0
+        for scope, mapping in self._mappings.items():
+            same = self._mapped_before.get(scope, mapping) == mapping
+            yield from self._rows(int(scope), moment if same else first)
+
+    def _rows(self, scope: int, moment: int) -> Iterator[list[Record]]:
+        for keys in self._delivered(scope, moment):
+            yield self._standing(scope, keys)
+        for keys in self._outstanding(scope, moment):
+            yield self._standing(scope, keys)
+
+    def _standing(self, scope: int, keys: list[str]) -> list[Record]:
+        columns = [column for column in standing.c if column is not standing.c.scope]
+        where = (standing.c.scope == scope) & standing.c.key.in_(keys)
+        return [
+            {
+                **row._mapping,
+                "key_hashed": bool(row.key_hashed),
+                "delivered_at": None if row.delivered_at is None else _iso(row.delivered_at),
+            }
+            for row in self.query(sa.select(*columns).where(where).order_by(standing.c.key))
+        ]
+
+    def _delivered(self, scope: int, moment: int) -> Iterator[list[str]]:
+        """The keys that were written since a moment, in the order of the primary key.
+
+        So the whole ledger is read once, whatever is left out.
+        """
         statement = (
-            sa.select(*columns, runs.c.run)
-            .join(runs, runs.c.id == delivered.c.run, isouter=True)
-            .where(delivered.c.at >= moment)
+            sa.select(delivered.c.key)
+            .where((delivered.c.scope == scope) & (delivered.c.at >= moment))
             .order_by(delivered.c.key)
             .limit(PAGE)
         )
-        for scope in self.query(sa.select(scopes).order_by(scopes.c.id)):
-            place = _place(scope)
-            last = ""
-            while page := self.query(
-                statement.where((delivered.c.scope == scope.id) & (delivered.c.key > last))
-            ):
-                yield [
-                    {
-                        **place,
-                        "key": row.key,
-                        "state": _state(row.digest),
-                        "remote_id": row.key if row.remote_id == SAME else row.remote_id,
-                        "delivered_at": _text(row.at),
-                        "run": row.run,
-                    }
-                    for row in page
-                    if not row.key.startswith(NO_KEY)
-                ]
-                last = page[-1].key
+        last = ""
+        while page := self.query(statement.where(delivered.c.key > last)):
+            yield [row.key for row in page]
+            last = page[-1].key
+
+    def _outstanding(self, scope: int, moment: int) -> Iterator[list[str]]:
+        """The keys that were rejected since a moment, and those of requests under way."""
+        statement = (
+            sa.select(rejects.c.id, rejects.c.key)
+            .where((rejects.c.scope == scope) & (rejects.c.at >= moment))
+            .order_by(rejects.c.id)
+            .limit(PAGE)
+        )
+        last = 0
+        while page := self.query(statement.where(rejects.c.id > last)):
+            yield list({row.key for row in page})
+            last = page[-1].id
+        for row in self.query(sa.select(pending.c["keys"]).where(pending.c.scope == scope)):
+            yield json.loads(row[0])
 
 
 class Rejects(DeliveriesStream):
@@ -265,12 +307,6 @@ def _account(text: str) -> Record:
     return {"account": account, "server": server}
 
 
-def _state(digest: bytes) -> str:
-    if digest == DELETED:
-        return "deleted"
-    return "unknown" if digest == UNKNOWN else "delivered"
-
-
 def _record_of(line: bytes) -> Any:
     """The record of a RECORD line; `None` where only a tolerant reader understands it."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -290,3 +326,9 @@ def _moment(text: str) -> datetime.datetime:
 
 def _text(at: int) -> str:
     return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _iso(moment: datetime.datetime) -> str:
+    """SQLite's moments are in UTC without saying so."""
+    at = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+    return f"{at.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"

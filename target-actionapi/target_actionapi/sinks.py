@@ -26,7 +26,7 @@ from singer_http.operations import (
 )
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
-from singer_http.sink.kinds import AtMostOnceSink, RecordSink
+from singer_http.sink.kinds import AtMostOnceSink, ReadableSink
 from target_actionapi.guards import MessageGuards
 
 
@@ -52,7 +52,7 @@ def misunderstood(data: Any, status: int) -> Refused:
     return Refused(status, f"the answer was not understood: {answers.text_of(data)}", data)
 
 
-class Contacts(MerlinSink, RecordSink):
+class Contacts(MerlinSink, ReadableSink):
     """Contacts, matched by name and then by Email or Number."""
 
     stream = "contacts"
@@ -64,6 +64,7 @@ class Contacts(MerlinSink, RecordSink):
     phones = ("Number",)
     container = "Custom"
     deterministic = True
+    shows_all = False  # what SEARCH answers is not documented
 
     @override
     def read_custom_fields(self) -> Sequence[f.CustomField]:
@@ -124,10 +125,19 @@ class Contacts(MerlinSink, RecordSink):
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        for hit in self.search(_names(op.body)) if _names(op.body) else ():
-            if hit["idContact"] == op.remote_id:
-                return {name: hit.get(name) for name in op.body}
+        for names in ({"idContact": number(op.remote_id)}, _names(op.body)):
+            for hit in self.search(names) if names else ():
+                if hit["idContact"] == op.remote_id:
+                    return hit
         return None
+
+    @override
+    def fields_of(self, record: JSON) -> dict[str, Any]:
+        """A contact that has no custom value shows none of its custom fields."""
+        found = super().fields_of(record)
+        if record.get("Custom") in (None, {}, []):
+            found.pop("Custom", None)
+        return found
 
     def _search(self, op: Operation) -> str | None:
         own = set(op.identities)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
-from singer_http.exact_json import decode
+from singer_http.exact_json import decode, encode
 from singer_http.http.pages import NumberedPages, PageParams, key_of, stated_total
 from singer_http.operations import JSON, invalid
 
@@ -85,12 +86,29 @@ Member = tuple[str, str, str, str, bytes]
 """Id, email, phone, list id: as they are compared, empty for none; the member itself, if kept."""
 
 
+FRESH_FOR = 60.0
+"""Seconds for which a reading shows what members have; longer if the reading took long."""
+SHARE = 10
+"""A reading shows what members have for this many times the seconds that it took."""
+
+
 class MemberIndex:
     """The account's members by email and phone, on disk; read at first use."""
 
-    def __init__(self, read: Callable[[], Iterable[Member]]) -> None:
-        """Read nothing yet."""
+    def __init__(
+        self,
+        read: Callable[[], Iterable[Member]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            read: gives all members.
+            clock: seconds.
+        """
         self._read = read
+        self._clock = clock
+        self._fresh_until = 0.0
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._confirmed = False
@@ -150,11 +168,33 @@ class MemberIndex:
         return None
 
     def member(self, id_: str) -> JSON | None:
-        """The member with this id, where members are kept."""
+        """The member with this id, where members are kept; `None` if there is none.
+
+        What people edit meanwhile is not in the list that was read: it is read again from time to
+        time. A member that is not in it may be new: then too, if this reading is not the first.
+        """
         with self._lock:
-            found = self._load(0).execute("SELECT member FROM members WHERE id = ?", (id_,))
-            (text,) = found.fetchone() or (b"",)
+            if self._database is not None and self._clock() > self._fresh_until:
+                self._load(self.mark())
+            first = self._database is None
+            found = self._member(id_)
+            if found is None and not first:
+                self._load(self.mark())
+                found = self._member(id_)
+        return found
+
+    def _member(self, id_: str) -> JSON | None:
+        rows = self._load(0).execute("SELECT member FROM members WHERE id = ?", (id_,))
+        (text,) = rows.fetchone() or (b"",)
         return dict(decode(text)) if text else None
+
+    def note(self, id_: str, change: Callable[[JSON], JSON]) -> None:
+        """A member was updated: what is kept of it changes with it."""
+        with self._lock:
+            if self._database is not None and (known := self._member(id_)) is not None:
+                self._database.execute(
+                    "UPDATE members SET member = ? WHERE id = ?", (encode(change(known)), id_)
+                )
 
     def _load(self, since: int) -> sqlite3.Connection:
         """The index, read again if it is older than a mark (with the lock held)."""
@@ -164,6 +204,7 @@ class MemberIndex:
         if self._database is not None:
             self._database.close()
             self._database = None
+        began = self._clock()
         database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         try:
             database.execute("CREATE TABLE members (id, email, phone, list_id, member)")
@@ -172,8 +213,11 @@ class MemberIndex:
             database.execute("COMMIT")
             database.execute("CREATE INDEX by_email ON members (email)")
             database.execute("CREATE INDEX by_phone ON members (phone)")
+            database.execute("CREATE INDEX by_id ON members (id)")
         except BaseException:
             database.close()
             raise
         self._database, self._marks_seen = database, marks
+        now = self._clock()
+        self._fresh_until = now + max(FRESH_FOR, SHARE * (now - began))
         return database

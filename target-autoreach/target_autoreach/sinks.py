@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import functools
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -16,7 +17,7 @@ from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, Person, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
-from singer_http.sink.kinds import BatchSink, RecordSink
+from singer_http.sink.kinds import BatchSink, ReadableSink
 from target_autoreach.listing import (
     MemberIndex,
     confirm_lists,
@@ -87,7 +88,9 @@ class AutoReachSink(HTTPSink):
         elif self.format == "list":
             custom = {item["key"]: item["value"] for item in custom or ()}
         phones = filter(None, self.custom_phones(custom or {}))
-        return Person((*super().person(op).identities, *phones))
+        # A record that has only an id is known by what was sent under it before.
+        contact = (self.stream, op.remote_id) if op.remote_id else None
+        return Person((*super().person(op).identities, *phones), contact)
 
     def write(
         self, method: str, path: str, body: bytes | None, effect: Effect = Effect.IDEMPOTENT
@@ -156,6 +159,8 @@ class People(AutoReachSink, BatchSink):
             super().prepare(record, op)
         op.remote_id = next(filter(None, (f.identifier(n, record.get(n)) for (n,) in NAMES)), None)
         if op.remote_id is None:
+            if op.delete and self.keyed_otherwise:
+                return  # the ledger knows the id, if the person was ever delivered
             raise invalid("a person needs id or external_id")
         if self.keyed_otherwise:
             op.identities = (op.remote_id,)
@@ -168,11 +173,12 @@ class People(AutoReachSink, BatchSink):
 
     @override
     def remove(self, op: Operation) -> Outcome:
-        self.erase(f"people/{segment(op.remote_id or '')}")
+        if op.remote_id is not None:
+            self.erase(f"people/{segment(op.remote_id)}")
         return Outcome(OutcomeKind.DELETED)
 
 
-class Members(AutoReachSink, RecordSink):
+class Members(AutoReachSink, ReadableSink):
     """Members of lists, matched by email (else phone) and list."""
 
     stream = "members"
@@ -182,6 +188,10 @@ class Members(AutoReachSink, RecordSink):
 
     @override
     def writable(self) -> Sequence[str]:
+        return self._writable
+
+    @functools.cached_property
+    def _writable(self) -> tuple[str, ...]:
         # No schema is published: what members of the account have is what a member can have.
         shown = {name for member in first_page(self, "members") for name in member}
         known = {*self.fields, *self.read_only, "custom_fields"}
@@ -226,12 +236,13 @@ class Members(AutoReachSink, RecordSink):
         return self.context.shared("members", self._new_index)
 
     def _new_index(self) -> MemberIndex:
+        kept = self.config["dry_run"] or self.policies.restrict
         return MemberIndex(
             lambda: (
                 (
                     text_of(member.get("id") or ""),
                     *self._identity(member),
-                    encode(member) if self.config["dry_run"] else b"",
+                    encode(member) if kept else b"",
                 )
                 for member in read_all(self, "members")
             )
@@ -239,7 +250,31 @@ class Members(AutoReachSink, RecordSink):
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        return self.index.member(op.remote_id or "")
+        found = self.index.member(op.remote_id or "")
+        if found is None:
+            raise NotFound(404, f"the list of members has no member {op.remote_id}")
+        return found
+
+    @override
+    def fields_of(self, record: JSON) -> dict[str, Any]:
+        """Custom fields have one name, in whichever format they stand."""
+        known = self._custom_ids
+        return {
+            f"custom_fields.{name}" if name in known else name: value
+            for name, value in super().fields_of(record).items()
+        }
+
+    @override
+    def without(self, body: JSON, names: Collection[str]) -> JSON:
+        flat = {name for name in self._custom_ids if f"custom_fields.{name}" in names}
+        return super().without(body, {*names, *flat})
+
+    @functools.cached_property
+    def _custom_ids(self) -> frozenset[str]:
+        """The account's custom fields, where they stand beside the vendor's own."""
+        if self.format != "flat":
+            return frozenset()
+        return frozenset(field.id for field in self.account_fields().fields) - {*self.writable()}
 
     @override
     def create(self, op: Operation) -> str | None:
@@ -250,7 +285,18 @@ class Members(AutoReachSink, RecordSink):
     @override
     def update(self, op: Operation) -> None:
         self.write("PUT", f"members/{segment(op.remote_id or '')}", op.payload)
+        if op.known is not None:
+            self.index.note(op.remote_id or "", lambda member: written_into(member, op.body))
 
     @override
     def delete(self, op: Operation) -> None:
         self.erase(f"members/{segment(op.remote_id or '')}")
+
+
+def written_into(member: JSON, body: JSON) -> JSON:
+    """A member as it is after an update."""
+    merged = member | body
+    old, new = member.get("custom_fields"), body.get("custom_fields")
+    if isinstance(old, dict) and isinstance(new, dict):
+        merged["custom_fields"] = old | new
+    return merged

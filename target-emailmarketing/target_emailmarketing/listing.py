@@ -86,6 +86,15 @@ class Directory:
             self._ids[id_] = item
             self._names.setdefault(_folded(item.get("name")), []).append(id_)
 
+    @property
+    def usable(self) -> list[list[str]]:
+        """The id and the name of each that is active: all that decides what `find` finds."""
+        return sorted(
+            [id_, _folded(item.get("name"))]
+            for id_, item in self._ids.items()
+            if self.is_active(id_)
+        )
+
     def find(self, wanted: Any) -> str:
         """The id of the active one with this id or name (case aside).
 

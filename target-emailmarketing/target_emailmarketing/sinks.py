@@ -50,6 +50,7 @@ class Contacts(BatchSink):
     container = "custom_fields"
     batch_limit = 100
     reaches_people = True
+    deterministic = True
     no_delete = "Kasplo's API cannot delete a contact, nor unsubscribe one: do it in Kasplo"
 
     # --- what the account has -------------------------------------------------------------------
@@ -110,6 +111,13 @@ class Contacts(BatchSink):
             for item in read_all(self, self.path("custom-field"))
             if item.get("status", ACTIVE) == ACTIVE
         ]
+
+    @property
+    @override
+    def description(self) -> Any:
+        lists = self.lists.usable if {"list", "list_id"} & set(self.properties) else None
+        tags = self.all_tags.usable if "tags" in self.properties else None
+        return [super().description, self.list_id, self.tags, repr(self.required), lists, tags]
 
     # --- a record -------------------------------------------------------------------------------
 

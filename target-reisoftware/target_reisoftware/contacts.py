@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from reisoftware_api.writing import VALUE_NAMES, unknown_keys
+from reisoftware_api.writing import NOT_IN_UPDATES, unknown_keys
 from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
 from singer_http.operations import (
@@ -24,7 +24,8 @@ from singer_http.operations import (
 )
 from singer_http.sink import columns as f
 from singer_http.sink.base import CREATE
-from singer_http.sink.kinds import RecordSink, second_step
+from singer_http.sink.fields import form
+from singer_http.sink.kinds import ReadableSink, second_step
 from target_reisoftware import values
 from target_reisoftware.lookup import ReiClient, envelope, finder_of, rei_client_of
 from target_reisoftware.matching import Identity, another, may_be
@@ -38,7 +39,7 @@ V2_NAMES = {"address": "address1", "customFields": "customField"}
 """API v2's names → v1's."""
 
 
-class Contacts(RecordSink):
+class Contacts(ReadableSink):
     """Contacts, matched by email, then phone."""
 
     stream = "contacts"
@@ -62,6 +63,7 @@ class Contacts(RecordSink):
     phones = ("phone",)
     container = "customField"
     deterministic = True
+    not_compared = NOT_IN_UPDATES
 
     @cached_property
     def vendor(self) -> ReiClient:
@@ -115,7 +117,7 @@ class Contacts(RecordSink):
 
     @override
     def read_custom_fields(self) -> Sequence[f.CustomField]:
-        return [custom_field(item) for item in self.vendor.custom_fields()]
+        return [values.custom_field(item) for item in self.vendor.custom_fields()]
 
     @override
     def converter(
@@ -142,7 +144,7 @@ class Contacts(RecordSink):
         if isinstance(container, list):
             if not all(isinstance(item, dict) and item.get("id") for item in container):
                 raise invalid('customField: the list has items that are no {"id", "value"}')
-            return {text_of(item["id"]): _custom_value(item) for item in container}
+            return values.custom_values(container)
         return super().unpack(container)
 
     # --- a record -----------------------------------------------------------------------------
@@ -217,11 +219,47 @@ class Contacts(RecordSink):
 
     @override
     def current(self, op: Operation) -> JSON | None:
-        known = self.vendor.contact(op.remote_id or "")
+        known = self._listed(op) or self.vendor.contact(op.remote_id or "")
         # Tags are added: those that it has are no change, and its others stay.
         missing = missing_tags(op, known)
         had = [tag for tag in op.body.get("tags", ()) if tag not in missing]
         return known | {"tags": had or None}
+
+    def _listed(self, op: Operation) -> JSON | None:
+        """The contact as the account's list shows it, if that is read and shows all of it."""
+        if not self.policies.restrict or "dndSettings" in op.body:  # a list may leave it out
+            return None
+        row = self._finder.row(self.vendor, op.remote_id or "")
+        if row is None:
+            return None
+        shown = {V2_NAMES.get(name, name) for name in row} | {"name"}
+        return self.vendor.api.contact(row) if shown.issuperset(op.body) else None
+
+    @override
+    def fields_of(self, record: JSON) -> dict[str, Any]:
+        custom = record.get("customField")
+        if isinstance(custom, list):
+            record = record | {"customField": values.custom_values(custom)}
+        found = super().fields_of(record)
+        if "contactName" in record and "name" not in record:
+            found["name"] = record["contactName"]  # what is written as `name` is read as this
+        return {name: value for name, value in found.items() if name not in self._refused_fields}
+
+    @override
+    def has_work(self, op: Operation) -> bool:
+        return not NOT_IN_UPDATES.issuperset(op.body) or bool(missing_tags(op, op.known or {}))
+
+    @override
+    def stored_form(self, field: str, value: Any) -> str:
+        container, _, inner = field.partition(".")
+        if container == "customField" and inner:
+            return values.stored(self._kind_of(inner), value)
+        if container == "dndSettings" and isinstance(value, dict):
+            return form(value.get("status"))
+        if field == "dateOfBirth":
+            return values.stored_day(value)
+        found = super().stored_form(field, value)
+        return found.lower() if field == "name" else found  # a list shows it in lower case
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -282,11 +320,11 @@ class Contacts(RecordSink):
         body = api.update_body(op.body, self._kind_of)
         if api.update_needs_identity and not body.get("email") and not body.get("phone"):
             # The vendor asks for one of them, changed or not.
-            known = self.vendor.contact(contact)
+            known = op.known or self.vendor.contact(contact)
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
         written = self._put(contact, body) if body or not op.body.get("tags") else None
-        if tags := missing_tags(op, written or {}):
+        if tags := missing_tags(op, written or op.known or {}):
             with contextlib.nullcontext() if written is None else second_step("tags"):
                 path = api.contact_path(contact, *api.tags_end)
                 self.vendor.request("POST", path, json={"tags": tags})
@@ -341,11 +379,6 @@ class Contacts(RecordSink):
             self.logger.warning("%s: field %r: %s", self.stream, field, what)
 
 
-def _custom_value(item: JSON) -> Any:
-    """The value of a custom field in a list: `value`, or as API v2 takes it, `field_value`."""
-    return next((item[name] for name in ("value", *VALUE_NAMES) if name in item), None)
-
-
 def missing_tags(op: Operation, contact: JSON) -> list[str]:
     """The tags of a record that a contact does not have; the vendor compares them without case."""
     has = contact.get("tags")
@@ -364,15 +397,3 @@ def duplicate_of(error: Refused) -> tuple[str | None, str]:
     if not isinstance(meta, dict) or not meta.get("contactId"):
         return None, ""
     return text_of(meta["contactId"]), str(meta.get("matchingField") or "")
-
-
-def custom_field(item: JSON) -> f.CustomField:
-    """A custom field, known by its id, its key (`contact.x` or `x`) and its name."""
-    key = str(item.get("fieldKey") or "")
-    names = (text_of(item["id"]), key, key.removeprefix("contact."), str(item.get("name") or ""))
-    return f.CustomField(
-        id=names[0],
-        names=tuple(filter(None, names)),
-        type=str(item.get("dataType") or item.get("dateType") or ""),  # the page's misprint
-        choices=tuple(str(choice) for choice in item.get("picklistOptions") or ()),
-    )

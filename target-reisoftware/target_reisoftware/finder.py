@@ -52,7 +52,12 @@ class Finder:
     """What all streams of a run know of the account's contacts. Any thread may ask."""
 
     def __init__(
-        self, matching: str, logger: logging.Logger, clock: Callable[[], float] = time.monotonic
+        self,
+        matching: str,
+        logger: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        keep: bool = False,
     ) -> None:
         """Read nothing yet.
 
@@ -60,7 +65,9 @@ class Finder:
             matching: `auto`, `lookup` or `list`.
             logger: is told when the list is read.
             clock: seconds.
+            keep: the list's rows: contacts are read too, not only found.
         """
+        self._keep = keep
         self._matching = matching
         self._logger = logger
         self._clock = clock
@@ -102,6 +109,19 @@ class Finder:
         with self._lock:
             self._lookups += 1
         return vendor.find(identity)
+
+    def row(self, vendor: Vendor, contact: str) -> JSON | None:
+        """A contact's row of the list; `None` if it has to be asked for alone.
+
+        Where the list is read anyway, or costs less than a request for each contact.
+        """
+        uses_list = self._uses_list(vendor)
+        with self._lock:
+            index = self._current_index(vendor) if uses_list else None
+            shown = self._list is not None and self._list.shows_changes
+            found = index.row(contact) if index is not None and shown else None
+            self._lookups += found is None
+        return found
 
     def find_once(self, vendor: Vendor, identity: Identity) -> str | None:
         """The same, asked once in a run: the first to ask does it, the others wait for that."""
@@ -151,7 +171,7 @@ class Finder:
         """A contact is now as a write's answer shows it, if that has emails and phones."""
         with self._lock:
             if self._index is not None and not {"email", "phone"}.isdisjoint(contact):
-                self._index.put([contact])
+                self._index.put([contact], written=True)
 
     def note_deleted(self, contact: str) -> None:
         """A contact was deleted."""
@@ -196,7 +216,7 @@ class Finder:
     def _read_all(self, vendor: Vendor) -> None:
         size = "" if self._cost is None else f" (about {self._cost} requests)"
         self._logger.info("Reading the list of contacts%s instead of looking up each", size)
-        contacts, index = vendor.contact_list(), ContactIndex()
+        contacts, index = vendor.contact_list(), ContactIndex(keep=self._keep)
         began, first = self._clock(), None
         try:
             for number, page in enumerate(contacts.all()):

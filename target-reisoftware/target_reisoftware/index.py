@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from reisoftware_api.times import milliseconds
-from singer_http.exact_json import text_of
+from singer_http.exact_json import decode, encode, text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON
 from target_reisoftware.matching import Identity, own_identity, several
@@ -29,15 +29,20 @@ ASK = Found(None, certain=False)
 
 
 CONTACTS = """CREATE TABLE contacts (
-    id TEXT PRIMARY KEY, email, phone, at INTEGER, own_email TEXT, own_phone TEXT
-) WITHOUT ROWID"""
+    id TEXT PRIMARY KEY, email, phone, at INTEGER, own_email TEXT, own_phone TEXT, row BLOB
+)"""
 
 
 class ContactIndex:
     """Emails and phones are looked up by hashes of what is compared. One thread at a time."""
 
-    def __init__(self) -> None:
-        """Begin with no contacts."""
+    def __init__(self, *, keep: bool = False) -> None:
+        """Begin with no contacts.
+
+        Args:
+            keep: the rows of the list too (see `row`).
+        """
+        self._keep = keep
         self.size = 0
         """Contacts that were added."""
         # A temporary database without a name: on disk once it is large, gone when it is closed.
@@ -52,11 +57,16 @@ class ContactIndex:
         ):
             self._database.execute(statement)
 
-    def put(self, contacts: Iterable[JSON]) -> None:
+    def put(self, contacts: Iterable[JSON], *, written: bool = False) -> None:
         """Add contacts as the vendor shows them, or replace what was known of them.
 
         A row that is older than what is known is left out: a list can lag behind a write.
+
+        Args:
+            contacts: rows of the list, or the answers to writes.
+            written: they are answers, which may not show all that a row shows.
         """
+        keep = self._keep and not written
         rows, others = [], []
         for contact in contacts:
             if not contact.get("id"):
@@ -65,14 +75,16 @@ class ContactIndex:
             email, phone = email_name(contact.get("email")), phone_name(contact.get("phone"))
             # One that does not say when it changed is as it is now.
             at = milliseconds(contact.get("dateUpdated")) or round(time.time() * 1000)
-            rows.append((id_, email, phone, at, *own_identity(contact)))
+            row = encode(contact) if keep else None
+            rows.append((id_, email, phone, at, *own_identity(contact), row))
             others += [(name, id_) for name in _other_names(contact) if name not in (email, phone)]
         self._database.execute("BEGIN")
         self._database.executemany("DELETE FROM others WHERE id = ?", [row[:1] for row in rows])
         self._database.executemany(
-            "INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            "INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
             " email = excluded.email, phone = excluded.phone, at = excluded.at,"
-            " own_email = excluded.own_email, own_phone = excluded.own_phone"
+            " own_email = excluded.own_email, own_phone = excluded.own_phone,"
+            " row = excluded.row"
             " WHERE excluded.at >= contacts.at",
             rows,
         )
@@ -103,6 +115,12 @@ class ContactIndex:
         if email is not None and any(own not in (None, email) for _, own in same):
             return ASK  # another contact with the same phone
         return _only("phone", [id_ for id_, _ in same])
+
+    def row(self, contact: str) -> JSON | None:
+        """A contact's row of the list, where it is kept and nothing was written since."""
+        found = self._database.execute("SELECT row FROM contacts WHERE id = ?", (contact,))
+        (row,) = found.fetchone() or (None,)
+        return dict(decode(row)) if row else None
 
     def identity(self, contact: str) -> Identity | None:
         """The email and the phone of a contact."""

@@ -13,6 +13,7 @@ from singer_http.errors import NotFound, Refused, RequestRejected, VendorDown, r
 from singer_http.exact_json import encode_sorted, text_of
 from singer_http.identity import fold_email
 from singer_http.operations import JSON, Effect
+from singer_http.sink.overwrite import restricts
 from target_reisoftware.finder import Finder
 from target_reisoftware.listing import ContactList, ContactListV1, ContactListV2
 from target_reisoftware.matching import Identity, match
@@ -245,4 +246,9 @@ def rei_client_of(sink: HTTPSink) -> ReiClient:
 
 def finder_of(sink: HTTPSink) -> Finder:
     """The finder that the streams of a run share."""
-    return sink.context.shared("finder", lambda: Finder(sink.config["matching"], sink.logger))
+    return sink.context.shared("finder", lambda: _new_finder(sink))
+
+
+def _new_finder(sink: HTTPSink) -> Finder:
+    keep = restricts(sink.config.get("overwrite"))
+    return Finder(sink.config["matching"], sink.logger, keep=keep)

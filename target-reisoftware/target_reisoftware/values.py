@@ -8,9 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from reisoftware_api.channels import STATES, as_v2
-from singer_http.exact_json import NotJSON, StrangeJSON, decode
+from reisoftware_api.shapes import day
+from reisoftware_api.writing import VALUE_NAMES
+from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
 from singer_http.operations import JSON, invalid
 from singer_http.sink import columns as f
+from singer_http.sink.fields import form
 from singer_http.sink.formats import parse_as_written, parse_date_time
 
 MANY = frozenset({"MULTIPLE_OPTIONS", "CHECKBOX"})
@@ -173,3 +176,44 @@ def number(name: str, value: Any) -> int | Decimal:
     if found is None:
         raise invalid(f"{name}: {f.shortened(value)} is not a number")
     return found
+
+
+def custom_field(item: JSON) -> f.CustomField:
+    """A custom field, known by its id, its key (`contact.x` or `x`) and its name."""
+    key = str(item.get("fieldKey") or "")
+    names = (text_of(item["id"]), key, key.removeprefix("contact."), str(item.get("name") or ""))
+    return f.CustomField(
+        id=names[0],
+        names=tuple(filter(None, names)),
+        type=str(item.get("dataType") or item.get("dateType") or ""),  # the page's misprint
+        choices=tuple(str(choice) for choice in item.get("picklistOptions") or ()),
+    )
+
+
+def custom_values(items: list[JSON]) -> JSON:
+    """Field id -> value, of a list: `value`, or as API v2 takes it, `field_value`."""
+    names = ("value", *VALUE_NAMES)
+    return {
+        text_of(item["id"]): next((item[name] for name in names if name in item), None)
+        for item in items
+    }
+
+
+# --- as the vendor stores them ----------------------------------------------------------------
+
+
+def stored(kind: str, value: Any) -> str:
+    """The stored form (see `ReadableSink.stored_form`) of a custom value of this type."""
+    kind = kind.upper()
+    if kind == "DATE":
+        return stored_day(value)
+    if kind in MANY and isinstance(value, str):
+        return form(split(value))
+    if kind in NUMBER and (found := f.number_of(value)) is not None:
+        return form(found)
+    return form(value)
+
+
+def stored_day(value: Any) -> str:
+    """The stored form of a date, which comes as a day, a time or epoch milliseconds."""
+    return form(day(value))[:10]

@@ -315,6 +315,17 @@ def test_opt_outs(project: Project) -> None:
     assert "3 entries (do-not-call.csv: 1, stream suppressions: 2)" in check
 
 
+def test_edits_in_the_crm(project: Project) -> None:
+    ann = {"id": 7001, "email": "Ann@example.com", "first_name": "Annabelle", "list_id": "1"}
+    project.sandbox.put_state("autoreach", {"members": [ann]})
+    dry_run, run = project.follow("edits-in-the-crm")
+    kept = "members: values at the vendor that overwrite kept: first_name 1"
+    assert kept in dry_run
+    assert kept in run
+    found = project.sandbox.state("autoreach")["members"]["7001"]
+    assert (found["first_name"], found["custom_fields"]["property_city"]) == ("Annabelle", "Austin")
+
+
 def test_no_disk(project: Project) -> None:
     _, check, runs, history = project.follow("no-disk")
     assert "ledger: PostgreSQL" in check

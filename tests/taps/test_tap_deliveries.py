@@ -80,12 +80,15 @@ def test_the_three_streams_tell_what_a_run_did(target: Plugin, tap: Tap) -> None
     (counts,) = told["streams"]
     assert counts["stream"] == "people"
     assert (counts["received"], counts["upserted"], counts["rejected"]) == (2, 1, 1)
-    (delivered,) = tapped.records("records")
+    delivered, refused = tapped.records("records")
     assert delivered | account == delivered
     assert delivered["server"].endswith("/autoreach/api/v1")
     assert (delivered["stream"], delivered["key"]) == ("people", "p1")
     assert (delivered["state"], delivered["remote_id"]) == ("delivered", "p1")
     assert delivered["run"] == run
+    assert (delivered["key_hashed"], delivered["version"]) == (False, None)
+    assert (refused["key"], refused["state"], refused["run"]) == ("p2", "rejected", run)
+    assert (refused["delivered_at"], refused["remote_id"]) == (None, None)
     (reject,) = tapped.records("rejects")
     expected = done.rejects[0]["rejection"]
     assert reject | account == reject
@@ -101,10 +104,11 @@ def test_only_what_was_written_since_is_read_again(target: Plugin, tap: Tap) -> 
     target.run([SCHEMA, person(5)], retry_rejects=False)
     age(target)
     first = tap.read()
-    assert (len(keys(first)), len(first.records("runs"))) == (3, 2)
+    assert (len(keys(first)), len(first.records("runs"))) == (4, 2)
     target.run([SCHEMA, person(1), person(2, first_name="Ann"), person(4, email=REFUSED)])
     second = tap.read(state=first.state)
-    assert keys(second) == ["p2", "p5"]  # p5 is as old as the bookmark
+    # p5 is as old as the bookmark.
+    assert sorted(keys(second)) == ["p2", "p3", "p4", "p5"]
     # p3 was sent again, and refused again.
     assert sorted(keys(second, "rejects")) == ["p3", "p4"]
     assert len(second.records("runs")) == 2
@@ -162,7 +166,7 @@ def test_a_killed_run_is_read_again_once_it_is_known_to_be_dead(target: Plugin, 
     assert "killed" in dead["error"]
 
 
-def test_a_deleted_record_is_deleted_and_one_that_may_have_arrived_unknown(
+def test_a_deleted_record_is_deleted_and_one_that_may_have_arrived_is_pending(
     target: Plugin, tap: Tap, sandbox: Sandbox
 ) -> None:
     target.run([SCHEMA, person(1), person(2)])
@@ -171,8 +175,7 @@ def test_a_deleted_record_is_deleted_and_one_that_may_have_arrived_unknown(
     sandbox.fault(vendor="autoreach", method="PATCH", status=500)
     target.run([SCHEMA, person(2, first_name="Ann")], max_retries=0)
     states = {row["key"]: row["state"] for row in tap.read().records("records")}
-    assert states["p1"] == "deleted"
-    assert states["p2"] in {"delivered", "unknown"}
+    assert states == {"p1": "deleted", "p2": "pending"}
 
 
 def test_nothing_personal_leaves_the_database(
@@ -184,7 +187,7 @@ def test_nothing_personal_leaves_the_database(
     (reject,) = rei.run([columns, *homes]).rejects
     assert "ann@example.com" in reject["rejection"]["reason"]
     tapped = DeliveriesTap(rei).read()
-    assert [key[0] for key in (*keys(tapped), *keys(tapped, "rejects"))] == ["#", "#"]
+    assert [key[0] for key in (*keys(tapped), *keys(tapped, "rejects"))] == ["#"] * 3
     assert "@" not in tapped.stdout
     assert "record" not in tapped.properties("rejects")
 
@@ -313,3 +316,40 @@ def test_the_catalog_needs_no_database(people: Plugin, tmp_path: Path) -> None:
         "rejects": "rejected_at",
     }
     assert not (tmp_path / "none").exists()
+
+
+def versions(tapped: Tapped) -> dict[str, str | None]:
+    return {row["key"]: row["version"] for row in tapped.records("records")}
+
+
+VERSIONED = schema("people", ("id", "email", "v"))
+
+
+def versioned(number: int, version: str, **fields: Any) -> JSON:
+    given = {"email": f"p{number}@example.com", **fields}
+    return record("people", id=f"p{number}", v=version, **given)
+
+
+def test_a_version_that_falls_without_a_delivery_is_read_again(target: Plugin, tap: Tap) -> None:
+    target.config["version_column"] = "v"
+    target.run([VERSIONED, versioned(1, "a"), versioned(2, "a"), versioned(3, "a")])
+    age(target)
+    first = tap.read()
+    assert versions(first) == dict.fromkeys(("p1", "p2", "p3"), "a")
+    target.run([VERSIONED, versioned(1, "b", email=REFUSED)])
+    second = tap.read(state=first.state)
+    assert versions(second)["p1"] is None
+    target.run([VERSIONED, versioned(3, "a")], nulls="send")
+    third = tap.read(state=second.state)
+    assert versions(third) == {"p1": None, "p2": None, "p3": "a"}
+
+
+def test_a_version_that_stands_again_is_read_again(target: Plugin, tap: Tap) -> None:
+    target.config["version_column"] = "v"
+    target.run([VERSIONED, versioned(1, "a")])
+    target.run([VERSIONED, versioned(1, "b", email=REFUSED)])
+    age(target)
+    first = tap.read()
+    assert versions(first) == {"p1": None}
+    target.run([VERSIONED, versioned(1, "a")])
+    assert versions(tap.read(state=first.state)) == {"p1": "a"}

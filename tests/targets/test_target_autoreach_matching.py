@@ -41,3 +41,16 @@ def test_a_member_that_moves_to_an_earlier_page_is_not_created_again(
         "autoreach", {"members": [{"email": f"p{number}@example.com"} for number in range(300)]}
     )
     assert run_while(people, [5], added).count(EMAIL) == 1
+
+
+def test_a_delete_that_brings_only_its_own_key_deletes_what_was_delivered(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    columns = schema("people", ("row", "id", "email", "_sdc_deleted_at"), ("row",))
+    people.run([columns, record("people", row="r1", id="p1"), record("people", row="r2", id="p2")])
+    gone = [record("people", row=row, _sdc_deleted_at="2026-01-01") for row in ("r1", "never")]
+    result = people.run([columns, *gone])
+    assert result.counts("people") == {"received": 2, "deleted": 2}
+    assert list(sandbox.state("autoreach")["people"]) == ["p2"]
+    deletes = [r["path"] for r in sandbox.requests("autoreach") if r["method"] == "DELETE"]
+    assert [path.rpartition("/")[2] for path in deletes] == ["p1"]

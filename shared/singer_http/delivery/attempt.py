@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from singer_http.delivery.item import Item
+from singer_http.delivery.overwrite import send
 from singer_http.errors import (
     NotFound,
     Refused,
@@ -39,10 +40,17 @@ class Withheld(Exception):
         self.outcomes = outcomes
 
 
-def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
+def attempt(
+    sink: HTTPSink, items: Sequence[Item], carry_out: Callable[..., list[Outcome]] = send
+) -> list[Outcome]:
     """Send operations that go together, in a worker; their outcomes in the same order.
 
     A refused batch is halved until each refused record is in a request of its own.
+
+    Args:
+        sink: of the operations.
+        items: not empty.
+        carry_out: sends them; given the sink and the operations.
 
     Raises:
         StopRun: the run cannot go on.
@@ -56,7 +64,7 @@ def attempt(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
 
     try:
         with guarded(guard):
-            outcomes = sink.send(items)
+            outcomes = carry_out(sink, items)
         if len(outcomes) != len(items):
             message = f"{len(outcomes)} outcomes for {len(items)} operations"
             raise ValueError(message)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from singer_http.delivery.intake import Intake
 from singer_http.delivery.item import Item, Origin
+from singer_http.delivery.overwrite import digest_beside_kept, restricts
 from singer_http.operations import (
     DELETED,
     JSON,
@@ -41,12 +42,23 @@ class BufferedRecord:
 
     intake: Intake
     key: str
-    """Empty if it has none."""
+    """Of its columns; empty if it has none."""
+    full_key: str
+    """With what the plugin adds; empty if that fails."""
     source: bytes
     """Digest of the record."""
     record: JSON
     line: bytes
     origin: Origin
+    stored: str = ""
+    """The key as it is stored, once it was compared."""
+    version: str | None = None
+    """Of the source's row."""
+
+    def is_stale(self, row: Row) -> bool:
+        """Whether the ledger's row has another mapping or version."""
+        mapping = self.intake.mapping
+        return mapping is not None and (mapping, self.version) != (row.mapping, row.version)
 
 
 class Known(NamedTuple):
@@ -75,7 +87,7 @@ class Decision(NamedTuple):
     outcome: Outcome | None = None
     """Of `SETTLE` and `WAIT`."""
     refresh: bool = False
-    """The ledger's digest of the record is another one: it is written again."""
+    """The ledger's digest, mapping or version of the record is another: it is written again."""
 
 
 SEND = Decision(Verdict.SEND)
@@ -103,9 +115,7 @@ class ChangeCheck:
 
     def stored_key(self, intake: Intake, key: str) -> str:
         """The form of a key in the database."""
-        sink = intake.sink
-        personal = not set(sink.keys).isdisjoint(sink.personal)
-        return self._ledger.stored_key(key, personal=personal)
+        return self._ledger.stored_key(key, personal=intake.personal_key)
 
     def known(self, stored: dict[str, str]) -> Known:
         """What ledger and rejects hold for these keys (key -> stored key)."""
@@ -116,7 +126,7 @@ class ChangeCheck:
 
     def skip_unchanged(
         self, buffered: Sequence[BufferedRecord], waiting: Collection[str]
-    ) -> tuple[list[BufferedRecord], list[tuple[BufferedRecord, str]]]:
+    ) -> tuple[list[BufferedRecord], list[tuple[BufferedRecord, Row]]]:
         """Separate the records that have not changed since their delivery from the rest.
 
         Args:
@@ -124,32 +134,35 @@ class ChangeCheck:
             waiting: keys of which another copy has been checked.
 
         Returns:
-            The records that need a full check; the unchanged ones, each with its stored key.
+            The records that need a full check; the unchanged ones, each with its ledger row.
         """
         if self._full_resync or not any(one.source for one in buffered):
             return list(buffered), []
-        stored = {one.key: self.stored_key(one.intake, one.key) for one in buffered if one.source}
+        stored = dict[str, str]()
+        for one in buffered:
+            if one.source:
+                stored[one.full_key] = one.stored = self.stored_key(one.intake, one.full_key)
         known = self.known(stored)
         if not known.rows:
             return list(buffered), []
-        copies = Counter(one.key for one in buffered)
+        copies = Counter(one.full_key for one in buffered)
         rest: list[BufferedRecord] = []
-        unchanged: list[tuple[BufferedRecord, str]] = []
+        unchanged: list[tuple[BufferedRecord, Row]] = []
         for one in buffered:
-            place = stored.get(one.key) if one.source and one.key else None
+            place = stored.get(one.full_key) if one.source and one.full_key else None
             row = known.rows.get(place) if place else None
             if (
                 row is None
                 or row.source != one.source
                 or row.key in known.rejects
                 or one.origin.retried  # its reject must be dropped
-                or copies[one.key] > 1
-                or one.key in waiting
+                or copies[one.full_key] > 1
+                or one.full_key in waiting
                 or self._rejects.corrects(self._scope, one.line)
             ):
                 rest.append(one)
             else:
-                unchanged.append((one, row.key))
+                unchanged.append((one, row))
         return rest, unchanged
 
     def decide(self, item: Item, row: Row | None, state: RejectState | None) -> Decision:
@@ -175,15 +188,22 @@ class ChangeCheck:
             if state is not None and state.remote_id and not item.id_from_record:
                 item.remote_id, item.contested = state.remote_id, True
             return SEND
-        same = row.digest == item.digest != UNKNOWN and sink.is_current(item)
+        current = row.digest == item.digest or self._is_beside_kept(item, row)
+        same = current and row.digest != UNKNOWN and sink.is_current(item)
         if same and (item.delete or not self._full_resync):
-            refresh = item.source != row.source
+            # What was outstanding is not any more: readers of the table's changes must see that.
+            refresh = state is not None or item.is_stale(row)
             return Decision(Verdict.SETTLE, Outcome(OutcomeKind.UNCHANGED), refresh)
         if row.digest == DELETED:
             item.row = None
         elif not item.id_from_record:
             item.remote_id = row.remote_id
         return SEND
+
+    @staticmethod
+    def _is_beside_kept(item: Item, row: Row) -> bool:
+        """Whether it was sent, but for what `overwrite` kept, and still would be."""
+        return restricts(item, row.remote_id) and row.digest == digest_beside_kept(item)
 
     def _at_most_once(self, item: Item, row: Row | None) -> Decision:
         if row is None:

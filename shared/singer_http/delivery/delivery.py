@@ -14,10 +14,10 @@ from typing import Any
 from singer_http.delivery.attempt import item_guard, suppressed_of
 from singer_http.delivery.change_check import BufferedRecord, Verdict, merge_copies
 from singer_http.delivery.dispatch import Dispatch
-from singer_http.delivery.intake import Intake, text_key
+from singer_http.delivery.intake import Intake, is_delete, text_key
 from singer_http.delivery.item import NEW, CheckBatch, Item, Origin
 from singer_http.delivery.parts import Parts
-from singer_http.operations import JSON, Outcome, OutcomeKind, Rejection, RejectionKind
+from singer_http.operations import JSON, Outcome, OutcomeKind, Rejection, RejectionKind, Row
 from singer_http.sink.base import HTTPSink
 
 BUFFER_BYTES = 16 * 1024 * 1024
@@ -45,7 +45,14 @@ class Delivery:
 
     # --- take ---------------------------------------------------------------------------------
 
-    def take(self, intake: Intake, record: JSON, line: bytes, origin: Origin = NEW) -> None:
+    def take(
+        self,
+        intake: Intake,
+        record: JSON,
+        line: bytes,
+        origin: Origin = NEW,
+        version: str | None = None,
+    ) -> None:
         """Take in a record; it waits until a batch is checked.
 
         Args:
@@ -53,13 +60,22 @@ class Delivery:
             record: after `stream_maps`.
             line: the RECORD message as it was read.
             origin: this run's input, or an earlier run.
+            version: of the source's row.
         """
         try:
             key = intake.key_of(record)
         except Rejection:
             key = ""  # it is rejected when it is read
+        full_key = key
+        if key and intake.adds_to_keys:
+            added = item_guard(functools.partial(intake.full_key, record, key))
+            full_key = added if isinstance(added, str) else ""  # what fails is rejected when read
         source = intake.digests.of_source(record)
-        self._buffer.append(BufferedRecord(intake, key, source, record, line, origin))
+        if version is not None and is_delete(record):
+            version = None
+        self._buffer.append(
+            BufferedRecord(intake, key, full_key, source, record, line, origin, version=version)
+        )
         self._buffered_bytes += len(line)
         full = len(self._buffer) + self._invalid >= self.dispatch.check_rows
         if full or self._buffered_bytes >= BUFFER_BYTES:
@@ -130,28 +146,30 @@ class Delivery:
         if self._buffer:
             self._parts.workers.collect(wait=False)
             buffered, self._buffer, self._buffered_bytes = self._buffer, [], 0
-            dispatch.wait_for_keys({one.key for one in buffered})
+            dispatch.wait_for_keys({one.full_key for one in buffered})
             waiting = {item.key for item in dispatch.waiting}
             rest, unchanged = self._check.skip_unchanged(buffered, waiting)
             self._count_unchanged(unchanged)
             self._compare(self._read(rest), batch)
         batch.invalid += self._invalid
         self._invalid = 0
-        dispatch.close(batch)
+        self._parts.limit.close(batch)
         dispatch.advance(wait=False)
         while len(dispatch.waiting) > dispatch.check_rows:
             dispatch.advance(wait=True)
 
-    def _count_unchanged(self, unchanged: Sequence[tuple[BufferedRecord, str]]) -> None:
+    def _count_unchanged(self, unchanged: Sequence[tuple[BufferedRecord, Row]]) -> None:
         mirror = self._parts.mirror
         if unchanged:
-            self._parts.store.arrivals.add(self.scope, [stored for _, stored in unchanged])
-        for one, stored in unchanged:
+            self._parts.store.arrivals.add(self.scope, [row.key for _, row in unchanged])
+        for one, row in unchanged:
+            if one.is_stale(row):
+                self._settlement.refresh(row, row.source, one.intake.mapping, one.version)
             counts = self.report.retried if one.origin.retried else self.report.counts
             counts.received += 1
             counts.unchanged += 1
             if mirror is not None and not one.origin.retried:
-                mirror.saw_key(self.stream, stored)
+                mirror.saw_key(self.stream, row.key)
 
     def _read(self, buffered: Iterable[BufferedRecord]) -> list[Item]:
         """The valid operations that are asked for, in order."""
@@ -159,10 +177,15 @@ class Delivery:
         for one in buffered:
             item = one.intake.item(one.record, one.line, self._parts.next_seq(), key=one.key)
             item.origin, item.source, item.entry = one.origin, one.source, one.origin.entry
+            item.mapping, item.version = one.intake.mapping, one.version
             self._settlement.counts(item).received += 1
             rejection = one.intake.prepare(one.record, item)
-            keyless = item.keyless
-            item.stored = item.key if keyless else self._check.stored_key(one.intake, item.key)
+            if one.stored and item.key == one.full_key:
+                item.stored = one.stored
+            elif item.keyless:
+                item.stored = item.key
+            else:
+                item.stored = self._check.stored_key(one.intake, item.key)
             if rejection is None:
                 taken.append(item)
             else:
@@ -205,13 +228,17 @@ class Delivery:
             if outcome is not None:
                 self.dispatch.settle(item, outcome)
                 settled.append(item)
-        self.dispatch.leave_batches(settled)
-        left = set(map(id, settled))
-        self.dispatch.add([item for item in send if id(item) not in left])
+        self._parts.limit.leave(settled)
+        if settled:
+            left = set(map(id, settled))
+            send = [item for item in send if id(item) not in left]
+        self.dispatch.add(send)
 
-    @staticmethod
-    def _suppressed(items: Sequence[Item]) -> list[Outcome | None]:
+    def _suppressed(self, items: Sequence[Item]) -> list[Outcome | None]:
         """Of each operation: its outcome, if whom it reaches is suppressed; asked for each sink."""
+        reaches = self.sink_class.reaches_people
+        if not (items and reaches and items[0].sink.context.suppressed.any()):
+            return [None] * len(items)
         outcomes: dict[int, Outcome | None] = {}
         for sink in {id(item.sink): item.sink for item in items}.values():
             own = [item for item in items if item.sink is sink]
@@ -234,6 +261,6 @@ class Delivery:
         self.dispatch.waiting.remove(earlier)
         item.previous = earlier
         self._settlement.merge(earlier)
-        self.dispatch.leave_batches([earlier])
+        self._parts.limit.leave([earlier])
         earlier.check_batch = None
         return False

@@ -1,4 +1,4 @@
-"""Digests by which an unchanged record is recognised: 16 bytes, kept in the ledger."""
+"""Digests by which an unchanged record is recognised, kept in the ledger."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from singer_http.sink.base import HTTPSink
 class Digests:
     """Of one stream's records, and of what is sent for them."""
 
+    mapping: bytes = b""
+    """8 bytes of all that decides what is sent, beside a record; empty if something else does."""
+
     def __init__(self, sink: HTTPSink, schema: Mapping[str, Any]) -> None:
         """Include what affects the operations of a sink, beside the records.
 
@@ -31,14 +34,17 @@ class Digests:
         # Copied for each record: faster than a new one.
         self._sent = _begin(canonical(sent))
         self._source = None
-        self._unread = sink.unread
+        version_column = context.deciding.get("version_column")
+        self._unread = sink.unread | ({version_column} if version_column else set())
         if sink.deterministic:
             # Includes more than it must: any change of it makes the run examine all records again.
             everything = [
-                *(sent, schema, sink.keys, sink.description, dict(context.config)),
+                *(sent, schema, sink.keys, sink.description, dict(context.deciding)),
                 *(context.version, version("singer-http")),
             ]
-            self._source = _begin(json.dumps(everything, sort_keys=True, default=str).encode())
+            text = json.dumps(everything, sort_keys=True, default=str).encode()
+            self._source = _begin(text)
+            self.mapping = hashlib.blake2b(text, digest_size=8).digest()
 
     @property
     def know_sources(self) -> bool:

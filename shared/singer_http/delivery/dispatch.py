@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
 from typing import TypeVar
 
-from singer_http.delivery.attempt import item_guard
+from singer_http.delivery.attempt import attempt, item_guard
 from singer_http.delivery.change_check import Decision, Verdict
-from singer_http.delivery.item import CheckBatch, Item
+from singer_http.delivery.item import Item
 from singer_http.delivery.matching import Matching
 from singer_http.delivery.outbox import COMMIT_AT, Outbox
+from singer_http.delivery.overwrite import restricts, would_be, would_send
 from singer_http.delivery.parts import Parts
 from singer_http.delivery.workers import Task
 from singer_http.errors import StopRun
@@ -53,6 +54,7 @@ class Dispatch:
             scope,
             batch=self.batch,
             by_parent=sink.group_by_parent,
+            overwrite=parts.settlement.overwrite,
             answered=self._answered,
         )
         self._by_parent = sink.group_by_parent
@@ -111,7 +113,7 @@ class Dispatch:
         if decision.outcome is not None:
             self.settle(item, decision.outcome)
         if decision.refresh and item.row is not None:
-            self._settlement.refresh(item.row, item.source)
+            self._settlement.refresh(item.row, item.source, item.mapping, item.version)
 
     def decide_change(self, item: Item, decide: Callable[[], Decision]) -> Decision:
         """A decision; a plugin's hooks may fail on a record, which rejects it."""
@@ -122,24 +124,6 @@ class Dispatch:
         if isinstance(decision, Decision):
             return decision
         return Decision(Verdict.SETTLE, Outcome(OutcomeKind.REJECTED, rejection=decision))
-
-    def leave_batches(self, items: Iterable[Item]) -> None:
-        """Operations are settled: the invalid ones of their batch count with the last of them."""
-        for batch, number in Counter([item.check_batch for item in items]).items():
-            if batch is not None:
-                batch.open -= number
-                self.close(batch)
-
-    def close(self, batch: CheckBatch) -> None:
-        """The invalid records of a batch count once its others are settled.
-
-        Raises:
-            StopRun: more than `max_rejects`.
-        """
-        if not batch.open and batch.invalid:
-            number, batch.invalid = batch.invalid, 0
-            self._parts.limit.rejected(number)
-            self._parts.limit.check()
 
     # --- start --------------------------------------------------------------------------------
 
@@ -296,11 +280,26 @@ class Dispatch:
         if outcome is not None:
             self._finish([item], [outcome])
         elif self._parts.config["dry_run"] and not item.sink.sends_nothing:
-            self._parts.show(item)
-            # Dependent streams need an id: a real run would have one.
-            self._finish([item], [Outcome(item.expect, item.remote_id or "new")])
+            self._rehearse(item)
         else:
             self._outbox.ready.append(item)
+
+    def _rehearse(self, item: Item) -> None:
+        """Show what a dry run would send; nothing leaves."""
+        if restricts(item):
+            self._settlement.overwrite.load([item])
+            self._workers.submit(
+                functools.partial(attempt, item.sink, [item], would_send),
+                functools.partial(self._rehearsed, item),
+            )
+        else:
+            self._parts.show(item)
+            self._finish([item], would_be(item))
+
+    def _rehearsed(self, item: Item, task: Task) -> None:
+        if task.error is None and task.result[0].kind is item.expect:
+            self._parts.show(item)
+        self._answered([item], task)
 
     def _judge(self, item: Item) -> Outcome | None:
         """Why an operation is not sent, now that the record's id is known; `None` to send it."""
@@ -380,7 +379,7 @@ class Dispatch:
                 claims = self._ownership.hashed(item)
                 self._parts.mirror.saw_rejected(item, claims, outcome.rejection, new=new)
             self.settle(item, outcome)
-        self.leave_batches(items)
+        self._parts.limit.leave(items)
         self._parts.limit.check()
 
     def _fall_back(self, item: Item, earlier: Item) -> None:

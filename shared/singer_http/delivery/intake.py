@@ -10,13 +10,14 @@ import orjson
 
 from singer_http.delivery.digests import Digests
 from singer_http.delivery.item import Item
-from singer_http.delivery.schemas import validator
 from singer_http.errors import StopRun, one_line
 from singer_http.exact_json import canonical, encode_sorted, text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import DELETED, JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.columns import shortened
+from singer_http.sink.schemas import validator
+from singer_http.sink.version import version_of
 
 LONGEST_ID = 500
 """Characters: a row of PostgreSQL's index of the vendor's ids has 2,704 bytes at most."""
@@ -26,7 +27,13 @@ class Intake:
     """Makes the operations of one mapping into one sink."""
 
     def __init__(
-        self, sink: HTTPSink, schema: Mapping[str, Any], route: str, *, validate: bool = True
+        self,
+        sink: HTTPSink,
+        schema: Mapping[str, Any],
+        route: str,
+        *,
+        validate: bool = True,
+        version_column: str | None = None,
     ) -> None:
         """Compile the schema.
 
@@ -35,6 +42,7 @@ class Intake:
             schema: the SCHEMA message's, after `stream_maps`.
             route: the name of the mapping, kept with what is pending or rejected.
             validate: whether records are held to the schema (the SDK's `validate_records`).
+            version_column: of the source, before `stream_maps`; None: no versions are stored.
 
         Raises:
             ConfigError: the schema is not JSON Schema.
@@ -42,9 +50,16 @@ class Intake:
         self.sink = sink
         self.route = route
         self.digests = Digests(sink, schema)
+        self.version_column = version_column if self.digests.mapping else None
+        self.mapping = self.digests.mapping if self.version_column else None
+        """Stored with each delivery, if versions are."""
         self._column = sink.keys[0] if len(sink.keys) == 1 else None
+        self.adds_to_keys = type(sink).key_suffix is not HTTPSink.key_suffix
+        """The plugin adds to the keys that the columns make."""
         folded = {*sink.emails, *sink.phones}
         self._plain = self._column is not None and self._column not in folded
+        self.personal_key = not set(sink.keys).isdisjoint(sink.personal)
+        """A key column may hold an email or a number."""
         self._validator = validator(sink.stream, schema) if validate else None
 
     def item(self, record: JSON, line: bytes, seq: int, *, key: str = "") -> Item:
@@ -55,6 +70,10 @@ class Intake:
             item.keyless = True
             item.key = text_key(record)
         return item
+
+    def version_of(self, record: Any) -> str | None:
+        """The version of a record of the source, before `stream_maps`."""
+        return version_of(record, self.version_column) if self.version_column else None
 
     def prepare(self, record: JSON, item: Item) -> Rejection | None:
         """Make the operation that a record asks for; why it must not be carried out, if so.
@@ -112,10 +131,15 @@ class Intake:
             return fold_phone(text) or text
         return text
 
+    def full_key(self, record: JSON, key: str) -> str:
+        """A key with what is part of it whatever its columns are."""
+        suffix = self.sink.key_suffix(record)
+        return orjson.dumps([key, suffix]).decode() if suffix else key
+
     def complete_key(self, record: JSON, item: Item) -> None:
         """Add what is part of the key whatever its columns are."""
-        if suffix := self.sink.key_suffix(record):
-            item.label, item.key = item.key, orjson.dumps([item.key, suffix]).decode()
+        if (full := self.full_key(record, item.key)) != item.key:
+            item.label, item.key = item.key, full
 
     def _prepare(self, record: JSON, item: Item) -> None:
         sink = self.sink

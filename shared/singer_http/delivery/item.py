@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 from typing_extensions import override
@@ -10,6 +11,7 @@ from typing_extensions import override
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Operation, OutcomeKind, Row
 from singer_http.sink.base import HTTPSink
+from singer_http.sink.fields import Written
 from singer_http.store.rows import Reject
 
 
@@ -36,6 +38,22 @@ class Sent:
     body: JSON
     identities: tuple[str, ...]
     digest: bytes
+
+
+class Kept(NamedTuple):
+    """A field whose value `overwrite` keeps at the vendor; the values as people may see them."""
+
+    field: str
+    theirs: str
+    ours: str
+
+
+class Judged(NamedTuple):
+    """An update, as `overwrite` lets it be sent."""
+
+    op: Operation
+    """With what is sent, and the vendor's record as it was read."""
+    kept: list[Kept]
 
 
 @dataclass(slots=True)
@@ -70,6 +88,8 @@ class Origin:
     """Epoch seconds at which an unfinished create was about to leave."""
     entry: Entry | None = None
     """The pending entry of the run that died."""
+    about_to_write: bytes | None = None
+    """Hashes of the fields that an update of that run may have written."""
     reject: Reject | None = None
     """The reject that is sent again; its key may have become another one since."""
 
@@ -98,6 +118,10 @@ class Item(Operation):
     """Of what is sent."""
     source: bytes = b""
     """Digest of the record that it was made from, if that decides all of it."""
+    mapping: bytes | None = None
+    """Of its intake, if versions are stored."""
+    version: str | None = None
+    """The source's version of the record."""
     previous: Item | None = None
     """An earlier copy of the key that this one replaced; sent if this one is rejected."""
     conflict_keys: tuple[str, ...] = ()
@@ -122,6 +146,10 @@ class Item(Operation):
     check_batch: CheckBatch | None = None
     expect: OutcomeKind = OutcomeKind.UPSERTED
     """What it will have been when the vendor says yes."""
+    written: Written | None = None
+    """What this sync wrote last of the vendor's record, field by field, as it leaves."""
+    judged: Judged | None = None
+    """What the setting `overwrite` made of it."""
     origin: Origin = NEW
 
     @override
@@ -144,6 +172,12 @@ class Item(Operation):
         self.line = line
         self.seq = seq
 
+    def is_stale(self, row: Row) -> bool:
+        """Whether the ledger's row of the same content has another source, mapping or version."""
+        return self.source != row.source or (
+            self.mapping is not None and (self.mapping, self.version) != (row.mapping, row.version)
+        )
+
     def names(self, remote_id: str | None) -> list[str]:
         """What a person may look it up by, beside its key, its identities and its id.
 
@@ -152,20 +186,14 @@ class Item(Operation):
         Args:
             remote_id: the vendor's id of what was written.
         """
-        sink, body, names = self.sink, self.body, list[str]()
-        for column in sink.emails:
-            if value := body.get(column):
-                names.append(fold_email(value))
-        for column in sink.phones:
-            if value := body.get(column):
-                names.append(fold_phone(value))
-        if self.label:
-            names.append(self.label)
+        sink, body, label = self.sink, self.body, self.label
+        names = [fold_email(value) for column in sink.emails if (value := body.get(column))]
+        names += [fold_phone(value) for column in sink.phones if (value := body.get(column))]
+        if label:
+            names.append(label)
         if len(sink.keys) > 1:
-            names += orjson.loads(self.label or self.key)
+            names += orjson.loads(label or self.key)
         if sink.names_parent and remote_id:
             names.append(remote_id.partition("/")[0])
-        if not names:
-            return names
-        known = {*self.identities, self.key, ""}
+        known = (*self.identities, self.key, "")
         return [name for name in names if name not in known]

@@ -8,6 +8,7 @@ from typing import Any
 
 from singer_http.delivery.attempt import attempt
 from singer_http.delivery.item import Entry, Item
+from singer_http.delivery.overwrite import Overwrite
 from singer_http.delivery.workers import Task, Workers
 from singer_http.exact_json import decode, encode
 from singer_http.operations import Effect
@@ -31,6 +32,7 @@ class Outbox:
         *,
         batch: int,
         by_parent: bool,
+        overwrite: Overwrite,
         answered: Answered,
     ) -> None:
         """Send under a scope of the ledger.
@@ -42,6 +44,7 @@ class Outbox:
             batch: rows in one request, at most.
             by_parent: operations on one parent record go in one call, one call at a time; `batch`
                 is then the number of parents in a call that can have several.
+            overwrite: knows what was written last.
             answered: takes the result.
         """
         self.batch = batch
@@ -50,6 +53,7 @@ class Outbox:
         self._workers = workers
         self._scope = scope
         self._by_parent = by_parent
+        self._overwrite = overwrite
         self._answered = answered
         self._still_refused = self._healed = 0
         """Of the records that were refused before: while most still are, each is sent alone."""
@@ -79,6 +83,7 @@ class Outbox:
             chunks = list(batches(ready, self.batch, isolate=isolate))
         if not chunks:
             return
+        self._overwrite.load([item for chunk in chunks for item in chunk])
         ids = self._store.commit(lambda: [self._mark(chunk) for chunk in chunks])
         for chunk, id_ in zip(chunks, ids, strict=True):
             entry = Entry(id_, len(chunk))
@@ -93,7 +98,7 @@ class Outbox:
 
     def _mark(self, chunk: Sequence[Item]) -> int:
         first = chunk[0]
-        sent = None
+        sent = self._overwrite.about_to_write(first)
         if first.effect is Effect.CREATE:
             sent = encode([first.body, list(first.identities), first.digest.hex()])
         return self._store.ledger.add_pending(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
+from collections.abc import Iterable
 
-from singer_http.delivery.item import Item
+from singer_http.delivery.item import CheckBatch, Item
+from singer_http.delivery.overwrite import Overwrite, digest_beside_kept, restricts
 from singer_http.errors import StopRun
 from singer_http.operations import (
     UNKNOWN,
@@ -19,6 +22,7 @@ from singer_http.operations import (
 from singer_http.plugin.validation import parse_share
 from singer_http.report.counts import Counts, StreamReport
 from singer_http.sink.base import MIRROR
+from singer_http.sink.kinds import ReadableSink
 from singer_http.store.arrivals import Arrivals
 from singer_http.store.ledger import FORMER, Ledger
 from singer_http.store.rejects import MAIN, NEWER, Rejects, without_rejection
@@ -50,6 +54,8 @@ class Settlement:
         self._limit = limit
         self._logger = logger
         self.report = report
+        self.overwrite = Overwrite(ledger, scope)
+        """What was written last, field by field."""
 
     def counts(self, item: Item) -> Counts:
         """Where an operation is counted."""
@@ -65,7 +71,9 @@ class Settlement:
         if reject is not None and (reject.key != item.stored or reject.slot not in {MAIN, NEWER}):
             # What is rejected again is put into the place that it has now.
             self._rejects.drop(self._scope, reject.key, item.seq, slot=reject.slot)
-        self._drop_corrected(item)
+        outstanding = self._rejects.any_in(self._scope)
+        if outstanding:
+            self._drop_corrected(item)
         if outcome.rejection is not None:
             return self._reject(item, outcome, outcome.rejection)
         kind = outcome.kind
@@ -76,48 +84,64 @@ class Settlement:
             self.report.counts.removed += 1
         else:
             self.counts(item).add(kind)
-        if kind is OutcomeKind.SKIPPED:
+        if kind is OutcomeKind.SKIPPED and not outcome.nothing_to_send:
             if outcome.suppressed:
                 self.counts(item).suppressed += 1
             if not outcome.nothing_was_done:
                 self._keep_possible(item)
             self._skipped(item)
             return None
-        self._drop_rejects(item)
+        if outstanding:
+            self._drop_rejects(item)
         if kind is OutcomeKind.UNCHANGED:
             self._arrivals.add(self._scope, [item.stored])
             return None
         remote_id = outcome.remote_id if item.delete else outcome.remote_id or item.remote_id
+        self._count_kept(item)
         self._acknowledge(item, remote_id, outcome)
-        if not item.origin.retried and not item.removal:
+        if not (item.origin.retried or item.removal or outcome.nothing_to_send):
             self._limit.delivered()
         return None
 
     def _acknowledge(self, item: Item, remote_id: str | None, outcome: Outcome) -> None:
-        if remote_id and not item.removal:
-            self._keep_former(item, remote_id)
+        if remote_id and item.row is not None and not item.removal:
+            self._keep_former(item, item.row, remote_id)
         hashed = self._ledger.hashed
         claims = () if item.delete else (*item.identities, *outcome.claims)
+        kept = item.judged is not None and item.judged.kept
         self._ledger.acknowledge(
             self._scope,
             Delivered(
                 item.stored,
-                item.digest,
+                digest_beside_kept(item) if kept else item.digest,
                 item.source,
                 remote_id,
                 tuple(map(hashed, claims)),
-                None if item.delete else b"".join(map(self._ledger.name, item.names(remote_id))),
+                None if item.delete else self._ledger.names(item.names(remote_id)),
+                item.mapping,
+                item.version,
+                fields=self.overwrite.after(item, created=outcome.kind is OutcomeKind.CREATED),
+                sent=not outcome.nothing_to_send,
             ),
         )
         if outcome.forgets is not None:
             self._ledger.forget_others(self._scope, item.stored, hashed(outcome.forgets))
 
-    def _keep_former(self, item: Item, remote_id: str) -> None:
+    def _count_kept(self, item: Item) -> None:
+        sink, judged = item.sink, item.judged
+        if judged is None or not isinstance(sink, ReadableSink):
+            return
+        for one in judged.kept:
+            label = sink.label(one.field)
+            self.counts(item).keep(label)
+            self.report.add_kept(label, item.remote_id, one.theirs, one.ours)
+
+    def _keep_former(self, item: Item, row: Row, remote_id: str) -> None:
         """Keep what a key of a mirror wrote on its earlier contact: it is still to be removed.
 
         The ledger keeps it under a key of its own, which no extract contains.
         """
-        sink, before = item.sink, item.row.remote_id if item.row else None
+        sink, before = item.sink, row.remote_id
         moved = before is not None and before != remote_id
         if not (moved and sink.group_by_parent and sink.config["mode"] == MIRROR):
             return
@@ -152,11 +176,11 @@ class Settlement:
             if state.kind != RejectionKind.UNCERTAIN:
                 self._rejects.drop(self._scope, item.stored, item.seq, slot=MAIN)
 
-    def refresh(self, row: Row, source: bytes) -> None:
-        """Write the digest of today's record to a ledger row that is current."""
-        self._ledger.acknowledge(
-            self._scope, Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
-        )
+    def refresh(self, row: Row, source: bytes, mapping: bytes | None, version: str | None) -> None:
+        """Write the digest and the version of today's record to a ledger row that is current."""
+        current = Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
+        current.mapping, current.version = mapping, version
+        self._ledger.acknowledge(self._scope, current)
 
     def wait_beside(self, item: Item) -> None:
         """Keep the newest record of a key until its uncertain one is resolved."""
@@ -168,8 +192,10 @@ class Settlement:
         """An unfinished create is found to have arrived, with other content than today's."""
         claims = item.origin.sent.identities if item.origin.sent else item.identities
         hashed = tuple(map(self._ledger.hashed, claims))
+        sent = item.origin.sent
+        fields = self.overwrite.after_create(item.sink, sent.body) if sent else None
         self._ledger.acknowledge(
-            self._scope, Delivered(item.stored, digest, b"", remote_id, hashed)
+            self._scope, Delivered(item.stored, digest, b"", remote_id, hashed, fields=fields)
         )
 
     def changed_by_others(self, row: Row) -> None:
@@ -225,14 +251,16 @@ class Settlement:
         """What may have been written counts as there: it is not unchanged; a mirror removes it."""
         sink = item.sink
         if item.row is not None:
-            self._ledger.mark_unknown(self._scope, item.row)
+            self._ledger.mark_unknown(self._scope, item.row, self.overwrite.perhaps(item))
         elif (
-            sink.config["mode"] == MIRROR
+            (sink.config["mode"] == MIRROR or restricts(item))
             and item.effect is Effect.IDEMPOTENT
             and not (item.delete or sink.group_by_parent)
         ):
+            fields = self.overwrite.perhaps(item)
             self._ledger.acknowledge(
-                self._scope, Delivered(item.stored, UNKNOWN, b"", item.remote_id, None)
+                self._scope,
+                Delivered(item.stored, UNKNOWN, b"", item.remote_id, None, fields=fields),
             )
 
     def _slot(self, item: Item) -> str:
@@ -282,6 +310,24 @@ class RejectLimit:
     def rejected(self, number: int) -> None:
         """Records of this run were rejected, and are in the rejects."""
         self._rejected += number
+
+    def leave(self, items: Iterable[Item]) -> None:
+        """Operations are settled: the invalid ones of their batch count with the last of them."""
+        for batch, number in Counter([item.check_batch for item in items]).items():
+            if batch is not None:
+                batch.open -= number
+                self.close(batch)
+
+    def close(self, batch: CheckBatch) -> None:
+        """The invalid records of a batch count once its others are settled.
+
+        Raises:
+            StopRun: more than `max_rejects`.
+        """
+        if not batch.open and batch.invalid:
+            number, batch.invalid = batch.invalid, 0
+            self.rejected(number)
+            self.check()
 
     def check(self) -> None:
         """Look at the counts, once all that an answer said is written down.

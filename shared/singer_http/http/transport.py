@@ -27,7 +27,14 @@ from urllib3.exceptions import (
 from urllib3.exceptions import ProxyError as PoolProxyError
 
 from singer_http import redaction
-from singer_http.errors import ConfigError, RequestRejected, SingerHTTPError, one_line
+from singer_http.errors import (
+    Action,
+    ConfigError,
+    RequestRejected,
+    SingerHTTPError,
+    action_of,
+    one_line,
+)
 from singer_http.http.answers import Unreadable, is_blank, is_web_page, parse
 from singer_http.http.connections import Adapter, attempt
 from singer_http.http.urls import is_loopback, require_safe_url
@@ -129,7 +136,8 @@ class Transport:
         try:
             data = parse(content, reply.headers.get("Content-Type") or "")
         except Unreadable as problem:
-            if status < 300:
+            # Who reads a 404 has to know whether it is about the record, or a gateway's.
+            if status < 300 or action_of(status) is Action.NOT_FOUND:
                 raise Lost(f"the answer {problem} (HTTP {status})") from None
             data = None
         if status < 300 and is_web_page(data):

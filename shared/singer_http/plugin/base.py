@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -209,6 +210,13 @@ class HTTPPlugin(PluginBase):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK registers this method for both signals; its own exits with 0.
         self.on_signal(signum)
+
+    @classmethod
+    @functools.cache
+    @override
+    def get_plugin_version(cls) -> str:
+        # Asked for several times in a run, and each time the SDK reads the package's files.
+        return super().get_plugin_version()
 
     @classmethod
     @override

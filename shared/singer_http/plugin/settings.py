@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from singer_http.plugin.validation import whole_text
+from singer_http.plugin.validation import ALWAYS, EVERY_FIELD, is_secret, whole_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
     th.Property(
@@ -182,6 +182,17 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         description="Where the source has null: omit leaves the vendor's value, send clears it.",
     ),
     th.Property(
+        "overwrite",
+        th.ObjectType(additional_properties=th.StringType),
+        default={EVERY_FIELD: ALWAYS},
+        description=(
+            "Field (* for all others) → whether a value at the vendor is overwritten: always; "
+            "if_empty (only where the vendor has none); if_unedited (only where the vendor still "
+            "has what this sync wrote last, or none). For records that can be read: REI contacts, "
+            "AutoReach members, Merlin contacts. See docs/how-to/edits-in-the-crm.md."
+        ),
+    ),
+    th.Property(
         "unknown_fields",
         th.StringType,
         default="warn",
@@ -189,6 +200,15 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         description=(
             "A column that is no vendor field, no custom field and no key: warn once and leave it "
             "out, error before anything is sent, or send it as it is."
+        ),
+    ),
+    th.Property(
+        "version_column",
+        th.StringType,
+        description=(
+            "The column that tells one version of a row from another (a hash of the row, a time), "
+            "of the source, before stream_maps. It is stored with the delivery, in the view "
+            "singer_http_standing, and never sent; a change of it alone sends nothing."
         ),
     ),
     th.Property(
@@ -252,6 +272,34 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
     ),
 )
 """What every target has besides."""
+
+OPERATIONAL = frozenset(
+    (
+        *(item.name for item in COMMON_SETTINGS),
+        "sync", "source", "keys", "mode", "mirror_count", "max_deletes", "max_rejects",
+        "retry_rejects", "uncertain", "lookup_wait", "suppression", "dry_run", "full_resync",
+        "first_run", "notify", "ledger_url", "batch_size_rows", "client_id", "auth_url", "audience",
+        "page_param", "page_size_param", "page_size",
+    )
+)  # fmt: skip
+"""Settings that do not change what is sent for a record: which records are sent, when and how.
+
+A sink's key columns are known apart from `keys`, and what it makes of `mode` is its `meaning`."""
+
+
+def deciding(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that may change what is sent for a record: all but operational ones and secrets.
+
+    Args:
+        config: the plugin's settings.
+        schema: its `config_jsonschema`.
+    """
+    declared = schema["properties"]
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in OPERATIONAL and not is_secret(declared.get(name, {}))
+    }
 
 
 def client_credentials_settings(*, auth_url: str, audience: str) -> tuple[th.Property[Any], ...]:

@@ -63,7 +63,26 @@ def parse_share(text: str) -> Share:
     raise ValueError(message)
 
 
+ALWAYS, IF_EMPTY, IF_UNEDITED = "always", "if_empty", "if_unedited"
+POLICIES = (ALWAYS, IF_EMPTY, IF_UNEDITED)
+EVERY_FIELD = "*"
+"""In the setting `overwrite`: the fields that it does not name."""
+
+
+def check_policies(value: Any) -> None:
+    """Refuse an `overwrite` that is not field -> policy.
+
+    Raises:
+        ValueError: says what is accepted.
+    """
+    for name, policy in value.items():
+        if policy not in POLICIES:
+            message = f"for each field one of {', '.join(POLICIES)}: {name!r} has {policy!r}"
+            raise ValueError(message)
+
+
 CHECKS: Mapping[str, Check] = {
+    "overwrite": check_policies,
     "rate_limit": parse_limits,
     "max_deletes": parse_share,
     "max_rejects": parse_share,

@@ -16,6 +16,8 @@ from singer_http.report.timeline import Timeline
 
 ALMOST_A_SECOND = datetime.timedelta(microseconds=999_999)
 """Rounds up to whole seconds: a retry that is a little early would be refused."""
+KEPT_EXAMPLES = 3
+"""Of one field."""
 
 
 @dataclass(slots=True)
@@ -73,18 +75,32 @@ class StreamReport:
     notes: list[str] = field(default_factory=list)
     examples: list[JSON] = field(default_factory=list)
     """Of a dry run: operations that would be sent (see `preview.Example`)."""
+    kept_examples: list[JSON] = field(default_factory=list)
+    """Of each field a few records whose value at the vendor `overwrite` kept."""
 
     def add_source(self, name: str) -> None:
         """Note a source stream, once."""
         if name not in self.sources:
             self.sources.append(name)
 
+    def add_kept(self, field_: str, id_: str | None, theirs: str, ours: str) -> None:
+        """Show a value that was kept, if its field has few examples yet.
+
+        Args:
+            field_: as people call it.
+            id_: the vendor's, of the record.
+            theirs: the vendor's value, as people may see it; as is `ours`, the source's.
+        """
+        if sum(one["field"] == field_ for one in self.kept_examples) < KEPT_EXAMPLES:
+            example = {"field": field_, "id": id_, "vendor": theirs, "source": ours}
+            self.kept_examples.append(example)
+
     def as_dict(self) -> JSON:
         """As it stands in the report file."""
         found = self.counts.as_dict()
         if self.retried.received:
             found["retried"] = self.retried.as_dict()
-        for name in ("filtered", "notes", "examples"):
+        for name in ("filtered", "notes", "examples", "kept_examples"):
             if value := getattr(self, name):
                 found[name] = value
         return found

@@ -25,8 +25,9 @@ from singer_http.redaction import redact
 from singer_http.report.rejects_summary import general
 from singer_http.report.table import align
 from singer_http.report.timeline import in_windows
-from singer_http.store.database import Database, parse_url
+from singer_http.store.database import Database
 from singer_http.store.runs import KILLED, RUNNING, Runs, StoredRun
+from singer_http.store.server import parse_url
 
 DISTINCT = 2_000
 """Reasons that are told apart, at most; the memory is bounded. The others are only counted."""

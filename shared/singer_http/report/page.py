@@ -15,7 +15,7 @@ from singer_http.operations import JSON, RejectionKind
 from singer_http.redaction import redact
 from singer_http.report import charts, glossary
 from singer_http.report.markup import document, fact_list, header, prose, row, text, tiles
-from singer_http.report.table import INCOMPLETE, cells, ended_early
+from singer_http.report.table import INCOMPLETE, cells, ended_early, kept_fields
 
 OPEN = 3
 """Groups of rejects that are shown unfolded."""
@@ -163,13 +163,28 @@ def _stream(name: str, stream: JSON, report: JSON) -> str:
         parts.append(f"<p>{removed:,} {would}removed by the mirror.</p>")
     if filtered := stream.get("filtered"):
         parts.append(f'<p class="soft">{filtered:,} left out by stream_maps.</p>')
-    if kept := stream.get("kept"):
-        fields = ", ".join(f"{field} ({number:,})" for field, number in kept.items())
-        parts.append(
-            f"<p>The vendor's values that <code>overwrite</code> kept: {text(fields)}.</p>"
-        )
+    parts.append(_kept(stream, report))
     parts += [f"<p>{text(note)}</p>" for note in stream.get("notes", ())]
     return f'<section class="card">{"".join(parts)}</section>'
+
+
+def _kept(stream: JSON, report: JSON) -> str:
+    """The values at the vendor that the run left alone, with examples."""
+    kept = kept_fields(stream)
+    if not kept:
+        return ""
+    fields = ", ".join(f"{field} ({number:,})" for field, number in kept.items())
+    would = "would keep" if report["dry_run"] else "kept"
+    rows = "".join(
+        row("td", [text(example[name]) for name in ("id", "field", "vendor", "source")])
+        for example in stream.get("kept_examples", ())
+    )
+    head = row("th", ["id", "field", "vendor", "source"])
+    return (
+        f"<p>Values at the vendor that <code>overwrite</code> {would}: {text(fields)}.</p>"
+        "<details><summary>Examples, masked</summary>"
+        f'<div class="scroll"><table class="words">{head}{rows}</table></div></details>'
+    )
 
 
 def _table(report: JSON) -> str:

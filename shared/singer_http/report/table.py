@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,9 +43,21 @@ def cells(report: JSON) -> list[list[str]]:
 
 
 def table(report: JSON) -> str:
-    """The counts as a plain table, for people."""
+    """The counts as a plain table, for people; below it the fields that `overwrite` kept."""
     lines = cells(report)
-    return align(lines, words=[i == 0 for i in range(len(lines[0]))])
+    parts = [align(lines, words=[i == 0 for i in range(len(lines[0]))])]
+    for name, stream in report["streams"].items():
+        if kept := kept_fields(stream):
+            fields = ", ".join(f"{field} {number:,}" for field, number in kept.items())
+            parts.append(f"{name}: values at the vendor that overwrite kept: {fields}")
+    return "\n".join(parts)
+
+
+def kept_fields(stream: JSON) -> dict[str, int]:
+    """Field -> records whose value at the vendor `overwrite` kept; of earlier runs' records too."""
+    counts: Counter[str] = Counter(stream.get("kept"))
+    counts.update((stream.get("retried") or {}).get("kept"))
+    return dict(counts.most_common())
 
 
 def align(lines: Sequence[Sequence[str]], *, words: Sequence[bool]) -> str:

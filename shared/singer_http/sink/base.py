@@ -73,10 +73,12 @@ class HTTPSink(abc.ABC):
     """What a dry run prints of each kind of operation, at most."""
     deterministic: ClassVar[bool] = False
     """What `prepare` makes of a record depends on its columns that are not `unread`, the settings
-    and `description` alone, and `skip`, `is_current` and `key_suffix` are not the plugin's own: a
+    and `description` alone (`key_suffix` too), and `skip` and `is_current` are not its own: a
     record with the same columns as when it was delivered is unchanged."""
     supposed: ClassVar[tuple[str, ...]] = ()
     """Columns that `--check`, which reads no record, assumes."""
+    readable: ClassVar[bool] = False
+    """Its records can be read back (see `kinds.ReadableSink`)."""
     revision: ClassVar[str] = "1"
     """Part of the digest: raise it when the same body has another meaning."""
 

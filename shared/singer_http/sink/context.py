@@ -49,6 +49,8 @@ class SinkContext:
     """Shared by all sinks of a run."""
 
     config: Mapping[str, Any]
+    deciding: Mapping[str, Any]
+    """Those of the settings that may change what is sent for a record."""
     client: Client
     logger: logging.Logger
     api_url: str

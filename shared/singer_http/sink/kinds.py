@@ -3,6 +3,7 @@
 HTTPSink
 ├── BatchSink       many records in a request (a bulk upsert)
 ├── RecordSink      one record at a time: find, create, update, delete
+│   └── ReadableSink    whose records can be read back, and compared field by field
 ├── LinkSink        what belongs to a record that must exist: add, remove
 └── AtMostOnceSink  what cannot be undone: perform
 """
@@ -11,13 +12,19 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Collection, Container, Iterator, Sequence
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from singer_http.errors import NotFound, Refused, SingerHTTPError
-from singer_http.operations import Operation, Outcome, OutcomeKind, RejectionKind
+from singer_http.identity import dialled_phone, fold_email
+from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, RejectionKind
+from singer_http.plugin.validation import EVERY_FIELD
+from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
+from singer_http.sink.overwrite import Policies, resolve
 
 
 class BatchSink(HTTPSink):
@@ -86,6 +93,100 @@ class RecordSink(HTTPSink):
     @abc.abstractmethod
     def delete(self, op: Operation) -> None:
         """Delete `op.remote_id`."""
+
+
+class ReadableSink(RecordSink):
+    """Records that can be read back: `current` is not None for one that exists.
+
+    A record is compared field by field, each in the form in which the vendor stores it.
+    """
+
+    readable = True
+    not_compared: ClassVar[frozenset[str]] = frozenset()
+    """Fields of a body that an update never replaces: sent whatever `overwrite` says."""
+    shows_all: ClassVar[bool] = True
+    """A field that a record lacks when it is read is empty; else it cannot be read."""
+
+    @override
+    @abc.abstractmethod
+    def current(self, op: Operation) -> JSON | None:
+        """The record `op.remote_id` as the vendor has it, all its fields, in the form of a body.
+
+        May be asked with an operation that has nothing but the id. Any thread may ask.
+
+        Returns:
+            None if it cannot be read, though it may exist.
+
+        Raises:
+            NotFound: the vendor does not know the id.
+        """
+
+    @functools.cached_property
+    def policies(self) -> Policies:
+        """The setting `overwrite`.
+
+        Raises:
+            ConfigError: it names what is no field of the stream.
+        """
+        setting = self.config.get("overwrite") or {}
+        named = setting.keys() - {EVERY_FIELD}
+        columns = [column.field for column in self.columns.plain]
+        return resolve(
+            setting,
+            self.stream,
+            [*dict.fromkeys((*self.writable(), *columns))] if named else (),
+            self.container,
+            self.account_fields if self.has_custom_fields else None,
+        )
+
+    def label(self, name: str) -> str:
+        """What people call a field: of a custom field its own name."""
+        container, _, inner = name.partition(".")
+        if not inner or container != self.container:
+            return name
+        custom = self.account_fields().find(inner)
+        return custom.names[-1] if custom is not None else name
+
+    def hides(self, name: str, record: JSON) -> bool:
+        """Whether a record, as `current` gives it, does not show a field that it may have."""
+        return not self.shows_all and name.partition(".")[0] not in record
+
+    def has_work(self, op: Operation) -> bool:
+        """Whether an update of which `overwrite` left something out has anything left to send."""
+        return bool(op.body)
+
+    def fields_of(self, record: JSON) -> dict[str, Any]:
+        """The fields of a body, or of a record as `current` gives it: name -> value."""
+        return dict(fields.flat(record))
+
+    def without(self, body: JSON, names: Collection[str]) -> JSON:
+        """A body without these fields, named as in `fields_of`."""
+        return fields.without(body, names)
+
+    def stored_form(self, field: str, value: Any) -> str:
+        """A value of a field as the vendor stores it, as text; empty for none.
+
+        Two values with one form are the same value to the vendor.
+        """
+        if field in self.emails:
+            return fold_email(value)
+        if field in self.phones:
+            phone = dialled_phone(value, self.config.get("phone_region"))
+            return phone or fields.form(value)
+        return fields.form(value)
+
+    def forms(self, record: JSON, names: Container[str] | None = None) -> dict[str, str]:
+        """The fields that are compared: name -> value in its stored form.
+
+        Args:
+            record: a body, or a record as `current` gives it.
+            names: these fields only.
+        """
+        return {
+            name: self.stored_form(name, value)
+            for name, value in self.fields_of(record).items()
+            if name not in self.not_compared and (names is None or name in names)
+        }
 
 
 class LinkSink(HTTPSink):

@@ -9,6 +9,7 @@ from singer_http.errors import Refused
 from singer_http.operations import JSON, Operation, Rejection
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
+from singer_http.sink.fields import flat
 
 
 class Change(NamedTuple):
@@ -59,8 +60,8 @@ def example(sink: HTTPSink, op: Operation, operation: str) -> Example:
 
 
 def _current(sink: HTTPSink, op: Operation) -> JSON | None:
-    if op.remote_id is None:
-        return None
+    if op.remote_id is None or op.known is not None:
+        return op.known
     try:
         return sink.current(op)
     except (Refused, Rejection):
@@ -69,8 +70,8 @@ def _current(sink: HTTPSink, op: Operation) -> JSON | None:
 
 def changes(sink: HTTPSink, new: JSON, old: JSON | None) -> Iterator[Change]:
     """The fields that are sent; of a record that is known only those that differ."""
-    before = None if old is None else dict(_flat(old))
-    for name, value in _flat(new):
+    before = None if old is None else dict(flat(old))
+    for name, value in flat(new):
         # By the field's own name: a custom field stands below its container.
         personal = name in sink.personal
         if before is None:
@@ -81,25 +82,6 @@ def changes(sink: HTTPSink, new: JSON, old: JSON | None) -> Iterator[Change]:
             )
 
 
-def _flat(body: JSON) -> Iterator[tuple[str, Any]]:
-    """Fields by name: those of an object, or of a list of key and value, below its own."""
-    for name, value in body.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}.{inner}", v) for inner, v in value.items())
-        elif isinstance(value, list) and value and all(_is_pair(item) for item in value):
-            yield from ((f"{name}.{_key(item)}", item["value"]) for item in value)
-        else:
-            yield name, value
-
-
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, dict) and "value" in item and bool(_key(item))
-
-
-def _key(item: JSON) -> Any:
-    return item.get("key") or item.get("id")
-
-
 def _same(old: Any, new: Any) -> bool:
     if old == new or str(old) == str(new):
         return True
@@ -107,6 +89,9 @@ def _same(old: Any, new: Any) -> bool:
 
 
 def _shown(value: Any, *, personal: bool) -> str:
-    if value is None:
-        return "nothing"
-    return f.masked(value) if personal else f.shortened(value)
+    return hidden(value) if personal or value is None else f.shortened(value)
+
+
+def hidden(value: Any) -> str:
+    """A personal value for people: enough of it to recognise it."""
+    return "nothing" if value in (None, "") else f.masked(value)

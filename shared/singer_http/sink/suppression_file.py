@@ -122,15 +122,16 @@ def _entries(path: str, file: IO[str], region: str | None) -> Iterator[Entry]:
                     continue
             chosen = cells if columns is None else [cells[n] for n in columns if n < len(cells)]
             found = [_entry(cell, region) for cell in chosen if cell]
-            # Beside an email or a phone a line may have anything, where no header says what it is;
-            # but never a mistyped email.
-            strict = columns is not None
-            odd = any(
-                entry is None and (strict or "@" in cell)
-                for cell, entry in zip(filter(None, chosen), found, strict=True)
-            )
-            if odd or not any(found):
-                raise _neither(path, rows.line_num)
+            if None in found or not found:
+                # Beside an email or a phone a line may have anything, where no header says what it
+                # is; but never a mistyped email.
+                strict = columns is not None
+                odd = any(
+                    entry is None and (strict or "@" in cell)
+                    for cell, entry in zip(filter(None, chosen), found, strict=True)
+                )
+                if odd or not any(found):
+                    raise _neither(path, rows.line_num)
             yield from filter(None, found)
     except csv.Error as error:
         raise ConfigError(
@@ -161,7 +162,7 @@ def _plain(name: str) -> str:
 
 def is_email(text: str) -> bool:
     """Whether a text is one email address."""
-    return bool(_EMAIL.fullmatch(text))
+    return "@" in text and bool(_EMAIL.fullmatch(text))
 
 
 def _entry(cell: str, region: str | None) -> Entry | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
 import itertools
 import os
@@ -17,21 +16,28 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from singer_http.errors import DatabaseLost, DatabaseUnreachable, NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
-from singer_http.store.tables import MIGRATIONS, VERSION, meta, metadata, set_up_sqlite
-from singer_http.store.trouble import passes, words
+from singer_http.store.server import parse_url, passes, require_unicode, words
+from singer_http.store.tables import (
+    MIGRATIONS,
+    ROWS,
+    TABLES,
+    TABLES_ARE_THERE,
+    VERSION,
+    ensure_view,
+    meta,
+    metadata,
+    of_arrays,
+    of_rows,
+    set_up_sqlite,
+    view_of,
+)
 
 Row = tuple[Any, ...]
 
-ROWS = 100
-"""In one INSERT, at most."""
-CONNECT_SECONDS = 30
-"""That PostgreSQL gets to answer, unless `database_url` says otherwise (`connect_timeout`)."""
-ENCODINGS = ("UTF8", "SQL_ASCII")
-"""Of PostgreSQL that hold any text; the latter keeps bytes as they come."""
 TRIES = 5
 """Times that a lock is tried, a fifth of a second apart."""
 
@@ -76,11 +82,13 @@ class Database:
             self._copy = copy_for_dry_run(url, dry_run_of)
             opened.callback(remove_copy, self._copy)
             url = sa.make_url(f"sqlite:///{self._copy}")
-        self._path = _file_of(url)
+        self._path = file_of(url)
         if self._path:
             self._path.touch(mode=0o600)
             self._file = _identity(self._path)
-        self._engine = sa.create_engine(url)
+        # hstore is not used: whether the server has it costs a round trip.
+        options = {} if self._path else {"use_native_hstore": False}
+        self._engine = sa.create_engine(url, **options)
         opened.callback(self._engine.dispose)
         self.dialect = self._engine.dialect
         self.sqlite = self.dialect.name == "sqlite"
@@ -96,12 +104,28 @@ class Database:
             self.set_durable(False)
 
     def _prepare(self) -> bytes:
+        """Make or migrate the tables where they are not as they should be; the salt."""
+        connection = self._connection
+        if not self.sqlite:
+            require_unicode(connection)
+        try:
+            there = sa.text(TABLES_ARE_THERE[self.dialect.name])
+            found = connection.execute(there, {"some": TABLES, "number": len(metadata.tables) + 1})
+            values = {str(row.name): str(row.value) for row in found}
+        except DBAPIError:  # no table of ours is there, or what is wrong is found again below
+            values = {}
+        connection.rollback()
+        _, view = view_of(sqlite=self.sqlite)
+        if (values.get("version"), values.get("standing")) == (str(VERSION), view):
+            return bytes.fromhex(values["salt"])
+        return self._make_tables()
+
+    def _make_tables(self) -> bytes:
         """Make or migrate the tables, one process at a time: several may run for the first time."""
         connection = self._connection
         if self.sqlite:
             connection.execute(sa.text("BEGIN IMMEDIATE"))
         else:
-            require_unicode(connection)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
         metadata.create_all(connection)
         values: dict[str, str] = dict(connection.execute(sa.select(meta)).all())
@@ -110,6 +134,7 @@ class Database:
             rows = [{"name": name, "value": value} for name, value in values.items()]
             connection.execute(meta.insert(), rows)
         self._migrate(int(values["version"]))
+        ensure_view(connection)
         connection.commit()
         return bytes.fromhex(values["salt"])
 
@@ -200,7 +225,7 @@ class Database:
 
     def query(self, statement: Any, parameters: Any = None) -> Sequence[Any]:
         """The rows of a SELECT. No transaction stays open. Errors as in `execute`."""
-        with self._guarded():
+        with self._guarded(), self._in_one_trip(self._connection):
             found = self._connection.execute(statement, parameters).all()
             if not self.sqlite:
                 self._connection.commit()
@@ -222,10 +247,24 @@ class Database:
 
     def read(self, connection: sa.Connection, statement: Any, values: Any = None) -> Sequence[Any]:
         """The rows of a SELECT on another connection. No transaction stays open."""
-        with self._guarded(connection):
+        with self._guarded(connection), self._in_one_trip(connection):
             found = connection.execute(statement, values).all()
             connection.rollback()
             return found
+
+    @contextmanager
+    def _in_one_trip(self, connection: sa.Connection) -> Iterator[None]:
+        """Ask PostgreSQL without a transaction, if none is open: it takes two more round trips."""
+        driver: Any = None if self.sqlite else connection.connection.driver_connection
+        if driver is None or driver.info.transaction_status:
+            yield
+            return
+        driver.autocommit = True
+        try:
+            yield
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
 
     def among(self, column: sa.Column[Any]) -> Any:
         """A condition: the column is one of the texts of the JSON list in the parameter `some`."""
@@ -235,20 +274,28 @@ class Database:
         texts = "SELECT jsonb_array_elements_text(CAST(:some AS jsonb))"
         return sa.text(f"{column.table.name}.{column.name} = ANY(ARRAY({texts}))")
 
+    def texts(self) -> sa.TableValuedAlias:
+        """The texts of the JSON list in the parameter `some`, as a table with a column `value`."""
+        value = sa.column("value", sa.String)
+        if self.sqlite:
+            return sa.func.json_each(sa.text(":some")).table_valued(value)
+        texts = sa.func.jsonb_array_elements_text(sa.text("CAST(:some AS jsonb)"))
+        return texts.table_valued(value).render_derived()
+
     def insert_many(self, statement: sa.Insert, rows: Sequence[Row]) -> None:
         """Run an INSERT for many rows, of all columns of its table; errors as in `execute`."""
         with self._guarded():
             if not self.sqlite:
                 # One statement for all rows: executing one for each costs more than the rows.
                 columns = [list(column) for column in zip(*rows, strict=True)]
-                self._connection.exec_driver_sql(_of_arrays(statement, self.dialect), (*columns,))
+                self._connection.exec_driver_sql(of_arrays(statement, self.dialect), (*columns,))
                 return
             # Many rows in one statement: each statement releases the interpreter lock, which has
             # to be waited for while other threads send.
             for start in range(0, len(rows), ROWS):
                 some = rows[start : start + ROWS]
                 values = tuple(itertools.chain.from_iterable(some))
-                text = _of_rows(statement, len(some), self.dialect)
+                text = of_rows(statement, len(some), self.dialect)
                 self._connection.exec_driver_sql(text, values)
 
     def commit(self) -> None:
@@ -299,56 +346,7 @@ class Database:
         self._locks.clear()
 
 
-def parse_url(url: str) -> sa.URL:
-    """A URL of SQLite or PostgreSQL, with the driver and the time that it gets to connect.
-
-    Raises:
-        NoDatabase: it is no URL, or that of another database.
-    """
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError):  # a port that is no number
-        raise NoDatabase(
-            "`database_url` is not an SQLAlchemy URL (postgresql://user:password@host:5432/name); "
-            "special characters of user and password are percent-encoded. Nothing was sent."
-        ) from None
-    if parsed.drivername in {"postgresql", "postgres"}:  # libpq and many hosts write the latter
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    backend = parsed.get_backend_name()
-    if backend not in {"sqlite", "postgresql"}:
-        raise NoDatabase(f"`database_url` is for {backend}: it must be SQLite or PostgreSQL.")
-    if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise NoDatabase(
-            "`database_url` names no file: what is only in memory does not outlive a run. Add its "
-            "path, or leave the setting out for the database in `work_dir`."
-        )
-    if backend == "postgresql":
-        options = {
-            "connect_timeout": str(CONNECT_SECONDS),
-            # A network that drops idle connections is noticed, and kept from dropping them.
-            "keepalives_idle": "60",
-            **parsed.query,
-            "client_encoding": "utf8",
-        }
-        parsed = parsed.update_query_dict(options)
-    return parsed
-
-
-def require_unicode(connection: sa.Connection) -> None:
-    """Refuse a PostgreSQL that cannot hold every text: one record would stop each run.
-
-    Raises:
-        NoDatabase: its encoding has fewer characters than Unicode.
-    """
-    encoding = connection.scalar(sa.text("SHOW server_encoding"))
-    if encoding not in ENCODINGS:
-        raise NoDatabase(
-            f"The database has the encoding {encoding}, which lacks characters: make one with "
-            "ENCODING 'UTF8', and name it in `database_url`. Nothing was sent."
-        )
-
-
-def _file_of(url: sa.URL) -> Path | None:
+def file_of(url: sa.URL) -> Path | None:
     """The file of an SQLite database."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return None
@@ -367,23 +365,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _lock_number(name: str) -> int:
     """The number of an advisory lock."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
-
-
-@functools.lru_cache(ROWS)
-def _of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
-    """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
-    row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
-    return str(statement.values([row] * number).compile(dialect=dialect))
-
-
-@functools.lru_cache(ROWS)
-def _of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
-    """The SQL of an INSERT whose rows are given as one array for each column."""
-    table, text = statement.table, str(statement.compile(dialect=dialect))
-    names = ", ".join(table.columns.keys())
-    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
-    conflict = text[text.index(" ON CONFLICT") :]
-    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours
 
 
 def json_list(texts: Iterable[str]) -> str:

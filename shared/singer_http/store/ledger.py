@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from singer_http.operations import DELETED, SAME, UNKNOWN, Effect, Row
 from singer_http.store.database import Database, json_list
 from singer_http.store.rows import Delivered, Unfinished
-from singer_http.store.tables import ROW, claims, delivered, pending, scopes
+from singer_http.store.tables import NAME, ROW, claims, delivered, pending, scopes
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
 FORMER = "\nformer "
@@ -45,7 +45,7 @@ class Ledger:
         self._commit = commit
         self._query = database.query
         self._execute = database.execute
-        self._hashing = hashlib.blake2b(digest_size=8, key=database.salt)
+        self._hashing = hashlib.blake2b(digest_size=16, key=database.salt)
         self._acknowledged: dict[tuple[int, str], Delivered] = {}
         self._forgotten: dict[tuple[int, str], None] = {}
         self._claimed: list[tuple[int, str, str]] = []
@@ -74,6 +74,9 @@ class Ledger:
         self._add_claims = claim.on_conflict_do_nothing()
         scope = delivered.c.scope == sa.bindparam("scope")
         self._by_key = sa.select(*ROW).where(scope & self._database.among(delivered.c.key))
+        self._fields_by_key = sa.select(
+            delivered.c.key, delivered.c.remote_id, delivered.c.fields
+        ).where(scope & self._database.among(delivered.c.key) & (delivered.c.digest != DELETED))
         # The condition on '=' repeats the index's own: only then is the index used.
         self._by_id = sa.select(delivered.c.remote_id, delivered.c.key).where(
             scope & self._database.among(delivered.c.remote_id) & sa.text("remote_id <> '='")
@@ -94,16 +97,22 @@ class Ledger:
 
     def hashed(self, text: str) -> str:
         """Salted hash of an identity: `#` and 32 hex digits."""
-        digest = hashlib.blake2b(
-            text.encode("utf-8", "surrogatepass"), digest_size=16, key=self._database.salt
-        )
-        return "#" + digest.hexdigest()
-
-    def name(self, text: str) -> bytes:
-        """Salted hash of what a person may look a key up by: 8 bytes."""
         hashing = self._hashing.copy()  # half the time of a new one with a key
         hashing.update(text.encode("utf-8", "surrogatepass"))
-        return hashing.digest()
+        return "#" + hashing.hexdigest()
+
+    def name(self, text: str) -> bytes:
+        """Salted hash of a text: 8 bytes."""
+        return self.names((text,))
+
+    def names(self, texts: Iterable[str]) -> bytes:
+        """What a person may look a key up by: the first 8 bytes of the hash of each."""
+        hashes, new = b"", self._hashing.copy
+        for text in texts:
+            hashing = new()
+            hashing.update(text.encode("utf-8", "surrogatepass"))
+            hashes += hashing.digest()[:NAME]
+        return hashes
 
     def stored_key(self, key: str, *, personal: bool) -> str:
         """The form of a key in the database: hashed if it may be an email or number.
@@ -129,6 +138,13 @@ class Ledger:
             self._commit()
         found = self._query(self._by_key, {"scope": scope, "some": json_list(keys)})
         return {row[0]: Row(*row) for row in found}
+
+    def fields(self, scope: int, keys: Sequence[str]) -> dict[str, tuple[str | None, bytes | None]]:
+        """Of these (stored) keys: the vendor's id, and hashes of the fields that were sent."""
+        if any((scope, key) in self._acknowledged for key in keys) or self._forgotten:
+            self._commit()
+        found = self._query(self._fields_by_key, {"scope": scope, "some": json_list(keys)})
+        return {row[0]: (row[0] if row[1] == SAME else row[1], row[2]) for row in found}
 
     def row(self, scope: int, key: str) -> Row | None:
         """What is known of one (stored) key."""
@@ -180,28 +196,6 @@ class Ledger:
         if not found:
             return None
         return str(found[0].key if found[0].remote_id == SAME else found[0].remote_id)
-
-    def sample(self, account: str, number: int, *, newest: bool) -> list[tuple[str, str]]:
-        """Some rows that name a record of the vendor: (stream, remote id).
-
-        Args:
-            account: account and server, as in `scopes`; whichever sync.
-            number: of rows, at most.
-            newest: the newest ones, else the oldest.
-        """
-        self._apply()
-        found = self._query(
-            sa.select(scopes.c.stream, delivered.c.remote_id, delivered.c.key)
-            .join(scopes, scopes.c.id == delivered.c.scope)
-            .where(
-                (scopes.c.account == account)
-                & delivered.c.remote_id.is_not(None)
-                & delivered.c.digest.not_in((DELETED, UNKNOWN))
-            )
-            .order_by(delivered.c.at.desc() if newest else delivered.c.at)
-            .limit(number)
-        )
-        return [(row[0], row[2] if row[1] == SAME else row[1]) for row in found]
 
     def walk(self, scope: int, size: int = 1000) -> Iterator[list[Row]]:
         """All rows that were not deleted, in the order of their keys, `size` at a time."""
@@ -304,9 +298,16 @@ class Ledger:
         """A (stored) key may have these (hashed) claims, though nothing was acknowledged."""
         self._claimed += [(scope, claim, key) for claim in hashed]
 
-    def mark_unknown(self, scope: int, row: Row) -> None:
-        """It is unknown what the vendor now has for a key: nothing is unchanged against it."""
-        self.acknowledge(scope, Delivered(row.key, UNKNOWN, b"", row.remote_id, None, sent=False))
+    def mark_unknown(self, scope: int, row: Row, fields: bytes | None = None) -> None:
+        """It is unknown what the vendor now has for a key: nothing is unchanged against it.
+
+        Args:
+            scope: of the row.
+            row: of the key.
+            fields: hashes of all that this sync may have written; None: as before.
+        """
+        what = Delivered(row.key, UNKNOWN, b"", row.remote_id, None, fields=fields, sent=False)
+        self.acknowledge(scope, what)
 
     def forget(self, scope: int, key: str) -> None:
         """Remove a (stored) key and its claims."""
@@ -338,9 +339,13 @@ class Ledger:
             cleared: dict[int, list[str]] = {}
             now = int(time.time())
             for (scope, key), what in self._acknowledged.items():
-                run = self.run if what.sent else None
-                sent = (what.digest, what.source, what.remote_id, now, run, what.names)
-                rows.append((scope, key, *sent, what.mapping, what.version, what.fields))
+                rows.append(
+                    (
+                        scope, key, what.digest, what.source, what.remote_id, now,
+                        self.run if what.sent else None,
+                        what.names, what.mapping, what.version, what.fields,
+                    )
+                )  # fmt: skip
                 if what.claims is not None:
                     cleared.setdefault(scope, []).append(key)
                     claimed += [(scope, claim, key) for claim in dict.fromkeys(what.claims)]

@@ -57,9 +57,8 @@ class Rejects:
         self._query = database.query
         self._run = run
         self._held_back: list[tuple[Any, dict[str, Any]]] = []
-        self._outstanding: set[int] = {
-            row.scope for row in self._query(sa.select(rejects.c.scope).distinct())
-        }
+        self._empty: set[int] = set()
+        """Scopes of which nothing is outstanding (see `look_at`)."""
         columns = [rejects.c[name] for name in RejectState._fields]
         self._states = sa.select(rejects.c.key, *columns).where(
             (rejects.c.scope == sa.bindparam("scope"))
@@ -74,9 +73,26 @@ class Rejects:
 
     # --- reading ----------------------------------------------------------------------------
 
+    def any_in(self, scope: int) -> bool:
+        """Whether something may be outstanding; the database is not asked."""
+        return scope not in self._empty
+
+    def look_at(self, scope: int) -> None:
+        """Note whether anything is outstanding of a scope, before its first record.
+
+        Where nothing is, no record asks again. Not all scopes at once: of thousands of accounts
+        the table is large.
+        """
+        if not self._has(scope):
+            self._empty.add(scope)
+
+    def _has(self, scope: int) -> bool:
+        there = sa.select(rejects.c.id).where(rejects.c.scope == scope).limit(1)
+        return bool(self._query(there))
+
     def states(self, scope: int, keys: Sequence[str]) -> dict[str, RejectState]:
         """What is outstanding for these (stored) keys."""
-        if scope not in self._outstanding or not keys:
+        if scope in self._empty or not keys:
             return {}
         self._apply()
         found = self._query(self._states, {"scope": scope, "some": json_list(keys)})
@@ -102,7 +118,7 @@ class Rejects:
     def earlier(self, scope: int) -> Iterator[Reject]:
         """What earlier runs left and nothing has replaced yet, oldest first."""
         last = 0
-        while scope in self._outstanding:
+        while scope not in self._empty:
             self._apply()
             page = self._select(
                 (rejects.c.scope == scope) & (rejects.c.run != self._run) & (rejects.c.id > last),
@@ -115,7 +131,7 @@ class Rejects:
 
     def names(self, scope: int, ids: Sequence[str]) -> set[str]:
         """Which of these records of the vendor an outstanding record names."""
-        if scope not in self._outstanding or not ids:
+        if scope in self._empty or not ids:
             return set()
         self._apply()
         where = (rejects.c.scope == scope) & rejects.c.remote_id.in_(list(ids))
@@ -123,10 +139,10 @@ class Rejects:
 
     def any(self, scope: int) -> bool:
         """Whether something is outstanding."""
-        if scope not in self._outstanding:
+        if scope in self._empty:
             return False
         self._apply()
-        return bool(self._query(sa.select(rejects.c.id).where(rejects.c.scope == scope).limit(1)))
+        return self._has(scope)
 
     def _select(self, where: sa.ColumnElement[bool], limit: int | None = None) -> list[Reject]:
         columns = [rejects.c[name] for name in Reject._fields]
@@ -162,7 +178,7 @@ class Rejects:
             "remote_id": remote_id and _UNSTORABLE.sub("", remote_id), "digest": digest,
             "resent": resent, "record": record,
         }  # fmt: skip
-        self._outstanding.add(scope)
+        self._empty.discard(scope)
         self._hold(_DELETE, _place(scope, key, self._run, seq, slot))
         self._hold(self._insert, values)
 
@@ -175,7 +191,7 @@ class Rejects:
             seq: order of arrival in this run; without one, drop them all.
             slot: only this one; None for all.
         """
-        if scope not in self._outstanding:
+        if scope in self._empty:
             return
         place = _place(scope, key, self._run, seq, slot or MAIN)
         self._hold(_DELETE if slot is not None else _DELETE_ALL, place)
@@ -187,7 +203,7 @@ class Rejects:
 
     def corrects(self, scope: int, line: bytes) -> bool:
         """Whether a RECORD line may correct something that is outstanding."""
-        return scope in self._outstanding and _MARK in line
+        return scope not in self._empty and _MARK in line
 
     def drop_corrected(self, scope: int, stream: str, line: bytes, seq: int) -> None:
         """Drop the reject that a line of a corrected export is about, unless it is uncertain.

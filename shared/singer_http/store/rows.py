@@ -19,6 +19,16 @@ class Scope(NamedTuple):
     schema_message: bytes
 
 
+class Standing(NamedTuple):
+    """How much of a stream need not come again."""
+
+    stream: str
+    keys: int
+    """Delivered or outstanding."""
+    versions: int
+    """Those of which a version stands."""
+
+
 class Unfinished(NamedTuple):
     """A request of a run that died: it is unknown whether it was carried out."""
 

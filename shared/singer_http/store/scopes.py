@@ -11,8 +11,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from singer_http.errors import ConfigError, StopRun
 from singer_http.store.database import Database
-from singer_http.store.rows import Scope
-from singer_http.store.tables import accounts, delivered, is_same, pending, rejects, same, scopes
+from singer_http.store.rows import Scope, Standing
+from singer_http.store.tables import (
+    accounts,
+    delivered,
+    is_same,
+    pending,
+    rejects,
+    same,
+    scopes,
+    standing,
+)
 
 
 class Scopes:
@@ -38,15 +47,17 @@ class Scopes:
 
     def find(self, account: str, sync: str, stream: str) -> Scope | None:
         """The scope of a stream, `None` if this pipeline never wrote it."""
-        found = self._query(sa.select(scopes).where(_is(account, sync, stream)))
+        known = sa.or_(
+            *(sa.exists().where(t.c.scope == scopes.c.id) for t in (delivered, pending, rejects))
+        )
+        found = self._query(
+            sa.select(scopes, known.label("known")).where(_is(account, sync, stream))
+        )
         if not found:
             return None
         row = found[0]
-        known = any(
-            self._query(sa.select(table.c.scope).where(table.c.scope == row.id).limit(1))
-            for table in (delivered, pending, rejects)
-        )
-        return Scope(row.id, row.source, tuple(json.loads(row.keys)), known, row.schema_message)
+        keys = tuple(json.loads(row.keys))
+        return Scope(row.id, row.source, keys, bool(row.known), row.schema_message)
 
     def streams(self, account: str, sync: str) -> dict[str, int]:
         """The streams that this pipeline has scopes for: stream -> id."""
@@ -109,6 +120,45 @@ class Scopes:
         if scope is None:
             raise StopRun("The ledger lost what was just written: is something else emptying it?")
         return scope
+
+    def remap(self, scope: int, mapping: bytes | None) -> int:
+        """Note what makes the requests of a scope's records from now on.
+
+        Args:
+            scope: whose.
+            mapping: see `Digests.mapping`; `None`: no versions are stored.
+
+        Returns:
+            How many rows had a version that stood, and does not stand any more.
+        """
+        before = self._query(sa.select(scopes.c.mapping).where(scopes.c.id == scope))[0][0]
+        if before == mapping:
+            return 0
+        self._execute(scopes.update().where(scopes.c.id == scope).values(mapping=mapping))
+        self._database.commit()
+        if before is None:
+            return 0
+        own = (delivered.c.scope == scope) & (delivered.c.mapping == before)
+        stood = sa.select(sa.func.count()).where(own & delivered.c.version.is_not(None))
+        return int(self._query(stood)[0][0])
+
+    def standing(self, account: str, sync: str) -> list[Standing]:
+        """Of each stream of a pipeline: how many keys there are, and of how many a version stands.
+
+        Args:
+            account: account and server, as in `scopes`.
+            sync: of the pipeline.
+        """
+        name, _, server = account.rpartition(" ")
+        view = standing.c
+        own = (view.account == name) & (view.server == server) & (view.sync == sync)
+        found = self._query(
+            sa.select(view.stream, sa.func.count(), sa.func.count(view.version))
+            .where(own & (view.state != "deleted"))
+            .group_by(view.stream)
+            .order_by(view.stream)
+        )
+        return [Standing(*row) for row in found]
 
 
 def accounts_of(plugin: str) -> sa.Select[Any]:

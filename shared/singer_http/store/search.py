@@ -80,7 +80,7 @@ class Search:
         self._keys = {ledger.stored_key(key, personal=p) for key in keys for p in (False, True)}
         if self._text.startswith("#"):
             self._keys.add(self._text)  # as it is stored
-        self._names = [ledger.name(form) for form in self._forms]
+        self._names = [ledger.names([form]) for form in self._forms]
         self._claims = [ledger.hashed(form) for form in (self._email, self._phone) if form]
         self._in_records = self._pattern()
         self.pending: dict[tuple[int, str], list[About]] = {}

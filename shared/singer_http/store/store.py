@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from singer_http.operations import JSON
+import sqlalchemy as sa
+
+from singer_http.operations import DELETED, JSON, SAME, UNKNOWN
 from singer_http.store.arrivals import Arrivals
 from singer_http.store.database import Database
 from singer_http.store.dry_copy import Pipeline
@@ -14,10 +16,11 @@ from singer_http.store.rejects import Rejects
 from singer_http.store.runs import Runs
 from singer_http.store.scopes import Scopes
 from singer_http.store.suppressions import Suppressions
+from singer_http.store.tables import delivered, scopes
 
 
 class LedgerView:
-    """What a sink may ask the ledger of one account, on the main thread."""
+    """What a sink may ask the ledger: of one account, read only, on the main thread."""
 
     def __init__(self, ledger: Ledger, account: str) -> None:
         self._ledger = ledger
@@ -82,6 +85,28 @@ class Store:
     def suppressions(self, account: str) -> Suppressions:
         """Who must not be reached in an account (with server)."""
         return Suppressions(self._database, account, self.ledger.hashed)
+
+    def sample(self, account: str, number: int, *, newest: bool) -> list[tuple[str, str]]:
+        """Some rows of the ledger that name a record of the vendor: (stream, remote id).
+
+        Args:
+            account: account and server, as in `scopes`; whichever sync.
+            number: of rows, at most.
+            newest: the newest ones, else the oldest.
+        """
+        self.commit()
+        found = self._database.query(
+            sa.select(scopes.c.stream, delivered.c.remote_id, delivered.c.key)
+            .join(scopes, scopes.c.id == delivered.c.scope)
+            .where(
+                (scopes.c.account == account)
+                & delivered.c.remote_id.is_not(None)
+                & delivered.c.digest.not_in((DELETED, UNKNOWN))
+            )
+            .order_by(delivered.c.at.desc() if newest else delivered.c.at)
+            .limit(number)
+        )
+        return [(row[0], row[2] if row[1] == SAME else row[1]) for row in found]
 
     def require_durable(self) -> None:
         """Commits reach the disk from now on: for what must not be repeated after a power cut."""

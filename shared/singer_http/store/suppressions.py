@@ -17,10 +17,12 @@ import sqlalchemy as sa
 
 from singer_http.operations import DELETED, SAME, Person
 from singer_http.store.database import Database, json_list
-from singer_http.store.tables import claims, delivered, is_same, scopes
+from singer_http.store.tables import NAME, claims, delivered, is_same, scopes
 
 STREAM = "suppressions"
 """The stream, in every target."""
+PART = 1 + 2 * NAME
+"""Characters of the beginning of a hash, as the ledger's `names` have it."""
 PIECE = 10_000
 """Entries of a file that are written at once."""
 
@@ -49,15 +51,22 @@ class Suppressions:
         self._known = sa.select(claims.c.claim).where(
             claims.c.scope.in_(own) & database.among(claims.c.claim)
         )
+        parts = database.texts()
+        begins = (claims.c.claim >= parts.c.value) & (claims.c.claim < parts.c.value + "g")
+        self._known_parts = (
+            sa.select(parts.c.value).distinct().where(claims.c.scope.in_(own) & begins)
+        )
         of_contact = (
             is_same(scopes.c.account, account)
             & (scopes.c.stream == sa.bindparam("stream"))
             & (delivered.c.digest != DELETED)
         )
         joined = delivered.join(scopes, scopes.c.id == delivered.c.scope).join(
-            claims, (claims.c.scope == delivered.c.scope) & (claims.c.key == delivered.c.key)
+            claims,
+            (claims.c.scope == delivered.c.scope) & (claims.c.key == delivered.c.key),
+            isouter=True,
         )
-        columns = (delivered.c.remote_id, delivered.c.key, claims.c.claim)
+        columns = (delivered.c.remote_id, delivered.c.key, claims.c.claim, delivered.c.names)
         # The condition on '=' repeats the index's own: only then is the index used.
         self._contacts = (
             sa.select(*columns)
@@ -100,24 +109,40 @@ class Suppressions:
         Raises:
             StopRun: the database cannot be read.
         """
-        claimed = self._claims_of_contacts(people)
+        known = self._known_of_contacts(people)
         wanted = [
-            {*map(self._hashed, person.identities), *claimed.get(person.contact or ("", ""), ())}
+            {*map(self._hashed, person.identities), *known.get(person.contact or ("", ""), ())}
             for person in people
         ]
-        everything = sorted(set().union(*wanted))
+        everything = set().union(*wanted)
         with self._lock:
             hit = self._files.known(everything)
-        if everything:
-            hit |= {row[0] for row in self._query(self._known, {"some": json_list(everything)})}
+        hit |= self._in_stream(everything)
+        hit |= {one[:PART] for one in hit}
         return [not hit.isdisjoint(one) for one in wanted]
 
     def stream_has(self, hashed: Iterable[str]) -> bool:
-        """Whether the stream has suppressed one of these (hashed) emails and phones."""
-        return bool(self._query(self._known, {"some": json_list(hashed)}))
+        """Whether the stream has suppressed one of these (hashed) emails and phones.
 
-    def _claims_of_contacts(self, people: Sequence[Person]) -> dict[tuple[str, str], set[str]]:
-        """The hashed emails and phones that the ledger has of the contacts that are named."""
+        Beginnings of hashes (of the ledger's `names`) are taken too.
+        """
+        return bool(self._in_stream(set(hashed)))
+
+    def _in_stream(self, hashed: set[str]) -> set[str]:
+        whole = {one for one in hashed if len(one) > PART}
+        parts = hashed - whole - {one[:PART] for one in whole}  # most are those of an identity
+        found = set[str]()
+        for statement, some in ((self._known, whole), (self._known_parts, parts)):
+            if some:
+                rows = self._query(statement, {"some": json_list(sorted(some))})
+                found |= {row[0] for row in rows}
+        return found
+
+    def _known_of_contacts(self, people: Sequence[Person]) -> dict[tuple[str, str], set[str]]:
+        """What the ledger has of the contacts that are named.
+
+        Hashed emails and phones, or the beginnings of hashes (of its `names`).
+        """
         ids: dict[str, set[str]] = {}
         for person in people:
             if person.contact:
@@ -126,9 +151,12 @@ class Suppressions:
         for stream, some in ids.items():
             values = {"stream": stream, "some": json_list(sorted(some))}
             for statement in (self._contacts, self._contacts_by_key):
-                for remote_id, key, claim in self._query(statement, values):
+                for remote_id, key, claim, names in self._query(statement, values):
                     contact = key if remote_id == SAME else remote_id
-                    found.setdefault((stream, contact), set()).add(claim)
+                    known = found.setdefault((stream, contact), set())
+                    if claim is not None:
+                        known.add(claim)
+                    known.update(beginnings(names))
         return found
 
     def _query(self, statement: Any, values: Any = None) -> Sequence[Any]:
@@ -144,6 +172,12 @@ class Suppressions:
                 self._reader.close()
                 self._reader = None
             self._files.close()
+
+
+def beginnings(names: bytes | None) -> list[str]:
+    """The hashes that begin with the ledger's `names` of a key: their beginnings."""
+    found = names or b""
+    return [f"#{found[at : at + NAME].hex()}" for at in range(0, len(found), NAME)]
 
 
 def number_of_suppressed(whose: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -18,15 +18,21 @@ tokens      credentials (hashed) -> a token, and until when it is used
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
-from singer_http.operations import SAME
+from singer_http.operations import DELETED, SAME
 
 VERSION = 3
 """Of the tables below. A release that changes them adds a step to `MIGRATIONS`."""
+
+NAME = 8
+"""Bytes of each hash in `delivered.names`."""
 
 MIGRATIONS: dict[int, Sequence[str]] = {
     1: (
@@ -38,9 +44,16 @@ MIGRATIONS: dict[int, Sequence[str]] = {
         "ALTER TABLE singer_http_delivered ADD COLUMN mapping BYTEA",
         "ALTER TABLE singer_http_delivered ADD COLUMN version VARCHAR",
         "ALTER TABLE singer_http_delivered ADD COLUMN fields BYTEA",
+        (
+            "CREATE INDEX IF NOT EXISTS singer_http_runs_by_sync "
+            "ON singer_http_runs (plugin, account, sync, id)"
+        ),
     ),
 }
 """From version n to n + 1: the statements that change a table. New tables are made without one."""
+
+ROWS = 100
+"""In one INSERT, at most."""
 
 metadata = sa.MetaData()
 
@@ -91,7 +104,7 @@ delivered = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False, comment="epoch seconds"),
     sa.Column("run", sa.Integer, comment="the run that sent it, as in runs"),
     # Not indexed: the pages of an index in the order of hashes cost a run half of its time again.
-    sa.Column("names", sa.LargeBinary, comment="8 bytes each: hashes of emails, phones, parts"),
+    sa.Column("names", sa.LargeBinary, comment="of emails, phones, parts: 8 bytes of each hash"),
     sa.Column("mapping", sa.LargeBinary, comment="as in scopes, when it was sent or compared"),
     sa.Column("version", sa.String, comment="the source's, of the setting version_column"),
     sa.Column("fields", sa.LargeBinary, comment="short hashes of the fields that were sent"),
@@ -166,6 +179,9 @@ runs = sa.Table(
     sa.Column("report", sa.Text, nullable=False, comment="JSON, as in the report's file"),
     sa.Column("page", sa.Text, comment="JSON: what the page shows besides"),
 )
+runs_by_sync = sa.Index(
+    "singer_http_runs_by_sync", runs.c.plugin, runs.c.account, runs.c.sync, runs.c.id
+)
 
 arrivals = sa.Table(
     "singer_http_arrivals",
@@ -192,10 +208,44 @@ tokens = sa.Table(
     sa.Column("use_until", sa.Float, nullable=False, comment="epoch seconds"),
 )
 
+VIEW = "singer_http_standing"
+
+standing = sa.Table(
+    VIEW,
+    sa.MetaData(),
+    sa.Column("account", sa.String, nullable=False),
+    sa.Column("server", sa.String, nullable=False),
+    sa.Column("sync", sa.String, nullable=False),
+    sa.Column("stream", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False, comment="canonical text, or a hash"),
+    sa.Column("key_hashed", sa.Boolean, nullable=False),
+    sa.Column("version", sa.String, comment="null unless it stands"),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("remote_id", sa.String, comment="the vendor's id"),
+    sa.Column("delivered_at", sa.DateTime, comment="of the last acknowledgement"),
+    sa.Column("run", sa.String, comment="as in the reports"),
+    sa.Column("scope", sa.Integer, nullable=False, comment="of account, sync and stream"),
+)
+"""A view: what became of each key, and the version of it that stands.
+
+It is part of the public interface, for plans that are made in SQL: columns are only ever added."""
+
+TABLES_ARE_THERE = {
+    name: f"SELECT name, value FROM {meta.name} WHERE ({number}) = :number"  # noqa: S608 - ours
+    for name, number in {
+        "sqlite": "SELECT count(*) FROM sqlite_master WHERE name IN "
+        "(SELECT value FROM json_each(:some))",
+        "postgresql": "SELECT count(to_regclass(name)) FROM "
+        "jsonb_array_elements_text(CAST(:some AS jsonb)) AS names (name)",
+    }.items()
+}
+"""The rows of `meta`, if all our tables and the view are there: one question instead of many."""
+TABLES = orjson.dumps([*metadata.tables, VIEW]).decode()
+"""The names of our tables and the view, as the parameter `some` of the above."""
 
 ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.remote_id,
-    delivered.c.at,
+    delivered.c.at, delivered.c.mapping, delivered.c.version,
 )  # fmt: skip
 """Columns of a `Row`, in its order."""
 
@@ -230,3 +280,113 @@ def set_up_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+_SQLITE = {
+    "keys": "json_each(p.keys) AS e",
+    "one_key": "e.value",
+    "newline": "char(10)",
+    "deleted": f"X'{DELETED.hex()}'",
+    "at": "strftime('%Y-%m-%dT%H:%M:%SZ', d.at, 'unixepoch')",
+    "text": "",
+    "time": "",
+}
+_POSTGRESQL = {
+    "keys": "json_array_elements_text(p.keys::json) AS e(key)",
+    "one_key": "e.key",
+    "newline": "chr(10)",
+    "deleted": f"'\\x{DELETED.hex()}'::bytea",
+    "at": "to_timestamp(d.at)",
+    "text": "::text",
+    "time": "::timestamptz",
+}
+
+_ACCOUNT = "substr(s.account, 1, length(rtrim(s.account, replace(s.account, ' ', ''))) - 1)"
+_SERVER = "substr(s.account, length(rtrim(s.account, replace(s.account, ' ', ''))) + 1)"
+"""`scopes` has both in one text. A server contains no space, an account may."""
+
+# What is outstanding is few rows: joined once, as a whole, so that a plan of millions of rows is
+# one hash join. A key with several has the state that says most: the least number.
+_OUTSTANDING = """
+    SELECT scope, key, min(place) AS place, max(run) AS run FROM (
+        SELECT r.scope, r.key{text} AS key, NULLIF(r.run, ''){text} AS run,
+            CASE r.kind WHEN 'uncertain' THEN 2 WHEN 'held' THEN 4 ELSE 3 END AS place
+        FROM singer_http_rejects AS r
+        UNION ALL
+        SELECT p.scope, {one_key}, NULL{text}, 1 FROM singer_http_pending AS p, {keys}
+    ) AS each_one
+    GROUP BY scope, key
+"""
+_STATE = (
+    "CASE o.place WHEN 1 THEN 'pending' WHEN 2 THEN 'uncertain' WHEN 3 THEN 'rejected' "
+    "WHEN 4 THEN 'held'"
+)
+
+# The two parts have the same types: only then does PostgreSQL leave out what nobody selects.
+_SELECT = f"""
+SELECT {_ACCOUNT} AS account, {_SERVER} AS server,
+    s.sync{{text}} AS sync, s.stream{{text}} AS stream,
+    d.key{{text}} AS key, substr(d.key, 1, 1) = '#' AS key_hashed,
+    CASE WHEN o.scope IS NULL AND d.mapping = s.mapping
+        AND length(d.digest) > 0 AND d.digest <> {{deleted}}
+        THEN d.version{{text}} END AS version,
+    {_STATE} ELSE CASE WHEN d.digest = {{deleted}} THEN 'deleted'
+        WHEN length(d.digest) = 0 THEN 'unknown' ELSE 'delivered' END END AS state,
+    CASE WHEN d.remote_id = '{SAME}' THEN d.key ELSE d.remote_id END{{text}} AS remote_id,
+    {{at}} AS delivered_at, r.run{{text}} AS run, s.id AS scope
+FROM singer_http_delivered AS d
+JOIN singer_http_scopes AS s ON s.id = d.scope
+LEFT JOIN ({_OUTSTANDING}) AS o ON o.scope = d.scope AND o.key = d.key
+LEFT JOIN singer_http_runs AS r ON r.id = d.run
+WHERE substr(d.key, 1, 1) <> {{newline}}
+UNION ALL
+SELECT {_ACCOUNT}, {_SERVER}, s.sync{{text}}, s.stream{{text}},
+    o.key, substr(o.key, 1, 1) = '#', NULL{{text}}, {_STATE} END, NULL{{text}},
+    NULL{{time}}, o.run, s.id
+FROM ({_OUTSTANDING}) AS o
+JOIN singer_http_scopes AS s ON s.id = o.scope
+LEFT JOIN singer_http_delivered AS d ON d.scope = o.scope AND d.key = o.key
+WHERE d.scope IS NULL AND substr(o.key, 1, 1) <> {{newline}}
+"""  # noqa: S608 - names of ours
+
+
+def view_of(*, sqlite: bool) -> tuple[str, str]:
+    """The view's SQL; its digest, by which the view of another release is recognised."""
+    text = _SELECT.format(**(_SQLITE if sqlite else _POSTGRESQL))
+    return text, hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def ensure_view(connection: sa.Connection) -> None:
+    """Make the view, or replace that of another release.
+
+    One that is as it should be is left alone: replacing it would wait for everybody who reads it.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    text, digest = view_of(sqlite=sqlite)
+    noted = meta.c.name == "standing"
+    there = VIEW in sa.inspect(connection).get_view_names()
+    if there and connection.scalar(sa.select(meta.c.value).where(noted)) == digest:
+        return
+    if sqlite:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {VIEW}")
+    create = "CREATE" if sqlite else "CREATE OR REPLACE"  # which keeps what was granted
+    connection.exec_driver_sql(f"{create} VIEW {VIEW} AS {text}")
+    connection.execute(meta.delete().where(noted))
+    connection.execute(meta.insert().values(name="standing", value=digest))
+
+
+@functools.lru_cache(ROWS)
+def of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
+    """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
+    row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
+    return str(statement.values([row] * number).compile(dialect=dialect))
+
+
+@functools.lru_cache(ROWS)
+def of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
+    """The SQL of an INSERT whose rows are given as one array for each column."""
+    table, text = statement.table, str(statement.compile(dialect=dialect))
+    names = ", ".join(table.columns.keys())
+    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
+    conflict = text[text.index(" ON CONFLICT") :]
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours

@@ -29,8 +29,8 @@ from singer_http.report.notify import look_at
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
-from singer_http.store.database import parse_url, require_unicode
 from singer_http.store.scopes import accounts_of, guard_key
+from singer_http.store.server import parse_url, require_unicode
 from singer_http.store.suppressions import STREAM, number_of_suppressed
 from singer_http.store.tables import VERSION, claims, delivered, is_same, meta, same, scopes
 
@@ -219,6 +219,7 @@ class Check:
         target = self._target
         return SinkContext(
             config=target.config,
+            deciding={},
             client=target.client,
             logger=target.logger,
             api_url=target.api_url,

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from singer_http.errors import StopRun, one_line
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from singer_http.sink.base import HTTPSink
     from singer_http.target.plan import Plan
+    from singer_http.target.run import TargetRun
 
 
 def options() -> list[click.Option]:
@@ -39,6 +47,14 @@ def options() -> list[click.Option]:
             ),
         ),
         click.Option(
+            ["--standing"],
+            is_flag=True,
+            help=(
+                "Tell how many delivered versions stand with today's settings, for the next plan; "
+                "send nothing."
+            ),
+        ),
+        click.Option(
             ["--resolve"],
             type=(str, str, click.Choice(["sent", "unsent", "drop"])),
             metavar="STREAM KEY sent|unsent|drop",
@@ -50,21 +66,74 @@ def options() -> list[click.Option]:
     ]
 
 
+def work(run: TargetRun, sinks: Sequence[type[HTTPSink]], given: dict[str, Any]) -> bool:
+    """Carry out the command that writes into the database, under its lock; whether all went well.
+
+    No record is sent.
+    """
+    if words := given.get("resolve"):
+        from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
+
+        well = resolve(run.session, sinks, words)
+    else:
+        well = standing(run)
+    run.close()
+    return well
+
+
+def standing(run: TargetRun) -> bool:
+    """Take down the versions that today's settings would send otherwise, and count the others.
+
+    Returns:
+        Whether all streams of the pipeline could be looked at.
+    """
+    session, well = run.session, True
+    scopes = session.store.scopes
+    try:
+        for stream in scopes.streams(session.account, session.sync):
+            if (scope := session.scope(stream)) and scope.schema_message:
+                run.router.look_again(scope.schema_message)
+    except StopRun as error:
+        _say(one_line(str(error)))
+        well = False
+    for stream, keys, versions in scopes.standing(session.account, session.sync):
+        _say(f"{stream}: {versions:,} of {keys:,} stand")
+    return well
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
+
+
 def look(plan: Plan, given: dict[str, Any]) -> bool | None:
     """Carry out the command that only reads the database; `None` if none is asked for.
 
-    It takes no lock, so that it works while a run is under way.
+    It takes no lock, so that it works while a run is under way; a database that is not there is
+    not made.
     """
-    if number := given.get("history"):
+    number, run, text = (given.get(name) for name in ("history", "report", "explain"))
+    if (number or run or (text and text.strip())) and (file := _missing_file(plan)):
+        click.echo(f"No run of {plan.name} is in the database: {file} is not there yet.")
+        return bool(number)
+    if number:
         from singer_http.target.history import history  # noqa: PLC0415 - rarely needed
 
         return history(plan, number)
-    if run := given.get("report"):
+    if run:
         from singer_http.target.history import report_again  # noqa: PLC0415 - rarely needed
 
         return report_again(plan, run)
-    if (text := given.get("explain")) is not None:  # an empty one must not start a run
+    if text is not None:  # an empty one must not start a run
         from singer_http.target.explain import explain  # noqa: PLC0415 - rarely needed
 
         return explain(plan, text)
     return None
+
+
+def _missing_file(plan: Plan) -> Path | None:
+    """The file of an SQLite database, if it is not there."""
+    from singer_http.store.database import file_of  # noqa: PLC0415 - rarely needed
+    from singer_http.store.server import parse_url  # noqa: PLC0415 - rarely needed
+
+    file = file_of(parse_url(plan.database_url))
+    return file if file and not file.exists() else None

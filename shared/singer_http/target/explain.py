@@ -25,7 +25,7 @@ from singer_http.store.rejects import NEWER, Rejects, shown_key
 from singer_http.store.rows import Reject
 from singer_http.store.runs import RUNNING, Runs, StoredRun
 from singer_http.store.search import KEY, Place, Search
-from singer_http.store.suppressions import STREAM, Suppressions
+from singer_http.store.suppressions import PART, STREAM, Suppressions, beginnings
 from singer_http.store.tables import delivered, runs
 from singer_http.target.plan import Plan
 
@@ -115,6 +115,9 @@ class _Explanation:
         for place in self._own.values():
             keys = list(self._found.get(place.id, {}))[:SHOWN]
             claims |= set().union(*self._ledger.claims_of(place.id, keys).values())
+            of_keys = (delivered.c.scope == place.id) & delivered.c.key.in_(keys)
+            for (names,) in self._database.query(sa.select(delivered.c.names).where(of_keys)):
+                claims |= set(beginnings(names))
         by = []
         suppressions = Suppressions(self._database, self._plan.ledger_account, self._ledger.hashed)
         if suppressions.stream_has(claims):
@@ -122,7 +125,8 @@ class _Explanation:
         suppressions.close()
         for path in suppression_file.paths(self._plan.config.get("suppression")):
             entries = suppression_file.read([path], self._region)
-            if any(self._ledger.hashed(entry.value) in claims for entry in entries):
+            hashes = (self._ledger.hashed(entry.value) for entry in entries)
+            if any(one in claims or one[:PART] in claims for one in hashes):
                 by.append(path)
         return (
             f"Suppressed, by {' and '.join(by)}: nothing reaches it." if by else "Not suppressed."

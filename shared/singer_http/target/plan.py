@@ -22,6 +22,8 @@ class Plan:
     """Of the plugin."""
     version: str
     config: Mapping[str, Any]
+    deciding: Mapping[str, Any]
+    """Those of the settings that may change what is sent for a record."""
     sinks: Sequence[type[HTTPSink]]
     """The target's, in the order in which they are delivered."""
     account: str

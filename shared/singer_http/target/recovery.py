@@ -22,7 +22,8 @@ from singer_http.operations import (
 from singer_http.store.rejects import MAIN, NEWER
 from singer_http.store.rows import Delivered, Reject, Unfinished
 from singer_http.store.store import Store
-from singer_http.target.router import Route, Router
+from singer_http.target.route import Route
+from singer_http.target.router import Router
 from singer_http.target.session import Session
 
 DIED = "the run ended before the answer came: it may have arrived"
@@ -99,6 +100,8 @@ class Recovery:
             body, identities, digest = unpacked(entry.sent)
             origin.sent = Sent(body, tuple(identities), digest)
             origin.created_at = entry.at
+        elif entry.effect is Effect.IDEMPOTENT:
+            origin.about_to_write = entry.sent
         if not route.deliver_line(line, origin):
             # `stream_maps` leaves it out now.
             held.open -= 1
@@ -119,7 +122,7 @@ class Recovery:
         for key, line in zip(entry.keys, entry.records, strict=True):
             item = intake.item({}, line, self._session.next_seq(), key="?")
             item.route = entry.route
-            if entry.sent is not None:
+            if entry.effect is Effect.CREATE and entry.sent is not None:
                 _, identities, item.digest = unpacked(entry.sent)
                 item.identities = tuple(identities)
             item.stored, item.origin, item.entry = key, Origin(resend=entry.resent), held

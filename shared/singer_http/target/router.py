@@ -8,107 +8,33 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from singer_sdk.mapper import PluginMapper, RemoveRecordTransform, SameRecordTransform, StreamMap
+from singer_sdk.mapper import PluginMapper, RemoveRecordTransform, StreamMap
 
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.intake import Intake
-from singer_http.delivery.item import NEW, Item, Origin
-from singer_http.delivery.schemas import of_message
-from singer_http.errors import ConfigError, StopRun, one_line
-from singer_http.exact_json import StrangeJSON, canonical, decode
-from singer_http.operations import JSON, Rejection, invalid
+from singer_http.errors import ConfigError, StopRun
+from singer_http.exact_json import canonical, decode
+from singer_http.operations import JSON
+from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import properties_of
+from singer_http.sink.kinds import BatchSink, ReadableSink
+from singer_http.sink.overwrite import refuse
+from singer_http.sink.schemas import of_message
+from singer_http.sink.version import refuse_if_read, without
 from singer_http.store.rows import Scope
 from singer_http.store.suppressions import STREAM as SUPPRESSIONS
+from singer_http.target.route import Route, Spool
 from singer_http.target.session import Session
-from singer_http.target.spool import Spool
 
 SCHEMAS_KEPT = 32
 """Forms of one source's SCHEMA that are kept ready: a tap may alternate between a few."""
-
-
-class Route:
-    """One mapping of a source stream into one delivery."""
-
-    def __init__(
-        self, delivery: Delivery, intake: Intake, mapping: StreamMap, spool: Spool[Route] | None
-    ) -> None:
-        self.delivery = delivery
-        self.intake = intake
-        self.spool = spool
-        """Where records wait for the streams that this one depends on."""
-        plain = type(mapping) is SameRecordTransform and not mapping.flattening_enabled
-        self._mapping = None if plain else mapping
-
-    @property
-    def name(self) -> str:
-        """Its name, kept with pending and rejected records."""
-        return self.intake.route
-
-    def take(self, record: JSON, line: bytes) -> None:
-        """Deliver a record, or keep it on disk until what it depends on is delivered."""
-        if self.spool is not None and self.spool.is_open:
-            self.spool.add(self, line)
-        else:
-            self.deliver(record, line)
-
-    def deliver(self, record: Any, line: bytes, origin: Origin = NEW) -> bool:
-        """Map a record and add it to the delivery; `False` if `stream_maps` leaves it out."""
-        if self._mapping is None and type(record) is dict:
-            self.delivery.take(self.intake, record, line, origin)
-            return True
-        try:
-            mapped = self._map(record)
-        except Rejection as rejection:
-            self.delivery.take_invalid(self.intake, record, line, rejection, origin)
-            return True
-        if mapped is None:
-            self.delivery.report.filtered += 1
-            return False
-        self.delivery.take(self.intake, mapped, line, origin)
-        return True
-
-    def deliver_line(self, line: bytes, origin: Origin = NEW) -> bool:
-        """Read a RECORD line again, and hand it over with today's mapping; as `deliver`."""
-        try:
-            message = decode(line)
-        except StrangeJSON as strange:
-            record = strange.value.get("record") if isinstance(strange.value, dict) else None
-            self.reject(record, line, strange.problem, origin)
-            return True
-        return self.deliver(message.get("record"), line, origin)
-
-    def reject(self, record: Any, line: bytes, problem: str, origin: Origin = NEW) -> None:
-        """Reject a record that cannot be read."""
-        self.delivery.take_invalid(self.intake, record, line, invalid(problem), origin)
-
-    def prepared(self, record: Any, line: bytes, seq: int) -> Item:
-        """The operation that a record asks for today; without a body if it asks for none."""
-        try:
-            mapped = self._map(record) or {}
-        except Rejection:
-            mapped = {}
-        item = self.intake.item(mapped, line, seq, key="?")
-        self.intake.prepare(mapped, item)
-        return item
-
-    def _map(self, record: Any) -> JSON | None:
-        """The record after `stream_maps`; `None` if they leave it out.
-
-        Raises:
-            Rejection: it is not an object, or an expression fails on it.
-        """
-        if not isinstance(record, dict):
-            raise invalid("the record is not an object")
-        if self._mapping is None:
-            return record
-        try:
-            return self._mapping.transform(copy.copy(record))
-        except Exception as error:  # noqa: BLE001 - expressions are the user's and raise anything
-            words = one_line(str(error))
-            raise invalid(f"stream_maps: {type(error).__name__}: {words}") from None
+UNVERSIONED = "%s: no versions are stored, so each plan brings all rows: %s"
+FALLEN = (
+    "%s delivered rows of %s were made by another mapping, other settings or another release: "
+    "their versions no longer stand, so the next plan brings these rows again"
+)
 
 
 class Router:
@@ -142,7 +68,10 @@ class Router:
         self._sources: dict[str, str] = {}
         self.opened_sources: set[str] = set()
         """Source streams whose SCHEMA was in this run's input."""
-        self.spools: dict[str, Spool[Route]] = {}
+        self.spools: dict[str, Spool] = {}
+        self._mapped: dict[str, bytes | None] = {}
+        """Target stream -> what makes its requests now, as the database has it."""
+        self._unversioned: set[str] = set()
 
     @property
     def spooled(self) -> bool:
@@ -190,23 +119,75 @@ class Router:
         if any(route.delivery.stream == SUPPRESSIONS for route in ready[essence]):
             self._hold_back()
         for route in ready[essence]:
+            self._remap(route)
             self._opened(route.delivery)
+
+    def look_again(self, line: bytes) -> None:
+        """Note what today's settings make of a stream, by its stored SCHEMA; nothing is delivered.
+
+        Errors as in `open`.
+        """
+        source, schema, keys = of_message(decode(line), 0)
+        for route in self._routes(source, schema, keys, line):
+            self._remap(route)
+
+    def _remap(self, route: Route) -> None:
+        """Versions of rows that today's mapping would send otherwise do not stand any more."""
+        delivery, mapping = route.delivery, route.intake.mapping
+        if self._mapped.get(delivery.stream, b"") == mapping:
+            return
+        first = delivery.stream not in self._mapped
+        self._mapped[delivery.stream] = mapping
+        fallen = self._session.store.scopes.remap(delivery.scope, mapping)
+        if fallen and first:
+            self._session.logger.warning(FALLEN, f"{fallen:,}", delivery.stream)
 
     def _routes(self, source: str, schema: JSON, keys: list[str], line: bytes) -> list[Route]:
         mapper = self._mapper()
         mapper.register_raw_stream_schema(source, copy.deepcopy(schema), keys)
+        kept = [m for m in mapper.stream_maps[source] if not isinstance(m, RemoveRecordTransform)]
+        into = Counter(self._sink_class(mapping.stream_alias).stream for mapping in kept)
         names: Counter[str] = Counter()
         routes = []
-        for mapping in mapper.stream_maps[source]:
-            if not isinstance(mapping, RemoveRecordTransform):
-                names[mapping.stream_alias] += 1
-                number = names[mapping.stream_alias]
-                name = mapping.stream_alias if number == 1 else f"{mapping.stream_alias}#{number}"
-                routes.append(self._route(source, mapping, name, line))
+        for mapping in kept:
+            names[mapping.stream_alias] += 1
+            number = names[mapping.stream_alias]
+            name = mapping.stream_alias if number == 1 else f"{mapping.stream_alias}#{number}"
+            sink_class = self._sink_class(mapping.stream_alias)
+            column = self._version_column(sink_class, schema, alone=into[sink_class.stream] == 1)
+            routes.append(self._route(sink_class, source, mapping, name, line, column))
         return routes
 
-    def _route(self, source: str, mapping: StreamMap, name: str, line: bytes) -> Route:
-        sink_class = self._sink_class(mapping.stream_alias)
+    def _version_column(self, sink: type[HTTPSink], schema: JSON, *, alone: bool) -> str | None:
+        """The column of the source with a row's version; `None` if no versions are stored.
+
+        A row that becomes several records of one stream has several keys, which no plan compares.
+        """
+        column: str | None = self._session.config.get("version_column")
+        if not column:
+            return None
+        if column not in properties_of(schema):
+            problem = f"the source has no column {column} (setting version_column)"
+        elif not sink.deterministic:
+            problem = "more than the record decides what is sent"
+        elif not alone:
+            problem = "stream_maps makes several records of a row"
+        else:
+            return column
+        if sink.stream not in self._unversioned:
+            self._unversioned.add(sink.stream)
+            self._session.logger.warning(UNVERSIONED, sink.stream, problem)
+        return None
+
+    def _route(
+        self,
+        sink_class: type[HTTPSink],
+        source: str,
+        mapping: StreamMap,
+        name: str,
+        line: bytes,
+        version_column: str | None,
+    ) -> Route:
         config = self._session.config
         if config["mode"] not in sink_class.modes:
             raise ConfigError(
@@ -222,19 +203,58 @@ class Router:
         properties = properties_of(schema)
         keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
         scope = self._scope(sink_class, source, keys, line)
-        sink = sink_class(self._context, schema, keys)
-        intake = Intake(sink, schema, name, validate=config.get("validate_records", True))
+        named = config.get("version_column")
+        sink = sink_class(self._context, without(schema, named), keys)
+        refuse_if_read(sink, named)
+        self._check_overwrite(sink)
+        intake = Intake(
+            sink,
+            schema,
+            name,
+            validate=config.get("validate_records", True),
+            version_column=version_column,
+        )
         delivery = self._session.delivery(sink_class, scope)
         delivery.report.add_source(source)
         depends = set(sink_class.depends_on) & {sink.stream for sink in self._sinks}
-        if sink_class.reaches_people and self._suppressions_come():
+        if sink_class.reaches_people and (self._suppressions_come() or self._is_left(scope)):
             depends.add(SUPPRESSIONS)
         spool = None
         if depends:
             spool = self.spools.setdefault(
                 sink_class.stream, Spool(self._session.rejects_path.parent)
             )
+        else:
+            self.check_company(sink_class)
         return Route(delivery, intake, mapping, spool)
+
+    def _check_overwrite(self, sink: HTTPSink) -> None:
+        """Refuse a setting `overwrite` that cannot be kept.
+
+        Raises:
+            ConfigError: it names no field, or the stream's records cannot be read.
+        """
+        if isinstance(sink, ReadableSink):
+            sink.policies.of(EVERY_FIELD)  # finds the fields that the setting names
+        elif isinstance(sink, BatchSink) and not sink.sends_nothing:
+            setting = self._session.config.get("overwrite") or {}
+            own = {n: p for n, p in setting.items() if n in {EVERY_FIELD, *sink.writable()}}
+            hint = f"Give {sink.stream} a pipeline of its own (another sync, without overwrite)."
+            refuse(own, sink.stream, hint)
+
+    def check_company(self, sink: type[HTTPSink]) -> None:
+        """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.
+
+        Raises:
+            ConfigError: no stream of the pipeline has records that can be read.
+        """
+        if sink.readable or issubclass(sink, BatchSink):
+            return
+        readable = [one.stream for one in self._sinks if one.readable]
+        if any(s in self._session.deliveries or self._session.scope(s) for s in readable):
+            return
+        hint = f"It has a meaning for {' and '.join(readable)}: leave the setting out without them."
+        refuse(self._session.config.get("overwrite"), sink.stream, hint)
 
     def _suppressions_come(self) -> bool:
         """Whether this run may bring suppressions, which go first whatever the order of messages.
@@ -254,6 +274,14 @@ class Router:
             or self._session.scope(SUPPRESSIONS) is not None
             or any(str(name).rpartition("-")[2] == SUPPRESSIONS for name in names)
         )
+
+    def _is_left(self, scope: Scope) -> bool:
+        """Whether earlier runs left something that is sent before a stream's first record.
+
+        Whether suppressions come in this run is known at its end: the whole stream waits for them.
+        """
+        store, resend = self._session.store, self._session.config["uncertain"] == "resend"
+        return store.ledger.has_unfinished(scope.id) or (resend and store.rejects.any(scope.id))
 
     def _hold_back(self) -> None:
         """Suppressions come in this run after records that they may be about: these wait.

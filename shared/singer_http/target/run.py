@@ -71,6 +71,7 @@ class TargetRun:
             session.forget_delivered()
         context = SinkContext(
             config=plan.config,
+            deciding=plan.deciding,
             client=client,
             logger=logger,
             api_url=plan.api_url,
@@ -147,6 +148,7 @@ class TargetRun:
         if delivery.sink_class.group_by_parent:
             self._recovery.retry_rejects(delivery)
         if spool is not None:
+            self.router.check_company(delivery.sink_class)
             for route, line in spool.read():
                 route.deliver_line(line)
             delivery.flush()

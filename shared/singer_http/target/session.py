@@ -124,6 +124,7 @@ class Session:
     def _parts(self, sink: type[HTTPSink], scope: Scope) -> Parts:
         store = self.store
         ledger, rejects = store.ledger, store.rejects
+        rejects.look_at(scope.id)
         return Parts(
             config=self.config,
             store=self.store,
@@ -176,7 +177,7 @@ class Session:
 
     def _example(self, item: Item) -> str:
         sink = item.sink
-        found = example(sink, item, item.expect)
+        found = example(sink, item.judged.op if item.judged else item, item.expect)
         self.report.stream(sink.stream).examples.append(found.as_dict())
         return found.text or sink.describe(item)
 

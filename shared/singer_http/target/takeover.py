@@ -91,7 +91,7 @@ class Takeover:
             return "it is known as this account's"
         read = 0
         for newest in (True, False):
-            sample = self.store.ledger.sample(former, SAMPLE, newest=newest)
+            sample = self.store.sample(former, SAMPLE, newest=newest)
             known = sum(earlier.knows(stream, remote_id) for stream, remote_id in sample)
             read += len(sample)
             if known:
@@ -116,7 +116,7 @@ class Takeover:
             f"The ledger of sync {self.sync!r} was written through an earlier API, for account "
             f"{', '.join(written)}; none of its records could be read here. "
         )
-        if any(self.store.ledger.sample(former, 1, newest=True) for former in written):
+        if any(self.store.sample(former, 1, newest=True) for former in written):
             raise ConfigError(
                 f"{what}If this is the same account, look at the credentials; if it is another "
                 "one, set account to a new name. Nothing was sent."

@@ -21,10 +21,12 @@ from typing_extensions import override
 
 from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun
 from singer_http.plugin.base import HTTPPlugin, fingerprint
+from singer_http.plugin.settings import deciding
 from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
+from singer_http.sink.overwrite import refuse
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options
+from singer_http.target.commands import look, options, work
 from singer_http.target.plan import Plan, file_name
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -91,6 +93,7 @@ class HTTPTarget(HTTPPlugin, Target):
             name=self.name,
             version=self.plugin_version,
             config=self.config,
+            deciding=deciding(self.config, self.config_jsonschema),
             sinks=(Suppressions, *self.sinks),
             account=self.account,
             ledger_account=self.ledger_account,
@@ -156,6 +159,9 @@ class HTTPTarget(HTTPPlugin, Target):
             )
         if mode == "mirror" and old == "none":
             raise ConfigError("mode mirror needs a ledger: ledger_url must not be 'none'.")
+        if not any(sink.readable for sink in self.sinks):
+            streams = " and ".join(sink.stream for sink in self.sinks)
+            refuse(self.config["overwrite"], streams, "Leave the setting out.")
         if not any(mode in sink.modes for sink in self.sinks):
             modes = sorted({mode for sink in self.sinks for mode in sink.modes})
             raise ConfigError(f"mode {mode} is not possible here: use {' or '.join(modes)}.")
@@ -361,7 +367,12 @@ class HTTPTarget(HTTPPlugin, Target):
     @classmethod
     def _end_unmade(cls, error: ConfigError, given: dict[str, Any], env: bool) -> None:
         """Leave a report of a run whose settings are refused, if they allow that much."""
-        config = dict.fromkeys(cls.config_jsonschema["required"], "") | given
+        schema = cls.config_jsonschema
+        there = {name: value for name, value in given.items() if value is not None}
+        config = {
+            name: "" if is_secret(schema["properties"][name]) else "unknown"
+            for name in schema["required"]
+        } | there
         with contextlib.suppress(Exception):
             cls(config=config, parse_env_config=env, validate_config=False)._end(error)
 
@@ -372,13 +383,8 @@ class HTTPTarget(HTTPPlugin, Target):
 
             with self._without_traces():
                 return check(self)
-        if words := commands.get("resolve"):
-            from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
-
-            run = self.run
-            well = resolve(run.session, self.plan.sinks, words)
-            run.close()
-            return well
+        if commands.get("resolve") or commands.get("standing"):
+            return work(self.run, self.plan.sinks, commands)
         return look(self.plan, commands)
 
     @classmethod

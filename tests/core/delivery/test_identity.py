@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from typing import Any
 
+import phonenumbers
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from singer_http import identity
 from singer_http.identity import e164, fold_email, fold_phone
 
 
@@ -84,3 +89,34 @@ def test_a_number_of_an_impossible_length_is_not_made_e164(text: str) -> None:
 def test_without_a_region_only_international_numbers_become_e164() -> None:
     assert e164("6193596440") == ""
     assert e164("+1 (619) 359-6440") == "+16193596440"
+
+
+REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    st.sampled_from([*REGIONS, "GB", "DE", "FR", "AU", "IT", "BR", "MX", "AR", "nl", "XX"]),
+    st.text("0123456789", min_size=1, max_size=16),
+    st.sampled_from(["", "0", "00", "8", "country"]),
+    st.sampled_from(["{}", "({:.3})", "{:.3} {}", "{:.3}-{}.{:.1}", "({}", "{}/{:.2}"]),
+)
+def test_a_national_number_is_what_the_library_reads(
+    region: str, digits: str, prefix: str, form: str
+) -> None:
+    if prefix == "country":
+        prefix = str(phonenumbers.country_code_for_region(region.upper()))
+    text = form.format(prefix + digits, digits, digits)
+    assert identity.e164(text, region) == identity._parsed(text, region)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_national_numbers_of_every_region_are_what_the_library_reads(region: str) -> None:
+    numbers = random.Random(region)
+    plan = identity._numbering(region)
+    assert plan is not None
+    for length in range(3, 14):
+        for prefix in ("", "0", "1", "8", plan.code, "0" + plan.code, "00", "01", "06"):
+            for _ in range(6):
+                text = prefix + "".join(numbers.choices("0123456789", k=length))
+                assert identity.e164(text, region) == identity._parsed(text, region), text

@@ -171,3 +171,46 @@ def test_keys_that_name_the_suppressions_make_all_records_wait_from_the_first_ru
     assert result.exit_code == 0, result.error
     assert "0" not in sandbox.state("autoreach")["people"]
     assert result.counts("people")["suppressed"] == 1
+
+
+@pytest.mark.parametrize("key", ["id", "external_id"])
+@pytest.mark.parametrize("by", ["stream", "file"])
+@pytest.mark.parametrize("known", [{"email": ANN}, {"phone": PHONE}])
+def test_a_person_is_known_by_what_the_ledger_has_of_its_id(
+    people: Plugin, sandbox: Sandbox, tmp_path: Path, key: str, by: str, known: dict[str, str]
+) -> None:
+    columns = schema("people", (key, "email", "phone", "first_name", "_sdc_deleted_at"), (key,))
+    first = [record("people", **{key: "7"}, **known), record("people", **{key: "8"}, email=BOB)]
+    assert people.run([columns, *first]).counts("people")["upserted"] == 2
+    settings: JSON = {}
+    if by == "file":
+        (tmp_path / "dnc.txt").write_text("\n".join(known.values()))
+        settings["suppression"] = str(tmp_path / "dnc.txt")
+    else:
+        people.run(stop(**known))
+    changed = [record("people", **{key: id_}, first_name="New") for id_ in "78"]
+    changed.append(record("people", **{key: "9"}, **known))
+    result = people.run([columns, *changed], **settings)
+    counts = result.counts("people")
+    assert (counts.get("suppressed"), counts["upserted"]) == (2, 1), result.stderr
+    assert "Suppressed, by" in people.run([], "--explain", "7", **settings).stdout
+    assert "Not suppressed" in people.run([], "--explain", "8", **settings).stdout
+    gone = record("people", **{key: "7"}, _sdc_deleted_at="2026-01-31T12:00:00Z")
+    assert people.run([columns, gone], **settings).counts("people")["deleted"] == 1
+
+
+def test_a_member_is_known_by_what_the_ledger_has_of_its_id(
+    sandbox: Sandbox, tmp_path: Path, ledger_url: str | None
+) -> None:
+    more = {"database_url": ledger_url} if ledger_url else {}
+    people = Plugin("target-autoreach", sandbox, tmp_path, **more)
+    columns = schema("members", ("key", "email", "first_name"), ("key",))
+    people.run([columns, record("members", key="k", email=ANN)])
+    (member,) = sandbox.state("autoreach")["members"].values()
+    people.run(stop(email=ANN))
+    result = people.run([columns, record("members", key="k", first_name="New")])
+    assert result.counts("members").get("suppressed") == 1, result.stderr
+    by_id = schema("members", ("id", "first_name"))
+    named = record("members", id=str(member["id"]), first_name="New")
+    result = people.run([by_id, named], sync="other")
+    assert result.counts("members").get("suppressed") == 1, result.stderr

@@ -156,6 +156,29 @@ def test_a_held_message_is_not_sent_once_its_number_is_suppressed(
     assert result.report["streams"]["sms"]["retried"]["suppressed"] == 1
 
 
+def test_an_uncertain_message_is_not_resent_before_suppressions_of_the_run_are_read(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    sandbox.fault(vendor="merlin", body="SMS", times=1, drop=True, when="before")
+    merlin.run([SMS, text("a")])
+    result = merlin.run([SMS, SUPPRESSIONS, stop("1", phone=PHONE)], uncertain="resend")
+    assert texts(sandbox) == []
+    assert result.report["streams"]["sms"]["retried"]["suppressed"] == 1
+
+
+@pytest.mark.parametrize("more", [0, 1000])
+def test_what_a_dead_run_left_is_not_sent_before_suppressions_of_the_run_are_read(
+    people: Plugin, sandbox: Sandbox, more: int
+) -> None:
+    people.dying("after_pending").run([PEOPLE, record("people", id="1", email=ANN)])
+    others = [record("people", id=f"x{n}", email=f"p{n}@example.com") for n in range(more)]
+    result = people.run([PEOPLE, *others, SUPPRESSIONS, stop("1", email=ANN), state(1)])
+    assert result.exit_code == 0, result.stderr
+    assert ANN not in people_at(sandbox)
+    assert len(people_at(sandbox)) == more
+    assert len(result.states) == 1
+
+
 def test_files_are_read_beside_the_stream(merlin: Plugin, sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "dnc.csv").write_text("\ufeffName;Mobile\nAnn;(619) 359-6440\n")
     (tmp_path / "more.txt").write_text("5551234567\n")

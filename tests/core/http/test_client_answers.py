@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from singer_http.errors import Cancelled, Refused, SingerHTTPError, Uncertain, VendorDown
+from singer_http.errors import Cancelled, NotFound, Refused, SingerHTTPError, Uncertain, VendorDown
 from singer_http.http.client import Client
 from singer_http.operations import Effect
 from tests.answering import Reply, Server
@@ -84,6 +84,15 @@ def test_a_refusal_that_cannot_be_decoded_is_still_a_refusal(
     with pytest.raises(Refused, match="no reason given") as caught:
         client.request("POST", "x")
     assert not caught.value.nothing_was_done
+
+
+def test_a_404_that_is_cut_off_says_nothing_of_the_record(server: Server, client: Client) -> None:
+    whole = b'{"errors": [{"title": "not found"}]}'
+    headers = {"Content-Type": JSON}
+    server.will(Reply(404, whole[:9], headers=headers), Reply(404, whole, headers=headers))
+    with pytest.raises(NotFound) as caught:
+        client.request("DELETE", "x")
+    assert caught.value.data == {"errors": [{"title": "not found"}]}
 
 
 def test_the_reason_of_a_refusal_is_decoded(server: Server, client: Client) -> None:

@@ -11,6 +11,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from singer_http.exact_json import number_text
 from singer_sandbox import Sandbox
 from tests.core.rules.runs import Ran, Runs, examples, fragment
 from tests.core.rules.values import ANY, NUMBERS, key_text
@@ -251,3 +253,13 @@ def test_a_key_is_one_however_its_number_is_written(
     for spellings in others:
         assert clean(runs.run([PEOPLE, *people(list(spellings))]))["unchanged"] == len(numbers)
     assert sent(sandbox) == {}
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False), st.integers(0, 5))
+def test_a_number_has_one_text_however_many_zeros_it_is_written_with(
+    value: Decimal, zeros: int
+) -> None:
+    sign, digits, exponent = value.as_tuple()
+    longer = Decimal((sign, (*digits, *[0] * zeros), int(exponent) - zeros))
+    assert Decimal(number_text(value)) == value
+    assert number_text(longer) == number_text(value)

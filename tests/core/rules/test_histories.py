@@ -105,20 +105,7 @@ class Story:
     def go(self, step: Go) -> None:
         messages = self.source.messages(self.case, full=step.full)
         if step.fault:
-            kind = step.fault["kind"]
-            given = {k: v for k, v in step.fault.items() if k != "kind"}
-            if kind.get("status") in (400, 404):
-                given["when"] = "before"  # a no of the vendor says that nothing was done
-            if kind.get("status") == 200:
-                given["when"] = "after"  # a yes to what was not done cannot be told
-            methods, actions = ["POST", "PUT", "PATCH", "DELETE"], "NEW|EDIT|TRASH"
-            if kind.get("status") == 404:
-                # To a delete it is a yes: the record is not there. No one can tell that from a lie.
-                methods, actions = ["POST", "PUT", "PATCH"], "NEW|EDIT"
-            if self.case.vendor == "merlin":
-                methods, given["body"] = ["POST"], actions
-            for method in methods:
-                self.sandbox.fault(vendor=self.case.vendor, method=method, **given, **kind)
+            self.break_down(step.fault)
         if step.dies_at is not None:
             states = self.runs.run_and_die(step.dies_at, messages)
             settled(self.sandbox)
@@ -127,6 +114,23 @@ class Story:
         if states:
             self.source.bookmark = states[-1]["at"]
         self.sandbox.clear_faults()
+
+    def break_down(self, fault: JSON) -> None:
+        """What the vendor does with the requests of the next run."""
+        kind = fault["kind"]
+        given = {k: v for k, v in fault.items() if k != "kind"}
+        if kind.get("status") in (400, 404):
+            given["when"] = "before"  # a no of the vendor says that nothing was done
+        if kind.get("status") == 200:
+            given["when"] = "after"  # a yes to what was not done cannot be told
+        methods, actions = ["POST", "PUT", "PATCH", "DELETE"], "NEW|EDIT|TRASH"
+        if kind.get("status") == 404:
+            # To a delete it is a yes: the record is not there. No one can tell that from a lie.
+            methods, actions = ["POST", "PUT", "PATCH"], "NEW|EDIT"
+        if self.case.vendor == "merlin":
+            methods, given["body"] = ["POST"], actions
+        for method in methods:
+            self.sandbox.fault(vendor=self.case.vendor, method=method, **given, **kind)
 
     def run(self, messages: list[JSON]) -> list[Any]:
         ran = self.runs.run(messages)

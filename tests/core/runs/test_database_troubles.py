@@ -101,6 +101,8 @@ def test_a_database_that_cannot_be_reached(people: Plugin, sandbox: Sandbox, url
         ("mysql://127.0.0.1/db", "SQLite or PostgreSQL"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
+        ("postgresql+psycopg2://u:secret@127.0.0.1/db", "write postgresql://"),
+        ("postgresql+asyncpg://u:secret@127.0.0.1/db", "write postgresql://"),
     ],
 )
 def test_an_address_that_is_none_of_a_database_to_keep(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -72,8 +73,14 @@ def test_history_lists_as_many_runs_as_asked_for(people: Plugin) -> None:
     assert found == runs[:0:-1]
 
 
-def test_a_database_without_runs_says_so(people: Plugin) -> None:
-    assert history(people) == ["No run of target-autoreach is in the database."]
+def test_a_database_without_runs_says_so_and_is_not_made(people: Plugin) -> None:
+    (line,) = history(people)
+    assert re.fullmatch(
+        r"No run of target-autoreach is in the database(: .* is not there yet)?\.", line
+    )
+    assert not list(people.work_dir.glob("*.db*"))
+    assert people.run([], "--report", "x").exit_code == 1
+    assert not list(people.work_dir.glob("*.db*"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -158,6 +165,7 @@ def test_a_setting_that_is_refused_leaves_a_report(
     reported(people, result, error)
     (line,) = [line for line in history(people) if result.report["run"] in line]
     assert " stopped " in line
+    assert " None " not in line
 
 
 def test_a_signal_before_the_input_leaves_a_report(people: Plugin) -> None:
@@ -176,7 +184,7 @@ def test_a_dry_run_leaves_files_and_is_not_in_the_database(people: Plugin) -> No
     assert result.report["dry_run"] is True
     assert people.path("report.html").exists()
     assert "--report" not in result.stderr
-    assert history(people) == ["No run of target-autoreach is in the database."]
+    assert history(people)[0].startswith("No run of target-autoreach is in the database")
 
 
 # --- one run ------------------------------------------------------------------------------------

@@ -1,0 +1,197 @@
+"""Which fields of an update are sent: the setting `overwrite`, judged just before the request.
+
+A value is compared three ways: what this sync wrote last (the ledger has a short hash of each
+field), what the vendor has now (the record is read), what the source has now. The record is read
+in the worker, and the update follows as the next request: an edit is seen up to that moment.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from singer_http.delivery.item import Item, Judged, Kept
+from singer_http.errors import NotFound, Refused, SingerHTTPError
+from singer_http.exact_json import encode_sorted
+from singer_http.operations import (
+    JSON,
+    Operation,
+    Outcome,
+    OutcomeKind,
+    RejectionKind,
+    invalid,
+)
+from singer_http.plugin.validation import ALWAYS
+from singer_http.sink.base import HTTPSink
+from singer_http.sink.fields import FieldHashes, Written
+from singer_http.sink.kinds import ReadableSink
+from singer_http.sink.preview import hidden
+from singer_http.store.ledger import Ledger
+
+UNREADABLE = (
+    "the vendor's record cannot be read, so it is unknown what was edited there (setting "
+    "overwrite): nothing was sent"
+)
+
+
+class Overwrite:
+    """What this sync wrote last, field by field, of one stream. On the main thread."""
+
+    def __init__(self, ledger: Ledger, scope: int) -> None:
+        """Look under a scope of the ledger."""
+        self._ledger = ledger
+        self._scope = scope
+        self._hashes = FieldHashes(ledger.name)
+
+    def load(self, items: Sequence[Item]) -> None:
+        """Before operations leave: get what was written last of their records."""
+        keys = [item.stored for item in items if isinstance(item.sink, ReadableSink)]
+        if not keys:
+            return
+        rows = self._ledger.fields(self._scope, keys)
+        for item in items:
+            remote_id, packed = rows.get(item.stored, (None, None))
+            own = [packed] if packed and remote_id == item.remote_id else []
+            # What a run that died was about to write may be there too.
+            copy_: Item | None = item
+            while copy_ is not None:
+                own += [copy_.origin.about_to_write] if copy_.origin.about_to_write else []
+                copy_ = copy_.previous
+            item.written = Written(self._hashes, self._hashes.joined(*own) if own else None)
+
+    def about_to_write(self, item: Item) -> bytes | None:
+        """What an update may leave at the vendor; `None` for anything else."""
+        if item.delete or item.remote_id is None or not isinstance(item.sink, ReadableSink):
+            return None
+        return self._packed(item.sink, item.body)
+
+    def after(self, item: Item, *, created: bool) -> bytes | None:
+        """What the ledger keeps of an operation that was carried out; `None`: what it has."""
+        sink = item.sink
+        if item.delete or not isinstance(sink, ReadableSink):
+            return None
+        kept = {one.field for one in item.judged.kept} if item.judged else set()
+        forms = {name: form for name, form in sink.forms(item.body).items() if name not in kept}
+        before = item.written.packed if item.written is not None and not created else None
+        return self._hashes.pack(forms, before)
+
+    def after_create(self, sink: HTTPSink, body: JSON) -> bytes | None:
+        """What the ledger keeps of a record that was created from a body."""
+        return self._packed(sink, body) if isinstance(sink, ReadableSink) else None
+
+    def perhaps(self, item: Item) -> bytes | None:
+        """What the ledger keeps of an update that may have been carried out, or not."""
+        own = [item.written.packed if item.written is not None else None, self.about_to_write(item)]
+        found = [packed for packed in own if packed]
+        return self._hashes.joined(*found) if found else None
+
+    def _packed(self, sink: ReadableSink, body: JSON) -> bytes:
+        return self._hashes.pack(sink.forms(body))
+
+
+def restricts(item: Item, remote_id: str | None = None) -> bool:
+    """Whether the vendor's record must be read before an operation is sent.
+
+    Args:
+        item: the operation.
+        remote_id: of the record that it would update, where that is not known yet.
+    """
+    sink = item.sink
+    if item.delete or not (remote_id or item.remote_id) or not isinstance(sink, ReadableSink):
+        return False
+    policies = sink.policies
+    return policies.restrict and any(policies.of(name) != ALWAYS for name in sink.forms(item.body))
+
+
+def send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
+    """Send operations that go together; of an update what `overwrite` allows. In a worker.
+
+    Raises:
+        Refused: see `HTTPSink.send`; or the vendor's record cannot be read.
+        StopRun: the run cannot go on.
+    """
+    if len(items) != 1 or not restricts(items[0]):
+        return sink.send(items)
+    judged = judge(items[0])
+    return [judged] if isinstance(judged, Outcome) else sink.send([judged])
+
+
+def would_send(_sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
+    """What `send` would say to one update, in a dry run."""
+    (item,) = items
+    judged = judge(item)
+    return [judged] if isinstance(judged, Outcome) else would_be(item)
+
+
+def would_be(item: Item) -> list[Outcome]:
+    """What an operation would have become that a dry run does not send."""
+    # Dependent streams need an id: a real run would have one.
+    return [Outcome(item.expect, item.remote_id or "new")]
+
+
+def judge(item: Item) -> Operation | Outcome:
+    """What of an update is sent; its outcome, if nothing is. Reads the vendor's record.
+
+    Raises:
+        Refused: the vendor's record cannot be read.
+        StopRun: the run cannot go on.
+    """
+    sink = item.sink
+    assert isinstance(sink, ReadableSink)  # noqa: S101 - see `restricts`
+    item.judged = None
+    try:
+        known = sink.current(item)
+    except NotFound as error:
+        if item.id_from_record:
+            return Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)
+        return Outcome(OutcomeKind.GONE)
+    except SingerHTTPError as error:
+        error.nothing_was_done = True  # reading changes nothing
+        if isinstance(error, Refused):
+            error.reason = f"{error.reason} (the vendor's record cannot be read: overwrite)"
+        raise
+    if known is None:
+        return Outcome(OutcomeKind.REJECTED, rejection=invalid(UNREADABLE))
+    left_out, kept = _compare(sink, item, known)
+    op = copy.copy(item)
+    op.known, op.body = known, sink.without(item.body, left_out)
+    op.payload = encode_sorted(op.body)
+    item.judged = Judged(op, kept)
+    if left_out and not sink.has_work(op):
+        return Outcome(OutcomeKind.SKIPPED, item.remote_id, nothing_to_send=True)
+    return op
+
+
+def _compare(sink: ReadableSink, item: Item, known: JSON) -> tuple[set[str], list[Kept]]:
+    """The fields that are not sent; and those of them whose value at the vendor is kept."""
+    ours = sink.forms(item.body)
+    theirs = sink.forms(known, ours)
+    left_out = {name for name in ours if not _may_send(sink, item, known, name, ours, theirs)}
+    kept = [name for name in ours if name in left_out and theirs.get(name, "") != ours[name]]
+    # Masked whatever the field is: a report is kept for months, and its values are of persons.
+    before, now = (sink.fields_of(record) if kept else {} for record in (known, item.body))
+    return left_out, [Kept(name, hidden(before.get(name)), hidden(now[name])) for name in kept]
+
+
+def _may_send(
+    sink: ReadableSink,
+    item: Item,
+    known: JSON,
+    name: str,
+    ours: Mapping[str, str],
+    theirs: Mapping[str, str],
+) -> bool:
+    if sink.policies.of(name) == ALWAYS:
+        return True
+    old = theirs.get(name, "")
+    if sink.hides(name, known) or old == ours[name]:
+        return False
+    own = item.written is not None and item.written.wrote(name, old)
+    return sink.policies.may_send(name, old, is_own=own)
+
+
+def digest_beside_kept(item: Item) -> bytes:
+    """Digest of a record of which `overwrite` kept something: another setting sends it again."""
+    setting = encode_sorted(item.sink.config["overwrite"])
+    return hashlib.blake2b(item.digest + setting, digest_size=16).digest()

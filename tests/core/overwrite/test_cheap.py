@@ -1,0 +1,76 @@
+"""What reading costs: a request for each record that is updated, or the list where that is less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.core.overwrite.crm import KEEP, AutoReach, Crm, Rei, ReiV1, ReiV2
+from tests.core.overwrite.crm import crm as made
+
+
+@pytest.fixture(params=[ReiV1, ReiV2], ids=["v1", "v2"])
+def rei(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Crm:
+    crm = made(request.param, sandbox, tmp_path)
+    assert isinstance(crm, Rei)
+    return crm
+
+
+def lists(crm: Crm, since: int) -> int:
+    """The pages of contacts that were read."""
+    return sum(
+        request["template"] in ("/v1/contacts", "/v2/contacts/search")
+        and not (request["method"] == "POST" and request["template"] == "/v1/contacts")
+        for request in crm.sandbox.requests(crm.vendor)[since:]
+    )
+
+
+@pytest.mark.parametrize("matching", ["auto", "lookup", "list"])
+def test_the_list_is_read_where_that_costs_less(rei: Crm, matching: str) -> None:
+    number = 40
+    names = [f"p{n:02d}" for n in range(number)]
+    rei.run(*(rei.row(n, f"{n}@example.com", "Ann", "Rome", "red") for n in names), **KEEP)
+    edited = [one["email"] for one in rei.records()].index("p20@example.com")
+    rei.edit(edited, firstName="Hannah", color="green")
+    before = len(rei.sandbox.requests("rei"))
+    rows = [rei.row(n, f"{n}@example.com", "Anne", "Rome", "blue") for n in names]
+    result = rei.run(*rows, **KEEP, matching=matching)
+    kept = result.report["streams"]["contacts"]["kept"]
+    assert kept == {"firstName": 1, "Color": 1}
+    values = {one[0]: one[1:] for one in rei.values()}
+    assert values.pop("p20@example.com") == ("Hannah", "Rome", "green")
+    assert set(values.values()) == {("Anne", "Rome", "blue")}
+    reads, pages = rei.reads(before), lists(rei, before)
+    if matching == "lookup":
+        assert (reads, pages) == (number, 0)
+    elif matching == "list":
+        assert (reads, pages <= 3) == (0, True)
+    else:
+        assert reads < number / 2
+        assert pages <= 4
+
+
+def test_a_contact_that_is_written_twice_in_a_run_is_no_edit_the_second_time(rei: Crm) -> None:
+    names = [f"p{n:02d}" for n in range(30)]
+    rei.run(*(rei.row(n, f"{n}@example.com", "Ann", "Rome") for n in names), **KEEP)
+    first = [rei.row(n, f"{n}@example.com", "Anne", "Rome") for n in names]
+    second = [rei.row(n, f"{n}@example.com", "Anna", "Rome") for n in names]
+    padding = [rei.row(names[0], f"{names[0]}@example.com", "Anne", "Rome")] * 600
+    result = rei.run(*first, *padding, *second, **KEEP, matching="list")
+    assert not result.report["streams"]["contacts"]["kept"]
+    assert {one[1] for one in rei.values()} == {"Anna"}
+
+
+def test_a_member_that_is_written_twice_in_a_run_is_no_edit_the_second_time(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    rows = [crm.row("1", "ann@example.com", name, "Smith", name) for name in ("A", "B")]
+    before = len(sandbox.requests("autoreach"))
+    result = crm.run(*[rows[0]] * 1000, rows[1], **KEEP)
+    assert not result.report["streams"]["members"]["kept"]
+    assert crm.values() == [("ann@example.com", "B", "Smith", "B")]
+    assert crm.reads(before) == crm.reads_of_three

@@ -1,0 +1,83 @@
+"""What a sync wrote is never taken for an edit, however its run ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.overwrite.crm import KEEP, Crm
+
+
+@pytest.mark.parametrize("step", ["after_pending", "after_answer", "before_acknowledged"])
+def test_an_update_of_a_run_that_died_is_no_edit(crm: Crm, step: str) -> None:
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    dying = crm.plugin.dying(step)
+    died = dying.run([crm.schema, crm.row("1", "ann@example.com", "Anne", "Smith", "blue")], **KEEP)
+    assert died.exit_code == -9
+    result = crm.run(crm.row("1", "ann@example.com", "Anna", "Smith", "green"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Anna", "Smith", "green")]
+    assert not result.report["streams"][crm.stream]["kept"]
+
+
+@pytest.mark.parametrize("step", ["after_answer", "before_acknowledged"])
+def test_an_update_on_first_sight_of_a_run_that_died_is_no_edit(crm: Crm, step: str) -> None:
+    crm.run(crm.row("0", "ann@example.com", "Ann", "Smith"), sync="other")
+    died = crm.plugin.dying(step).run(
+        [crm.schema, crm.row("1", "ann@example.com", "Ann", "Smith", "blue")], **KEEP
+    )
+    assert died.exit_code == -9
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "green"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Ann", "Smith", "green")]
+
+
+def test_an_edit_after_a_run_that_died_is_kept(crm: Crm) -> None:
+    _, first, _, _ = crm.columns
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    dying = crm.plugin.dying("after_answer")
+    dying.run([crm.schema, crm.row("1", "ann@example.com", "Anne", "Smith", "blue")], **KEEP)
+    crm.edit(0, **{first: "Hannah"})
+    result = crm.run(crm.row("1", "ann@example.com", "Anna", "Smith", "green"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Hannah", "Smith", "green")]
+    kept = result.report["streams"][crm.stream]["kept"]
+    assert kept == {first: 1}
+
+
+def test_an_update_that_was_carried_out_and_then_refused_is_no_edit(crm: Crm) -> None:
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    crm.fault(crm.update, when="after", status=503)
+    crm.fault(crm.update, after=1, status=422, answer={"error": "no", "message": "no"})
+    result = crm.run(crm.row("1", "ann@example.com", "Anne", "Smith", "blue"), **KEEP)
+    assert crm.counts(result) == {"received": 1, "rejected": 1}
+    assert crm.values() == [("ann@example.com", "Anne", "Smith", "blue")]
+    crm.sandbox.clear_faults()
+    result = crm.run(crm.row("1", "ann@example.com", "Anna", "Smith", "green"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Anna", "Smith", "green")]
+    assert not result.report["streams"][crm.stream]["kept"]
+
+
+def test_a_record_that_cannot_be_read_is_rejected_and_not_overwritten(crm: Crm) -> None:
+    _, first, _, _ = crm.columns
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    crm.edit(0, **{first: "Hannah"})
+    crm.fault(crm.read_fault, status=422, times=None, answer={"message": "it is locked"})
+    changed = crm.row("1", "ann@example.com", "Anne", "Smith", "blue")
+    result = crm.plugin.run([crm.schema, changed], **KEEP)
+    assert crm.values()[0][1] == "Hannah"
+    (message,) = result.rejects
+    assert "it is locked" in message["rejection"]["reason"]
+    crm.sandbox.clear_faults()
+    result = crm.run(**KEEP)  # it is sent again, as what is rejected is
+    assert crm.values() == [("ann@example.com", "Hannah", "Smith", "blue")]
+    assert result.report["streams"][crm.stream]["retried"]["kept"] == {first: 1}
+
+
+def test_a_record_that_is_gone_is_made_anew_with_all_its_fields(crm: Crm) -> None:
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    crm.sandbox.remove(crm.vendor, crm.table, crm.ids()[0])
+    result = crm.plugin.run(
+        [crm.schema, crm.row("1", "ann@example.com", "Anne", "Smith", "red")], **KEEP
+    )
+    if crm.vendor == "merlin":  # SEARCH does not tell "gone" from "not found"
+        assert "cannot be read" in result.rejects[0]["rejection"]["reason"]
+        return
+    assert result.exit_code == 0, result.stderr
+    assert crm.values() == [("ann@example.com", "Anne", "Smith", "red")]
