@@ -64,8 +64,8 @@ class Meltano:
         self._prepare()
         if self._ended:
             return 128 + signal.SIGTERM
-        # Meltano refuses a run of the account for 5 minutes after one that was killed. The lock of a
-        # target of ours ends with its process, and excludes the runs of an account better.
+        # Meltano refuses a run of the account for 5 minutes after one that was killed. The lock of
+        # a target of ours ends with its process, and excludes the runs of an account better.
         force = ["--force"] if self._locks else []
         # A session of its own: Airflow kills a task 5 seconds after SIGTERM, and a target needs up
         # to `timeout` for the requests in flight.
