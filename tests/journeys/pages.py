@@ -10,6 +10,18 @@ from typing import NamedTuple
 from demo.meltano import ROOT
 
 PAGES = ROOT / "docs" / "how-to"
+# As Meltano Hub has it, as far as the pages need it.
+TAP_POSTGRES = """
+name: tap-postgres
+namespace: tap_postgres
+variant: meltanolabs
+pip_url: meltanolabs-tap-postgres==0.10.0
+executable: tap-postgres
+capabilities: [about, catalog, discover, state, stream-maps]
+settings:
+- {name: sqlalchemy_url, sensitive: true}
+- {name: filter_schemas, kind: array}
+"""
 
 
 class Block(NamedTuple):

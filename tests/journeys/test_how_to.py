@@ -27,7 +27,7 @@ from demo.postgres import database, postgres
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
 from tests.answering import Server
-from tests.journeys.pages import PAGES, Block, blocks, copy, remove
+from tests.journeys.pages import PAGES, TAP_POSTGRES, Block, blocks, copy, remove
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
 
@@ -38,18 +38,6 @@ SCHEMAS = "warehouse, to_autoreach, to_actionapi"
 NOT_RUN = "not run: "
 HUB, OWN_VALUES = "asks Meltano Hub", "the values are your own"
 VARIABLE = re.compile(r"\b(?:TAP|TARGET)_[A-Z_]+\b")
-# As Meltano Hub has it, as far as the pages need it.
-TAP_POSTGRES = """
-name: tap-postgres
-namespace: tap_postgres
-variant: meltanolabs
-pip_url: meltanolabs-tap-postgres==0.10.0
-executable: tap-postgres
-capabilities: [about, catalog, discover, state, stream-maps]
-settings:
-- {name: sqlalchemy_url, sensitive: true}
-- {name: filter_schemas, kind: array}
-"""
 
 
 class Project:
