@@ -33,3 +33,8 @@ class Job:
     urls: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     meltano: str = "meltano"
+
+    @property
+    def has_target(self) -> bool:
+        """Whether a target of ours is in the job."""
+        return any(plugin.startswith("target-") for plugin in self.plugins)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-LEFT_OUT = ("AIRFLOW_", "AIRFLOW__", "_AIRFLOW")
+LEFT_OUT = ("AIRFLOW_", "_AIRFLOW")
 """Variables of the worker that a plugin must not see: they have Airflow's own secrets."""
 INSTALLED = ("extractors", "loaders", "mappers", "utilities")
 """Folders of `.meltano` with the environments of the plugins."""
@@ -21,12 +21,14 @@ class Meltano:
     Args:
         command: the command of Meltano.
         project: the folder of `meltano.yml`, with its plugins installed.
+        locks: whether the job has a target of ours, which takes a lock for its account.
         folder: an empty one. What Meltano and the plugins write goes there, so that two runs on
             one machine share nothing, and a task leaves nothing.
     """
 
-    def __init__(self, command: str, project: Path, folder: Path) -> None:
+    def __init__(self, command: str, project: Path, folder: Path, *, locks: bool) -> None:
         self._command = command
+        self._locks = locks
         self._project = project
         self._system = folder / "meltano"
         self.work_dir = folder / "work"
@@ -62,10 +64,13 @@ class Meltano:
         self._prepare()
         if self._ended:
             return 128 + signal.SIGTERM
+        # Meltano refuses a run of the account for 5 minutes after one that was killed. The lock of
+        # a target of ours ends with its process, and excludes the runs of an account better.
+        force = ["--force"] if self._locks else []
         # A session of its own: Airflow kills a task 5 seconds after SIGTERM, and a target needs up
         # to `timeout` for the requests in flight.
         process = self._process = subprocess.Popen(  # noqa: S603 - the DAG's own words
-            [self._command, "run", job],
+            [self._command, "run", *force, job],
             cwd=self._project,
             env=dict(environment),
             stdin=subprocess.DEVNULL,

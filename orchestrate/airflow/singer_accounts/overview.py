@@ -51,7 +51,7 @@ class Overview(BaseOperator):
             AirflowFailException: accounts failed; a retry of this task does not help them.
         """
         run = context["dag_run"]
-        since = run.start_date or run.run_after
+        since = run.run_after  # stays the same when failed accounts are cleared, and run again
         with tempfile.TemporaryDirectory(prefix="singer-overview-") as folder:
             made = Path(folder, "overview.html")
             self.log.info("%s", self.summary(since.isoformat(), made))

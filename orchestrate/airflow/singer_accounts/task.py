@@ -53,9 +53,11 @@ class RunAccount(BaseOperator):
         """
         account = Account.of(self.account)
         with tempfile.TemporaryDirectory(prefix="singer-account-") as folder:
-            meltano = self._meltano = Meltano(self.job.meltano, self.job.project, Path(folder))
-            environment = meltano.environment(self.job.plugins, self.values(account))
-            code = meltano.run(self.job.name, environment, self.log.info)
+            job = self.job
+            meltano = Meltano(job.meltano, job.project, Path(folder), locks=job.has_target)
+            self._meltano = meltano
+            environment = meltano.environment(job.plugins, self.values(account))
+            code = meltano.run(job.name, environment, self.log.info)
             outcome = Outcome.read(meltano.work_dir)
         counts = outcome.counts()
         for stream, numbers in counts.items():

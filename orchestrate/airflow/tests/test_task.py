@@ -62,7 +62,7 @@ def test_a_run_gets_its_accounts_settings_and_leaves_nothing(folder: Path) -> No
         "streams": {"sms": {"received": 50, "created": 49, "rejected": 1}},
     }
     seen = json.loads((folder / "seen.json").read_text())
-    assert seen["arguments"] == ["run", "messages"]
+    assert seen["arguments"] == ["run", "--force", "messages"]
     assert seen["cwd"] == str(folder / "project")
     assert seen["system"] == ["loaders"]
     environment = seen["environment"]

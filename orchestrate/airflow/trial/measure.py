@@ -1,6 +1,6 @@
 """Accounts per hour with 1, 2 and 4 workers of one slot each: `make airflow-measure`.
 
-The figures of docs/scale.md. Each step has accounts of its own, eight for each worker, that
+The figures of docs/scale.md. Each step has accounts of its own, four for each worker, that
 deliver for the first time.
 """
 
@@ -19,7 +19,7 @@ from trial.stage import Size, Stage, stage, wait_for_workers
 from trial.workers import Network, Worker
 
 STEPS = (1, 2, 4)
-EACH = 8
+EACH = 4
 """Accounts for each worker."""
 
 
