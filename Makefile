@@ -8,6 +8,7 @@ UNIMPORTED := --per-rule-ignores 'DEP002=httptools|uvloop'
 PYTHON := .venv/bin/python
 MELTANO := .tools/meltano/bin/meltano
 DBT := .tools/dbt/bin/dbt
+AIRFLOW := .tools/airflow/bin/python
 
 # Hundreds of processes start in a run of the tests: what they import is compiled once.
 export UV_COMPILE_BYTECODE := 1
@@ -16,10 +17,10 @@ export PYTHONDONTWRITEBYTECODE :=
 # uv as it is on this machine, else one of our own, put into .tools by pip.
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .tools/uv/bin/uv)
 
-.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano dbt plugins coverage clean
+.PHONY: help demo test soak limits check build release reference picture bench sandbox env meltano dbt plugins coverage clean airflow airflow-env airflow-check airflow-measure airflow-test
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/'
 
 demo: env meltano ## watch records move: a warehouse, the four vendors (in the sandbox), DuckDB
 	@$(PYTHON) -m demo
@@ -69,6 +70,25 @@ bench: env meltano dbt ## measure ours beside the peers (takes long; writes benc
 sandbox: env ## a local server that behaves like the four vendors, to try things against
 	@.venv/bin/singer-sandbox --port $${SANDBOX_PORT:-8765} --seed $(ARGS)
 
+airflow: meltano airflow-env ## Airflow with 20 accounts of the sandbox, to try: prints the address
+	@cd orchestrate/airflow && PYTHONPATH=.:../.. ../../$(AIRFLOW) -m trial
+
+airflow-check: airflow-env ## types and tests of the accounts' DAG, without a running Airflow
+	@$(UV) lock --check --quiet --project orchestrate/airflow
+	@cd orchestrate/airflow && ../../$(AIRFLOW) -m mypy
+	@cd orchestrate/airflow && ../../$(AIRFLOW) -m pytest -q -m 'not real_parts' $(ARGS)
+
+# The workers' namespaces need root.
+airflow-test: meltano airflow-check ## the same, and with real parts: make airflow-test ACCOUNTS=200
+	@cd orchestrate/airflow && ACCOUNTS=$(or $(ACCOUNTS),12) ../../$(AIRFLOW) -m pytest -s -q -m real_parts $(ARGS)
+
+airflow-measure: meltano airflow-env ## accounts per hour with 1, 2 and 4 workers, for docs/scale.md (root)
+	@cd orchestrate/airflow && PYTHONPATH=.:../.. ../../$(AIRFLOW) -m trial.measure
+
+# An environment of its own: nobody who uses the plugins installs Airflow.
+airflow-env: $(UV)
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/airflow $(UV) sync --quiet --frozen --project orchestrate/airflow
+
 env: $(UV) ## the environment for development, in .venv
 	@$(UV) sync --quiet --all-packages
 
@@ -80,7 +100,7 @@ plugins: meltano ## the plugins of meltano.yml, each in an environment of its ow
 	@$(MELTANO) install
 
 clean: ## remove what make made; what runs left (.singer-http, output) stays
-	rm -rf .venv .tools .meltano dist build htmlcov .coverage .coverage.*
+	rm -rf .venv .tools .meltano orchestrate/airflow/example/.meltano dist build htmlcov .coverage .coverage.*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -90,11 +110,11 @@ clean: ## remove what make made; what runs left (.singer-http, output) stays
 	@echo "uv is not installed: putting one into .tools"
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools/uv 'uv>=0.9,<1'
 
-# A tool of its own: its dependencies are not ours.
+# A tool of its own: its dependencies are not ours. Its database may be PostgreSQL.
 $(MELTANO): $(UV)
 	@rm -rf .tools/meltano
 	@$(UV) venv --quiet .tools/meltano
-	@$(UV) pip install --quiet --python .tools/meltano 'meltano==4.4.*'
+	@$(UV) pip install --quiet --python .tools/meltano 'meltano[postgres]==4.4.*'
 	@touch $@
 
 # The same: the tests of the dbt package run it, no plugin needs it.

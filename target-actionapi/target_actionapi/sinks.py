@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -12,7 +11,6 @@ from merlin_api import answers
 from merlin_api.action import carry_out
 from merlin_api.search import search
 from singer_http.errors import NotFound, Refused, StopRun
-from singer_http.exact_json import text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import (
     JSON,
@@ -27,7 +25,9 @@ from singer_http.operations import (
 from singer_http.sink import columns as f
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.kinds import AtMostOnceSink, ReadableSink
+from singer_http.sink.reading import Reading
 from target_actionapi.guards import MessageGuards
+from target_actionapi.reading import ContactReading, number
 
 
 class MerlinSink(HTTPSink):
@@ -130,6 +130,11 @@ class Contacts(MerlinSink, ReadableSink):
                 if hit["idContact"] == op.remote_id:
                     return hit
         return None
+
+    @override
+    def reading(self) -> Reading:
+        region = self.config.get("phone_region")
+        return ContactReading(self.search, lambda contact: identities_of(contact, region))
 
     @override
     def fields_of(self, record: JSON) -> dict[str, Any]:
@@ -312,12 +317,6 @@ class Sms(Messages):
 
     stream = "sms"
     type = "SMS"
-
-
-def number(value: Any) -> Any:
-    """An id as Merlin's page shows it: a number where it is one."""
-    text = text_of(value)
-    return int(text) if re.fullmatch(r"[1-9][0-9]{0,17}", text) else text
 
 
 def identities_of(body: JSON, region: str | None = None) -> tuple[str, ...]:

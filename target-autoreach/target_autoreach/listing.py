@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
-from singer_http.exact_json import decode, encode
+from singer_http.exact_json import decode, encode, text_of
 from singer_http.http.pages import NumberedPages, PageParams, key_of, stated_total
 from singer_http.operations import JSON, invalid
+from singer_http.sink.reading import ListPage, Reading
 
 if TYPE_CHECKING:
     from singer_http.sink.base import HTTPSink
@@ -80,6 +83,43 @@ def _rows(path: str, answer: Any) -> list[JSON]:
             f"{path}: the answer has no list of objects under 'data' ({said}); look at api_url"
         )
     return rows
+
+
+class MemberReading(Reading):
+    """The account's members. One alone cannot be asked for."""
+
+    has_list = True
+    by_id = False
+
+    def __init__(self, sink: HTTPSink, identities: Callable[[JSON], Sequence[str]]) -> None:
+        """Read nothing yet."""
+        self._pages = _pages(sink, "members")
+        self._identities = identities
+
+    @override
+    def pages(self, place: JSON) -> Iterator[ListPage]:
+        for number, rows in self._pages.single_pass(place.get("page", 1)):
+            yield ListPage(_with_id(rows), {"page": number + 1})
+
+    @override
+    def again(self) -> Iterator[list[JSON]]:
+        return map(_with_id, self._pages.read())
+
+    @override
+    def record(self, remote_id: str) -> JSON | None:
+        raise NotImplementedError
+
+    @override
+    def id_of(self, record: JSON) -> str:
+        return text_of(record["id"])
+
+    @override
+    def identities(self, record: JSON) -> Sequence[str]:
+        return self._identities(record)
+
+
+def _with_id(rows: Iterable[JSON]) -> list[JSON]:
+    return [row for row in rows if row.get("id")]
 
 
 Member = tuple[str, str, str, str, bytes]

@@ -18,8 +18,10 @@ from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind
 from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
 from singer_http.sink.kinds import BatchSink, ReadableSink
+from singer_http.sink.reading import Reading
 from target_autoreach.listing import (
     MemberIndex,
+    MemberReading,
     confirm_lists,
     first_page,
     is_own_404,
@@ -202,8 +204,12 @@ class Members(AutoReachSink, ReadableSink):
         if named := f.identifier("id", record.get("id")):
             op.remote_id = named
         super().prepare(record, op)
-        email, phone, list_id = self._identity(op.body)
-        op.identities = tuple(f"{name} {list_id}" for name in (email, phone) if name)
+        op.identities = self._identities(op.body)
+
+    def _identities(self, member: JSON) -> tuple[str, ...]:
+        """What a member is known by: its email and its phone, each in its list."""
+        email, phone, list_id = self._identity(member)
+        return tuple(f"{name} {list_id}" for name in (email, phone) if name)
 
     def _identity(self, member: JSON) -> tuple[str, str, str]:
         """Email, phone and list as they are compared; empty for none."""
@@ -254,6 +260,10 @@ class Members(AutoReachSink, ReadableSink):
         if found is None:
             raise NotFound(404, f"the list of members has no member {op.remote_id}")
         return found
+
+    @override
+    def reading(self) -> Reading:
+        return MemberReading(self, self._identities)
 
     @override
     def fields_of(self, record: JSON) -> dict[str, Any]:

@@ -26,9 +26,11 @@ from singer_http.sink import columns as f
 from singer_http.sink.base import CREATE
 from singer_http.sink.fields import form
 from singer_http.sink.kinds import ReadableSink, second_step
+from singer_http.sink.reading import Reading
 from target_reisoftware import values
-from target_reisoftware.lookup import ReiClient, envelope, finder_of, rei_client_of
+from target_reisoftware.lookup import ReiClient, duplicate_of, envelope, finder_of, rei_client_of
 from target_reisoftware.matching import Identity, another, may_be
+from target_reisoftware.reading import ContactReading
 
 TEXTS = (
     "firstName", "lastName", "name", "companyName", "email", "phone", "address1", "city", "state",
@@ -221,19 +223,20 @@ class Contacts(ReadableSink):
     def current(self, op: Operation) -> JSON | None:
         known = self._listed(op) or self.vendor.contact(op.remote_id or "")
         # Tags are added: those that it has are no change, and its others stay.
-        missing = missing_tags(op, known)
+        missing = values.missing_tags(op, known)
         had = [tag for tag in op.body.get("tags", ()) if tag not in missing]
         return known | {"tags": had or None}
 
     def _listed(self, op: Operation) -> JSON | None:
         """The contact as the account's list shows it, if that is read and shows all of it."""
-        if not self.policies.restrict or "dndSettings" in op.body:  # a list may leave it out
-            return None
-        row = self._finder.row(self.vendor, op.remote_id or "")
-        if row is None:
-            return None
-        shown = {V2_NAMES.get(name, name) for name in row} | {"name"}
-        return self.vendor.api.contact(row) if shown.issuperset(op.body) else None
+        asks = self.policies.restrict and "dndSettings" not in op.body  # a list may leave it out
+        row = self._finder.row(self.vendor, op.remote_id or "") if asks else None
+        shown = {V2_NAMES.get(name, name) for name in row or ()} | {"name"}
+        return self.vendor.api.contact(row) if row and shown.issuperset(op.body) else None
+
+    @override
+    def reading(self) -> Reading:
+        return ContactReading(self.vendor)
 
     @override
     def fields_of(self, record: JSON) -> dict[str, Any]:
@@ -243,11 +246,18 @@ class Contacts(ReadableSink):
         found = super().fields_of(record)
         if "contactName" in record and "name" not in record:
             found["name"] = record["contactName"]  # what is written as `name` is read as this
-        return {name: value for name, value in found.items() if name not in self._refused_fields}
+        clears = self.vendor.api.clears
+        return {
+            name: value
+            for name, value in found.items()
+            if name not in self._refused_fields and (value is not None or clears(name))
+        }
 
     @override
     def has_work(self, op: Operation) -> bool:
-        return not NOT_IN_UPDATES.issuperset(op.body) or bool(missing_tags(op, op.known or {}))
+        return not NOT_IN_UPDATES.issuperset(op.body) or bool(
+            values.missing_tags(op, op.known or {})
+        )
 
     @override
     def stored_form(self, field: str, value: Any) -> str:
@@ -258,6 +268,8 @@ class Contacts(ReadableSink):
             return form(value.get("status"))
         if field == "dateOfBirth":
             return values.stored_day(value)
+        if field == "dnd":
+            return form(bool(value))  # none is no
         found = super().stored_form(field, value)
         return found.lower() if field == "name" else found  # a list shows it in lower case
 
@@ -311,6 +323,7 @@ class Contacts(ReadableSink):
             # Not an answer that is understood: the contact is looked up.
             raise Refused(200, "the answer to a create names no contact", answer)
         self._finder.note(made)
+        op.shown = self.vendor.api.contact(made)
         self._compare(body, made)
         return text_of(made["id"])
 
@@ -324,7 +337,9 @@ class Contacts(ReadableSink):
             name = "email" if known.get("email") else "phone"
             body = {name: known.get(name)} | body
         written = self._put(contact, body) if body or not op.body.get("tags") else None
-        if tags := missing_tags(op, written or op.known or {}):
+        if written:
+            op.shown = api.contact(written)
+        if tags := values.missing_tags(op, written or op.known or {}):
             with contextlib.nullcontext() if written is None else second_step("tags"):
                 path = api.contact_path(contact, *api.tags_end)
                 self.vendor.request("POST", path, json={"tags": tags})
@@ -379,21 +394,6 @@ class Contacts(ReadableSink):
             self.logger.warning("%s: field %r: %s", self.stream, field, what)
 
 
-def missing_tags(op: Operation, contact: JSON) -> list[str]:
-    """The tags of a record that a contact does not have; the vendor compares them without case."""
-    has = contact.get("tags")
-    known = {str(tag).lower() for tag in has} if isinstance(has, list) else set()
-    return [tag for tag in op.body.get("tags", ()) if tag.lower() not in known]
-
-
 def identity_of(op: Operation) -> Identity:
     """By what the vendor knows the contact of an operation."""
     return Identity(op.body.get("email") or "", op.body.get("phone") or "")
-
-
-def duplicate_of(error: Refused) -> tuple[str | None, str]:
-    """The contact that forbids a create, and the field in which they are the same."""
-    meta = error.data.get("meta") if isinstance(error.data, dict) else None
-    if not isinstance(meta, dict) or not meta.get("contactId"):
-        return None, ""
-    return text_of(meta["contactId"]), str(meta.get("matchingField") or "")

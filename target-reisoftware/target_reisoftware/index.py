@@ -156,12 +156,12 @@ def _only(what: str, ids: list[str]) -> Found:
 
 
 def _other_names(contact: JSON) -> list[int]:
-    emails = [email_name(text) for text in _texts(contact.get("additionalEmails"), "email")]
-    phones = [phone_name(text) for text in _texts(contact.get("additionalPhones"), "phone")]
+    emails = [email_name(text) for text in texts_of(contact.get("additionalEmails"), "email")]
+    phones = [phone_name(text) for text in texts_of(contact.get("additionalPhones"), "phone")]
     return [name for name in (*emails, *phones) if name is not None]
 
 
-def _texts(items: Any, member: str) -> list[Any]:
+def texts_of(items: Any, member: str) -> list[Any]:
     """Texts, or objects that hold one."""
     if not isinstance(items, list):
         return []

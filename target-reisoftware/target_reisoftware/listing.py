@@ -73,6 +73,10 @@ class ContactList(ABC):
         """
 
     @abstractmethod
+    def walk(self, after: Any) -> Iterator[Page]:
+        """Contacts from the cursor of a page on; None: from the first. Some may be missing."""
+
+    @abstractmethod
     def changed(self, since: int) -> Iterator[Page]:
         """Contacts that changed at a moment (epoch milliseconds) or later.
 
@@ -99,6 +103,10 @@ class ContactListV1(ContactList):
             raise Incomplete(message)
 
     @override
+    def walk(self, after: Any) -> Iterator[Page]:
+        return self._pages(ADDED, "asc", after)
+
+    @override
     def changed(self, since: int) -> Iterator[Page]:
         times: list[int] = []
         added: list[int] = []
@@ -119,9 +127,11 @@ class ContactListV1(ContactList):
             if not page.rows or (milliseconds(page.rows[-1].get("dateAdded")) or 0) < since:
                 return
 
-    def _pages(self, sort: str, order: str) -> Iterator[Page]:
+    def _pages(self, sort: str, order: str, after: Any = None) -> Iterator[Page]:
         query: JSON = {"limit": PAGE_SIZE, "sortBy": sort, "order": order}
         seen: tuple[Any, Any] | None = None
+        if after is not None:
+            query |= {"startAfter": after[0], "startAfterId": after[1]}
         while True:
             page = self._page(query)
             yield page
@@ -183,11 +193,14 @@ class ContactListV2(ContactList):
             raise Incomplete(message)
 
     @override
+    def walk(self, after: Any) -> Iterator[Page]:
+        return self._pages(None, after)
+
+    @override
     def changed(self, since: int) -> Iterator[Page]:
         return self._pages(since)
 
-    def _pages(self, since: int | None) -> Iterator[Page]:
-        after: Any = None
+    def _pages(self, since: int | None, after: Any = None) -> Iterator[Page]:
         while True:
             page = self._page(self._api.search(PAGE_SIZE, since=since, after=after))
             yield page

@@ -186,6 +186,14 @@ class ReiClient:
         return contact
 
 
+def duplicate_of(error: Refused) -> tuple[str | None, str]:
+    """The contact that forbids a create, and the field in which they are the same."""
+    meta = error.data.get("meta") if isinstance(error.data, dict) else None
+    if not isinstance(meta, dict) or not meta.get("contactId"):
+        return None, ""
+    return text_of(meta["contactId"]), str(meta.get("matchingField") or "")
+
+
 def failed(data: Any) -> bool:
     """Whether a 2xx answer says that nothing was done (`succeded` is the vendor's spelling)."""
     return isinstance(data, dict) and any(

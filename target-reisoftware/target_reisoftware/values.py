@@ -11,7 +11,7 @@ from reisoftware_api.channels import STATES, as_v2
 from reisoftware_api.shapes import day
 from reisoftware_api.writing import VALUE_NAMES
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
-from singer_http.operations import JSON, invalid
+from singer_http.operations import JSON, Operation, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.fields import form
 from singer_http.sink.formats import parse_as_written, parse_date_time
@@ -108,6 +108,13 @@ def tags(name: str, value: Any) -> list[str]:
     return sorted({item.strip() for item in items} - {""})
 
 
+def missing_tags(op: Operation, contact: JSON) -> list[str]:
+    """The tags of a record that a contact does not have; the vendor compares them without case."""
+    has = contact.get("tags")
+    known = {str(tag).lower() for tag in has} if isinstance(has, list) else set()
+    return [tag for tag in op.body.get("tags", ()) if tag.lower() not in known]
+
+
 def split(value: str) -> list[Any]:
     """A list out of text: JSON, or parts between commas."""
     if value.lstrip().startswith("["):
@@ -196,6 +203,7 @@ def custom_values(items: list[JSON]) -> JSON:
     return {
         text_of(item["id"]): next((item[name] for name in names if name in item), None)
         for item in items
+        if isinstance(item, dict) and item.get("id")
     }
 
 

@@ -11,6 +11,7 @@ MODULES = [
     for folder in ROOT.iterdir()
     if folder.is_dir() and not folder.name.startswith(".")
     for path in folder.rglob("*.py")
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 ]
 
 

@@ -9,180 +9,24 @@ here.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-import yaml
 
-from demo.meltano import MELTANO, PLUGIN_PREFIXES, ROOT
+from demo.meltano import ROOT
 from demo.postgres import database, postgres
 from demo.warehouse import variables
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
 from tests.answering import Server
-from tests.journeys.pages import PAGES, Block, blocks, copy, remove
+from tests.journeys.pages import PAGES, blocks
+from tests.journeys.project import FIRST, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("meltano")]
-
-FIRST = "first-sync"
-KEPT = ("meltano.yml", ".env", ".singer-http", ".meltano/meltano.db", ".meltano/run")
-"""What a page may change in the project."""
-SCHEMAS = "warehouse, to_autoreach, to_actionapi, everything, ledger"
-NOT_RUN = "not run: "
-HUB, OWN_VALUES = "asks Meltano Hub", "the values are your own"
-VARIABLE = re.compile(r"\b(?:TAP|TARGET)_[A-Z_]+\b")
-# As Meltano Hub has it, as far as the pages need it.
-TAP_POSTGRES = """
-name: tap-postgres
-namespace: tap_postgres
-variant: meltanolabs
-pip_url: meltanolabs-tap-postgres==0.10.0
-executable: tap-postgres
-capabilities: [about, catalog, discover, state, stream-maps]
-settings:
-- {name: sqlalchemy_url, sensitive: true}
-- {name: filter_schemas, kind: array}
-"""
-
-
-class Project:
-    """A new Meltano project; its folder is made by the first page."""
-
-    def __init__(self, folder: Path, sandbox: Sandbox, url: str, database_url: str) -> None:
-        self.sandbox, self.url = sandbox, url
-        self._folder, self._kept = folder, folder / "kept"
-        self.values = {
-            **environment(sandbox.url),
-            "TAP_POSTGRES_SQLALCHEMY_URL": url,
-            "TARGET_AUTOREACH_DATABASE_URL": database_url,
-        }
-        mine = {k: v for k, v in os.environ.items() if not k.startswith(PLUGIN_PREFIXES)}
-        self._environment = {
-            **mine,
-            "PATH": f"{MELTANO.parent}{os.pathsep}{mine['PATH']}",
-            "SINGER_PLUGINS": str(ROOT),
-            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
-            "NO_COLOR": "1",
-            # What the commands import is compiled once, and nothing else.
-            "PYTHONDONTWRITEBYTECODE": "",
-            "UV_COMPILE_BYTECODE": "false",
-        }
-
-    @property
-    def root(self) -> Path:
-        """Where the commands run."""
-        made = self._folder / "my-pipeline"
-        return made if made.exists() else self._folder
-
-    def follow(self, page: str) -> list[str]:
-        """Do what a page says; what each `sh` block said, in order."""
-        said = []
-        for block in blocks(page):
-            if block.language == "sql":
-                self.execute(block.text)
-            elif block.language == "yaml" and block.text.startswith("plugins:"):
-                self.configure(yaml.safe_load(block.text)["plugins"])
-            elif block.language == "sh" and not block.note:
-                done = self.sh(block.text)
-                assert done.returncode == 0, block.text + done.stdout
-                said.append(done.stdout)
-            elif block.note == NOT_RUN + HUB:
-                definition = self._folder / "tap-postgres.yml"
-                definition.write_text(TAP_POSTGRES)
-                assert self.sh(f"{block.text.strip()} --from-ref {definition}").returncode == 0
-            elif block.note == NOT_RUN + OWN_VALUES:
-                self._give_values(page, block)
-        return said
-
-    def sh(self, text: str) -> subprocess.CompletedProcess[str]:
-        """Run a block; stdout has stderr too."""
-        return subprocess.run(
-            ["bash", "-e", "-c", text],
-            cwd=self.root,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-
-    def execute(self, statement: str) -> None:
-        """Change the warehouse."""
-        with psycopg.connect(self.url) as connection:
-            connection.execute(statement.encode())
-
-    def configure(self, kinds: dict[str, list[dict[str, Any]]]) -> None:
-        """Change plugins in meltano.yml."""
-        path = self.root / "meltano.yml"
-        content = yaml.safe_load(path.read_text())
-        for kind, plugins in kinds.items():
-            for given in plugins:
-                known = content["plugins"].setdefault(kind, [{"name": given["name"]}])
-                (plugin,) = (p for p in known if p["name"] == given["name"])
-                for name, value in given.items():
-                    if isinstance(value, dict):
-                        plugin.setdefault(name, {}).update(value)
-                    else:
-                        plugin[name] = value
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
-
-    def _give_values(self, page: str, block: Block) -> None:
-        """What the page names, and the values that a sandbox has for it."""
-        named = dict.fromkeys(VARIABLE.findall((PAGES / f"{page}.md").read_text()))
-        assert set(VARIABLE.findall(block.text)) <= set(self.values)
-        self.add_to_env({name: self.values[name] for name in named if name in self.values})
-
-    def add_to_env(self, values: dict[str, str]) -> None:
-        """Add variables to the project's .env."""
-        with (self.root / ".env").open("a") as file:
-            file.writelines(f"{name}='{value}'\n" for name, value in values.items())
-
-    def keep(self) -> None:
-        """Remember how the first page left everything."""
-        for name in KEPT:
-            copy(self.root / name, self._kept / name)
-        people = self.sandbox.state("autoreach")["people"]
-        self._people = list(people.values())
-
-    def restore(self) -> None:
-        """As the first page left it, so that each page stands alone."""
-        for name in KEPT:
-            remove(self.root / name)
-            copy(self._kept / name, self.root / name)
-        self.sandbox.reset()
-        self.sandbox.seed()
-        self.sandbox.put_state("autoreach", {"people": self._people})
-        self.execute(f"drop schema if exists {SCHEMAS} cascade")
-        for block in blocks(FIRST):
-            if block.language == "sql":
-                self.execute(block.text)
-
-    def report(self, plugin: str = "target-autoreach") -> dict[str, Any]:
-        """The report of the last run."""
-        path = self.root / ".singer-http" / f"{plugin}.report.json"
-        return dict(json.loads(path.read_text()))
-
-    def rejected(self, plugin: str = "target-autoreach") -> list[str]:
-        """The first column of what is outstanding."""
-        path = self.root / ".singer-http" / f"{plugin}.rejects.jsonl"
-        lines = (
-            [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        )
-        return [next(iter(line["record"].values())) for line in lines if "rejection" in line]
-
-    def people(self) -> dict[str, dict[str, Any]]:
-        """External id → person at the vendor."""
-        found = self.sandbox.state("autoreach")["people"].values()
-        return {person["external_id"]: person for person in found}
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +94,29 @@ def test_mirror(project: Project) -> None:
     assert "would be deleted" in dry_run
     assert set(project.people()) == {"own_1", "own_3"}
     assert project.report()["streams"]["people"]["removed"] == 1
+
+
+def test_drift(project: Project) -> None:
+    project.sandbox.reset()
+    # Once all three are there, somebody renames Ann.
+    project.sandbox.fault(
+        vendor="autoreach",
+        method="POST",
+        path="/members",
+        after=2,
+        put={"members": [{"id": "1", "first_name": "Hannah"}]},
+    )
+    _, found, marked, repaired, explained = project.follow("drift")
+    assert re.search(r"^members +3 +2 +1 +0 +0$", found, re.MULTILINE)
+    assert "members: edited fields: first_name (1)" in found
+    assert "people: not compared" in found
+    assert "members: 1 marked" in marked
+    assert re.search(r"\bmembers +3 +2 +1 ", repaired)
+    assert "marked by --verify --repair" in explained
+    names = {
+        m["id"]: m["first_name"] for m in project.sandbox.state("autoreach")["members"].values()
+    }
+    assert names["1"] == "Ann"
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="the page uses jq")
@@ -332,10 +199,11 @@ def test_opt_outs(project: Project) -> None:
 def test_edits_in_the_crm(project: Project) -> None:
     ann = {"id": 7001, "email": "Ann@example.com", "first_name": "Annabelle", "list_id": "1"}
     project.sandbox.put_state("autoreach", {"members": [ann]})
-    dry_run, run = project.follow("edits-in-the-crm")
+    dry_run, run, verified = project.follow("edits-in-the-crm")
     kept = "members: values at the vendor that overwrite kept: first_name 1"
     assert kept in dry_run
     assert kept in run
+    assert re.search(r"^members +3 +3 +0 +0 +0", verified, re.MULTILINE), "her name was never sent"
     found = project.sandbox.state("autoreach")["members"]["7001"]
     assert (found["first_name"], found["custom_fields"]["property_city"]) == ("Annabelle", "Austin")
 
@@ -397,6 +265,21 @@ def test_secrets_in_production(project: Project) -> None:
     assert "client_secret" in printed
     assert "sandbox-secret" not in printed
     assert "credentials: accepted" in checked
+
+
+def test_many_accounts(project: Project) -> None:
+    project.sandbox.call("POST", "accounts", {"count": 2})
+    (project.root / "accounts").mkdir()
+    for number, name in ((1, "dallas"), (2, "reno")):
+        opening = project.sandbox.settings("target-autoreach", account=f"account-{number:03}")
+        lines = [
+            f"TARGET_AUTOREACH_{k.upper()}={opening[k]}" for k in ("client_id", "client_secret")
+        ]
+        (project.root / "accounts" / f"{name}.env").write_text("\n".join(lines))
+    project.follow("many-accounts")
+    people = [project.sandbox.state("autoreach", f"account-{n:03}")["people"] for n in (1, 2)]
+    keys = [{person["external_id"] for person in found.values()} for found in people]
+    assert keys == [{"own_1"}, {"own_3", "own_4"}]
 
 
 def test_every_page_has_a_test() -> None:

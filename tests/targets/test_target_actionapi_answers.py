@@ -10,7 +10,8 @@ import pytest
 from merlin_api import answers, search
 from merlin_api.answers import Verdict, verdict
 from singer_http.errors import BadCredentials, Refused, SingerHTTPError, Uncertain
-from target_actionapi.sinks import identities_of, number
+from target_actionapi.reading import number
+from target_actionapi.sinks import identities_of
 
 NESTED = json.loads("[" * 900 + "]" * 900)
 

@@ -11,6 +11,8 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from typing_extensions import TypeIs
+
 from singer_http.delivery.item import Item, Judged, Kept
 from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.exact_json import encode_sorted
@@ -45,12 +47,12 @@ class Overwrite:
         self._hashes = FieldHashes(ledger.name)
 
     def load(self, items: Sequence[Item]) -> None:
-        """Before operations leave: get what was written last of their records."""
-        keys = [item.stored for item in items if isinstance(item.sink, ReadableSink)]
-        if not keys:
+        """Before operations of one stream leave: get what was written last of their records."""
+        if not is_readable(items[0].sink):
             return
-        rows = self._ledger.fields(self._scope, keys)
+        rows = self._ledger.fields(self._scope, [item.stored for item in items])
         for item in items:
+            item.judged = None
             remote_id, packed = rows.get(item.stored, (None, None))
             own = [packed] if packed and remote_id == item.remote_id else []
             # What a run that died was about to write may be there too.
@@ -62,23 +64,29 @@ class Overwrite:
 
     def about_to_write(self, item: Item) -> bytes | None:
         """What an update may leave at the vendor; `None` for anything else."""
-        if item.delete or item.remote_id is None or not isinstance(item.sink, ReadableSink):
+        if item.delete or item.remote_id is None or not is_readable(item.sink):
             return None
         return self._packed(item.sink, item.body)
 
     def after(self, item: Item, *, created: bool) -> bytes | None:
         """What the ledger keeps of an operation that was carried out; `None`: what it has."""
         sink = item.sink
-        if item.delete or not isinstance(sink, ReadableSink):
+        if item.delete or not is_readable(sink):
             return None
         kept = {one.field for one in item.judged.kept} if item.judged else set()
         forms = {name: form for name, form in sink.forms(item.body).items() if name not in kept}
         before = item.written.packed if item.written is not None and not created else None
-        return self._hashes.pack(forms, before)
+        packed = self._hashes.pack(forms, before)
+        shown = (item.judged.op if item.judged else item).shown
+        if shown is None:
+            return packed
+        # A vendor may store a value in a form of its own: that is this sync's too.
+        stored = {name: form for name, form in sink.forms(shown, forms).items() if form}
+        return self._hashes.joined(packed, self._hashes.pack(stored))
 
     def after_create(self, sink: HTTPSink, body: JSON) -> bytes | None:
         """What the ledger keeps of a record that was created from a body."""
-        return self._packed(sink, body) if isinstance(sink, ReadableSink) else None
+        return self._packed(sink, body) if is_readable(sink) else None
 
     def perhaps(self, item: Item) -> bytes | None:
         """What the ledger keeps of an update that may have been carried out, or not."""
@@ -90,6 +98,12 @@ class Overwrite:
         return self._hashes.pack(sink.forms(body))
 
 
+def is_readable(sink: HTTPSink) -> TypeIs[ReadableSink]:
+    """Whether records can be read back."""
+    # The attribute first: asking an abstract class costs a microsecond for each record.
+    return sink.readable and isinstance(sink, ReadableSink)
+
+
 def restricts(item: Item, remote_id: str | None = None) -> bool:
     """Whether the vendor's record must be read before an operation is sent.
 
@@ -98,7 +112,7 @@ def restricts(item: Item, remote_id: str | None = None) -> bool:
         remote_id: of the record that it would update, where that is not known yet.
     """
     sink = item.sink
-    if item.delete or not (remote_id or item.remote_id) or not isinstance(sink, ReadableSink):
+    if item.delete or not (remote_id or item.remote_id) or not is_readable(sink):
         return False
     policies = sink.policies
     return policies.restrict and any(policies.of(name) != ALWAYS for name in sink.forms(item.body))

@@ -124,6 +124,17 @@ class NumberedPages:
                 f"when fewer changes are made, or look at {self.params.settings}"
             )
 
+    def single_pass(self, number: int = 1) -> Iterator[tuple[int, list[Row]]]:
+        """Each page with its number, from one on. Rows that move meanwhile can be missed."""
+        before: list[Hashable] = []
+        for page in count(number):
+            rows = self.rows(self.fetch(page))
+            keys = [self.key(row) for row in rows]
+            if not rows or keys == before:  # a number beyond the end may give the last page again
+                return
+            yield page, rows
+            before = keys
+
     def _has_to_go_on(self, current: _Pass, before: _Pass | None) -> bool:
         if current.problem:
             return True

@@ -60,3 +60,10 @@ REJECTIONS = {
     ),
 }
 """Kinds of rejection, as they stand in the rejects file."""
+
+DIFFERENCES = {
+    "edited": "The vendor has another value than the one that was delivered.",
+    "gone": "The vendor does not have the record any more.",
+    "merged": "The vendor does not have the record, and another one has its email or phone.",
+}
+"""What `--verify` tells of a record."""

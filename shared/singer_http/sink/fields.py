@@ -161,6 +161,22 @@ class FieldHashes:
         """Whether a value is what this sync wrote last (false for a field that it never wrote)."""
         return self._entry(field, form) in _entries(packed)
 
+    def edited(self, packed: bytes, forms: Mapping[str, str]) -> list[str]:
+        """The fields that this sync wrote, and that have another value now.
+
+        Args:
+            packed: what was written.
+            forms: field -> the vendor's value, as it stores it.
+        """
+        wrote: dict[bytes, set[bytes]] = {}
+        for entry in _entries(packed):
+            wrote.setdefault(entry[:_SIZE], set()).add(entry)
+        return [
+            field
+            for field, form in forms.items()
+            if (values := wrote.get(self._name(field))) and self._entry(field, form) not in values
+        ]
+
     def _name(self, field: str) -> bytes:
         if field not in self._names:
             self._names[field] = self._hashed(f"field {field}")[:_SIZE]

@@ -25,6 +25,7 @@ from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
 from singer_http.sink.overwrite import Policies, resolve
+from singer_http.sink.reading import Reading
 
 
 class BatchSink(HTTPSink):
@@ -120,6 +121,16 @@ class ReadableSink(RecordSink):
         Raises:
             NotFound: the vendor does not know the id.
         """
+
+    @abc.abstractmethod
+    def reading(self) -> Reading:
+        """How all records are read back."""
+
+    @functools.cached_property
+    def field_names(self) -> Sequence[str]:
+        """The fields that a record may have, named as in `fields_of`."""
+        custom = self.account_fields().fields if self.has_custom_fields else ()
+        return (*self.writable(), *(f"{self.container}.{field.id}" for field in custom))
 
     @functools.cached_property
     def policies(self) -> Policies:

@@ -20,18 +20,23 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from singer_http.errors import DatabaseLost, DatabaseUnreachable, NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
-from singer_http.store.server import parse_url, passes, require_unicode, words
-from singer_http.store.tables import (
-    MIGRATIONS,
+from singer_http.store.server import (
     ROWS,
     TABLES,
     TABLES_ARE_THERE,
+    of_arrays,
+    of_rows,
+    parse_url,
+    passes,
+    require_unicode,
+    words,
+)
+from singer_http.store.tables import (
+    MIGRATIONS,
     VERSION,
     ensure_view,
     meta,
     metadata,
-    of_arrays,
-    of_rows,
     set_up_sqlite,
     view_of,
 )

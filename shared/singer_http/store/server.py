@@ -1,14 +1,17 @@
-"""What `database_url` names: its address, its encoding, and what its errors mean."""
+"""SQLite and PostgreSQL, where they differ: addresses, encodings, errors, the SQL of INSERTs."""
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, PendingRollbackError
 
 from singer_http.errors import DatabaseLost, NoDatabase
+from singer_http.store.tables import VIEW, meta, metadata
 
 CONNECT_SECONDS = 30
 """That PostgreSQL gets to answer, unless `database_url` says otherwise (`connect_timeout`)."""
@@ -103,3 +106,38 @@ def require_unicode(connection: sa.Connection) -> None:
             f"The database has the encoding {encoding}, which lacks characters: make one with "
             "ENCODING 'UTF8', and name it in `database_url`. Nothing was sent."
         )
+
+
+ROWS = 100
+"""In one INSERT, at most."""
+
+
+TABLES_ARE_THERE = {
+    name: f"SELECT name, value FROM {meta.name} WHERE ({number}) = :number"  # noqa: S608 - ours
+    for name, number in {
+        "sqlite": "SELECT count(*) FROM sqlite_master WHERE name IN "
+        "(SELECT value FROM json_each(:some))",
+        "postgresql": "SELECT count(to_regclass(name)) FROM "
+        "jsonb_array_elements_text(CAST(:some AS jsonb)) AS names (name)",
+    }.items()
+}
+"""The rows of `meta`, if all our tables and the view are there: one question instead of many."""
+TABLES = orjson.dumps([*metadata.tables, VIEW]).decode()
+"""The names of our tables and the view, as the parameter `some` of the above."""
+
+
+@functools.lru_cache(ROWS)
+def of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
+    """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
+    row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
+    return str(statement.values([row] * number).compile(dialect=dialect))
+
+
+@functools.lru_cache(ROWS)
+def of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
+    """The SQL of an INSERT whose rows are given as one array for each column."""
+    table, text = statement.table, str(statement.compile(dialect=dialect))
+    names = ", ".join(table.columns.keys())
+    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
+    conflict = text[text.index(" ON CONFLICT") :]
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours

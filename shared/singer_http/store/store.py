@@ -51,18 +51,18 @@ class Store:
             run: the id of this run.
             dry_run_of: a pipeline whose rows are copied: nothing is written or locked.
         """
-        self._database = Database(url, dry_run_of=dry_run_of)
-        self.scopes = Scopes(self._database)
-        self.ledger = Ledger(self._database, self.commit)
-        self.rejects = Rejects(self._database, self.commit, run)
-        self.arrivals = Arrivals(self._database, self.commit)
-        self.runs = Runs(self._database)
+        self.database = Database(url, dry_run_of=dry_run_of)
+        self.scopes = Scopes(self.database)
+        self.ledger = Ledger(self.database, self.commit)
+        self.rejects = Rejects(self.database, self.commit, run)
+        self.arrivals = Arrivals(self.database, self.commit)
+        self.runs = Runs(self.database)
         self._durable = False
         self._run: int | None = None
 
     def lock(self, name: str) -> bool:
         """Hold a name until `close`; `False` if another process holds it."""
-        return self._database.lock(name)
+        return self.database.lock(name)
 
     def begin_run(self, report: JSON, account: str) -> None:
         """Note that a run has begun; call it once its sync is locked (see `Runs.begin`)."""
@@ -76,15 +76,15 @@ class Store:
         """
         if self._run is not None:
             if not self._durable:
-                self._database.set_durable(True)
+                self.database.set_durable(True)
             self.runs.save(self._run, report, page, ended=ended)
-            self._database.commit()
+            self.database.commit()
             if not self._durable:
-                self._database.set_durable(False)
+                self.database.set_durable(False)
 
     def suppressions(self, account: str) -> Suppressions:
         """Who must not be reached in an account (with server)."""
-        return Suppressions(self._database, account, self.ledger.hashed)
+        return Suppressions(self.database, account, self.ledger.hashed)
 
     def sample(self, account: str, number: int, *, newest: bool) -> list[tuple[str, str]]:
         """Some rows of the ledger that name a record of the vendor: (stream, remote id).
@@ -95,7 +95,7 @@ class Store:
             newest: the newest ones, else the oldest.
         """
         self.commit()
-        found = self._database.query(
+        found = self.database.query(
             sa.select(scopes.c.stream, delivered.c.remote_id, delivered.c.key)
             .join(scopes, scopes.c.id == delivered.c.scope)
             .where(
@@ -112,7 +112,7 @@ class Store:
         """Commits reach the disk from now on: for what must not be repeated after a power cut."""
         if not self._durable:
             self.commit()
-            self._database.set_durable(True)
+            self.database.set_durable(True)
             self._durable = True
 
     def commit(self, also: Callable[[], Any] | None = None) -> Any:
@@ -125,7 +125,7 @@ class Store:
         self.rejects.flush()
         self.arrivals.flush()
         result = also() if also else None
-        self._database.commit()
+        self.database.commit()
         self.ledger.flushed()
         self.rejects.flushed()
         self.arrivals.flushed()
@@ -144,4 +144,4 @@ class Store:
             if self.ledger.holds_back or self.rejects.holds_back:
                 self.commit()
         finally:
-            self._database.close()
+            self.database.close()

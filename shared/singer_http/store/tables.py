@@ -14,16 +14,16 @@ runs        one row for each run of a target: its report, and how it ended
 arrivals    scope, run -> the keys that came unchanged in that run
 rates       account -> when its newest requests were answered, which are in flight
 tokens      credentials (hashed) -> a token, and until when it is used
+verifying   scope -> how far its `--verify` has come
+verified    scope, key -> what `--verify` saw of it: that it is as delivered, or how it differs
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from singer_http.operations import DELETED, SAME
@@ -51,9 +51,6 @@ MIGRATIONS: dict[int, Sequence[str]] = {
     ),
 }
 """From version n to n + 1: the statements that change a table. New tables are made without one."""
-
-ROWS = 100
-"""In one INSERT, at most."""
 
 metadata = sa.MetaData()
 
@@ -208,6 +205,29 @@ tokens = sa.Table(
     sa.Column("use_until", sa.Float, nullable=False, comment="epoch seconds"),
 )
 
+verifying = sa.Table(
+    "singer_http_verifying",
+    metadata,
+    sa.Column("scope", sa.Integer, primary_key=True),
+    sa.Column("began", sa.BigInteger, nullable=False, comment="epoch seconds"),
+    sa.Column("ended", sa.BigInteger, comment="epoch seconds; null until all was compared"),
+    sa.Column("place", sa.Text, nullable=False, comment="JSON: where it goes on"),
+)
+
+verified = sa.Table(
+    "singer_http_verified",
+    metadata,
+    sa.Column("scope", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True, comment="as in delivered"),
+    sa.Column("at", sa.BigInteger, comment="of the delivered row that was compared, as its run"),
+    sa.Column("run", sa.Integer),
+    sa.Column("other", sa.String, comment="the vendor's record that has its email or phone"),
+    sa.Column("difference", sa.Text, comment="JSON; null where there is none"),
+    sa.Column("skipped", sa.String, comment="why it cannot be compared"),
+    sa.Column("marked", sa.BigInteger, comment="epoch seconds; by `--repair`, to be sent again"),
+    sqlite_with_rowid=False,
+)
+
 VIEW = "singer_http_standing"
 
 standing = sa.Table(
@@ -229,19 +249,6 @@ standing = sa.Table(
 """A view: what became of each key, and the version of it that stands.
 
 It is part of the public interface, for plans that are made in SQL: columns are only ever added."""
-
-TABLES_ARE_THERE = {
-    name: f"SELECT name, value FROM {meta.name} WHERE ({number}) = :number"  # noqa: S608 - ours
-    for name, number in {
-        "sqlite": "SELECT count(*) FROM sqlite_master WHERE name IN "
-        "(SELECT value FROM json_each(:some))",
-        "postgresql": "SELECT count(to_regclass(name)) FROM "
-        "jsonb_array_elements_text(CAST(:some AS jsonb)) AS names (name)",
-    }.items()
-}
-"""The rows of `meta`, if all our tables and the view are there: one question instead of many."""
-TABLES = orjson.dumps([*metadata.tables, VIEW]).decode()
-"""The names of our tables and the view, as the parameter `some` of the above."""
 
 ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.remote_id,
@@ -373,20 +380,3 @@ def ensure_view(connection: sa.Connection) -> None:
     connection.exec_driver_sql(f"{create} VIEW {VIEW} AS {text}")
     connection.execute(meta.delete().where(noted))
     connection.execute(meta.insert().values(name="standing", value=digest))
-
-
-@functools.lru_cache(ROWS)
-def of_rows(statement: sa.Insert, number: int, dialect: sa.Dialect) -> str:
-    """The SQL of an n-row INSERT, cached: compiling it costs more than executing it."""
-    row: dict[str, Any] = dict.fromkeys(statement.table.columns.keys())
-    return str(statement.values([row] * number).compile(dialect=dialect))
-
-
-@functools.lru_cache(ROWS)
-def of_arrays(statement: sa.Insert, dialect: sa.Dialect) -> str:
-    """The SQL of an INSERT whose rows are given as one array for each column."""
-    table, text = statement.table, str(statement.compile(dialect=dialect))
-    names = ", ".join(table.columns.keys())
-    arrays = ", ".join(f"%s::{column.type.compile(dialect)}[]" for column in table.columns)
-    conflict = text[text.index(" ON CONFLICT") :]
-    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608 - names of ours

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from singer_http.errors import StopRun, one_line
+from singer_http.errors import ConfigError, StopRun, one_line
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -63,7 +64,49 @@ def options() -> list[click.Option]:
                 "give it up."
             ),
         ),
+        click.Option(
+            ["--verify"],
+            is_flag=True,
+            help="Compare what this sync delivered with what the vendor has now.",
+        ),
+        click.Option(
+            ["--repair"],
+            is_flag=True,
+            help="With --verify: mark the records that differ, so that the next run sends them.",
+        ),
     ]
+
+
+class _Target(Protocol):
+    """What the commands need of a target."""
+
+    @property
+    def logger(self) -> logging.Logger: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def run(self) -> TargetRun: ...
+    def check_settings(self) -> None: ...
+
+
+def verify(target: _Target, given: dict[str, Any]) -> bool:
+    """Carry out `--verify`, and `--repair` with it; whether there is no difference.
+
+    Raises:
+        StopRun: it cannot be carried out, or not to its end.
+    """
+    from singer_http.target.verify.command import carry_out, check_possible  # noqa: PLC0415 - rarely needed
+
+    if not given.get("verify"):
+        raise ConfigError("--repair marks what --verify finds: give both.")
+    marks = bool(given.get("repair"))
+    target.check_settings()
+    check_possible(target.plan, marks=marks)
+    run = target.run
+    try:
+        return carry_out(target.plan, run, target.logger, marks=marks)
+    finally:
+        run.close()
 
 
 def work(run: TargetRun, sinks: Sequence[type[HTTPSink]], given: dict[str, Any]) -> bool:

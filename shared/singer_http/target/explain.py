@@ -28,6 +28,7 @@ from singer_http.store.search import KEY, Place, Search
 from singer_http.store.suppressions import PART, STREAM, Suppressions, beginnings
 from singer_http.store.tables import delivered, runs
 from singer_http.target.plan import Plan
+from singer_http.target.verify.notes import Difference, Notes
 
 SHOWN = 20
 """Keys that are shown of each stream, at most."""
@@ -176,7 +177,12 @@ class _Explanation:
         if row is None:
             yield "nothing was delivered"
         else:
-            yield from self._delivered(sink, place, key, row)
+            notes = Notes(self._database, place.id)
+            noted = notes.of_key(key)
+            marked = noted is not None and noted.marked is not None
+            yield from self._delivered(sink, place, key, row, marked=marked)
+            if noted is not None:
+                yield from _verified(noted, notes.began() or 0, row)
         for reject in rejects:
             yield from self._outstanding(sink, reject)
         for about in abouts:
@@ -193,11 +199,14 @@ class _Explanation:
         found = self._database.query(sa.select(*columns).where(where))
         return _Row(*found[0]) if found else None
 
-    def _delivered(self, sink: type[HTTPSink], place: Place, key: str, row: _Row) -> Iterator[str]:
+    def _delivered(
+        self, sink: type[HTTPSink], place: Place, key: str, row: _Row, *, marked: bool
+    ) -> Iterator[str]:
         run = self._runs.of_number(row.run) if row.run is not None else None
-        what = "deleted at the vendor" if row.digest == DELETED else "sent"
+        # What `--repair` marked is not known to be there: it was sent all the same.
+        what = "deleted at the vendor" if row.digest == DELETED and not marked else "sent"
         yield f"{what} {_when(row, run)}"
-        if row.digest == UNKNOWN:
+        if row.digest == UNKNOWN and not marked:
             yield (
                 "counts as sent, although its content is not known: it is not sent again"
                 if sink.at_most_once
@@ -268,6 +277,28 @@ class _Explanation:
     def _masked(self, text: str) -> str:
         """A text without the emails and phones that the user did not type."""
         return masked_identities(text, typed=self._text, region=self._region)
+
+
+def _verified(noted: Difference, began: int, row: _Row) -> Iterator[str]:
+    """What the last `--verify` saw of a key, unless it was sent since."""
+    waits = row.digest in (UNKNOWN, DELETED)
+    if noted.marked is None and (noted.at, noted.run) != (row.at, row.run):
+        return
+    what, fields = noted.what, ", ".join(noted.what.get("fields", ()))
+    said = {
+        "edited": f"other values were at the vendor in {fields}",
+        "gone": f"the vendor did not have it any more (id {what['id']})",
+        "merged": (
+            f"the vendor did not have it any more (id {what['id']}): {what.get('into')} has its "
+            "email or phone"
+        ),
+    }
+    if noted.marked is None:
+        yield f"by --verify, begun {_moment(began)}: {said[what['difference']]}"
+    else:
+        yield f"by --verify: {said[what['difference']]}"
+        then = "sent again when it comes next, changed or not" if waits else "sent since"
+        yield f"marked by --verify --repair {_moment(noted.marked)}: {then}"
 
 
 def _when(row: _Row, run: StoredRun | None) -> str:

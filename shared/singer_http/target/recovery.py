@@ -9,6 +9,7 @@ from __future__ import annotations
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.item import Entry, Item, Origin, Sent
 from singer_http.delivery.outbox import unpacked
+from singer_http.delivery.overwrite import Overwrite
 from singer_http.errors import StopRun
 from singer_http.exact_json import StrangeJSON, decode
 from singer_http.operations import (
@@ -171,6 +172,9 @@ class Recovery:
         digest = reject.digest or UNKNOWN
         source = item.source if item.digest == digest else b""
         delivered = Delivered(reject.key, digest, source, item.remote_id, claims)
+        if item.digest == digest:
+            overwrite = Overwrite(store.ledger, delivery.scope)
+            delivered.fields = overwrite.after_create(item.sink, item.body)
         settle_as_sent(store, delivery.scope, delivered)
         store.commit()
 

@@ -69,7 +69,7 @@ class TargetRun:
             raise
         if plan.config.get("ledger_url") == "none":
             session.forget_delivered()
-        context = SinkContext(
+        self.context = SinkContext(
             config=plan.config,
             deciding=plan.deciding,
             client=client,
@@ -80,7 +80,7 @@ class TargetRun:
             counts=lambda stream: report.stream(stream).counts,
             suppressed=session.suppressions,
         )
-        self.router = Router(session, context, plan.sinks, mapper, self._opened)
+        self.router = Router(session, self.context, plan.sinks, mapper, self._opened)
         self._recovery = Recovery(session, self.router)
 
     def begin(self) -> None:

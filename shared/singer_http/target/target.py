@@ -26,7 +26,7 @@ from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.overwrite import refuse
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options, work
+from singer_http.target.commands import look, options, verify, work
 from singer_http.target.plan import Plan, file_name
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -383,6 +383,8 @@ class HTTPTarget(HTTPPlugin, Target):
 
             with self._without_traces():
                 return check(self)
+        if commands.get("verify") or commands.get("repair"):
+            return verify(self, commands)
         if commands.get("resolve") or commands.get("standing"):
             return work(self.run, self.plan.sinks, commands)
         return look(self.plan, commands)

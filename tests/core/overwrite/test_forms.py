@@ -160,3 +160,22 @@ def test_a_field_that_search_does_not_show_is_kept_unless_it_is_always_sent(
     setting = {"*": "if_unedited", "Opportunitie": "always"}
     delivered(crm.plugin, lead("3"), overwrite=setting)
     assert crm.records()[0]["Opportunitie"] == "3"
+
+
+def test_a_form_that_the_vendor_shows_after_a_write_is_no_edit(rei: Rei) -> None:
+    def at(website: str) -> list[JSON]:
+        row = {"key": "1", "email": "ann@example.com", "website": website}
+        return [schema("contacts", tuple(row), ("key",)), record("contacts", **row)]
+
+    def stores(website: str) -> None:
+        """The vendor stores the website in a form of its own, and its answer shows that."""
+        one = {"id": rei.ids()[0], "email": "ann@example.com", "website": website}
+        answer = {"contact": one, "succeded": True}
+        rei.fault(rei.update, when="after", status=200, answer=answer)
+
+    delivered(rei.plugin, at("a.example.com"))
+    stores("https://b.example.com/")
+    delivered(rei.plugin, at("b.example.com"))
+    rei.edit(0, website="https://b.example.com/")
+    delivered(rei.plugin, at("c.example.com"))
+    assert rei.records()[0]["website"] == "c.example.com"

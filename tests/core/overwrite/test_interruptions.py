@@ -81,3 +81,18 @@ def test_a_record_that_is_gone_is_made_anew_with_all_its_fields(crm: Crm) -> Non
         return
     assert result.exit_code == 0, result.stderr
     assert crm.values() == [("ann@example.com", "Anne", "Smith", "red")]
+
+
+def test_a_record_that_goes_between_its_reading_and_its_update_is_made_with_all_fields(
+    crm: Crm,
+) -> None:
+    _, first, _, _ = crm.columns
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    crm.edit(0, **{first: "Hannah"})
+    gone = {"table": crm.table, "key": crm.ids()[0]}
+    crm.fault(crm.read_fault, when="after", remove=gone)
+    result = crm.run(crm.row("1", "ann@example.com", "Anne", "Smyth", "red"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Anne", "Smyth", "red")]
+    assert not result.report["streams"][crm.stream]["kept"]
+    result = crm.run(crm.row("1", "ann@example.com", "Anna", "Smyth", "red"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Anna", "Smyth", "red")]

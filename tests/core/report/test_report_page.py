@@ -76,6 +76,7 @@ def test_the_glossary_has_all_words_and_the_document_has_the_same() -> None:
         *glossary.RUN_OUTCOMES.items(),
         *glossary.OUTCOMES.items(),
         *((kind, f"{words.meaning} | {words.next}") for kind, words in glossary.REJECTIONS.items()),
+        *glossary.DIFFERENCES.items(),
     ]
     lines = [line for line in document.splitlines() if line.startswith("| `")]
     assert lines == [f"| `{name}` | {words} |" for name, words in rows]

@@ -1,0 +1,80 @@
+"""The DAG: list the accounts, run each, show them all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, task
+
+from singer_accounts.accounts import Query, read
+from singer_accounts.job import Job
+from singer_accounts.overview import Overview
+from singer_accounts.task import RunAccount
+
+EACH = "account"
+"""Id of the mapped task."""
+
+
+def accounts_dag(
+    *,
+    job: Job,
+    accounts: Path | Query,
+    schedule: Any,
+    dag_id: str | None = None,
+    pool: str = "default_pool",
+    retries: int = 5,
+    retry_delay: timedelta = timedelta(minutes=1),
+    max_retry_delay: timedelta = timedelta(hours=1),
+    page: str | None = None,
+) -> DAG:
+    """A DAG that runs a job once for each account.
+
+    Args:
+        job: what runs.
+        accounts: a YAML file or a query; read at the start of each DAG run.
+        schedule: as Airflow takes it: a cron expression, a timetable, None.
+        dag_id: the job's name if not given.
+        pool: Airflow's pool: its slots are the number of accounts that run at once.
+        retries: of an account's task, but for a stop that a person has to look at. A pause that
+            the vendor asked for counts as none.
+        retry_delay: before the first retry; doubled for each further one.
+        max_retry_delay: the longest.
+        page: where the page over all accounts goes; see `Overview`.
+    """
+    with DAG(
+        dag_id or job.name,
+        schedule=schedule,
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        # The accounts of a run that is late would only wait for their own locks.
+        max_active_runs=1,
+        doc_md=f"`meltano run {job.name}` for each account.",
+    ) as dag:
+
+        @task(task_id="list_accounts", retries=retries, retry_delay=retry_delay)
+        def list_accounts() -> list[dict[str, str]]:
+            return [account.row() for account in read(accounts)]
+
+        each = RunAccount.partial(
+            task_id=EACH,
+            job=job,
+            pool=pool,
+            retries=retries,
+            retry_delay=retry_delay,
+            retry_exponential_backoff=True,
+            max_retry_delay=max_retry_delay,
+            map_index_template="{{ task.account['account'] }}",
+        ).expand(account=list_accounts())
+        last = Overview(
+            task_id="overview",
+            job=job,
+            page=page,
+            of=EACH,
+            retries=retries,
+            retry_delay=retry_delay,
+            trigger_rule="all_done",
+        )
+        each >> last
+    return dag

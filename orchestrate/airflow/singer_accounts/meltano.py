@@ -1,0 +1,107 @@
+"""Runs `meltano run` once, for one account, in a folder that is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+LEFT_OUT = ("AIRFLOW_", "AIRFLOW__", "_AIRFLOW")
+"""Variables of the worker that a plugin must not see: they have Airflow's own secrets."""
+INSTALLED = ("extractors", "loaders", "mappers", "utilities")
+"""Folders of `.meltano` with the environments of the plugins."""
+
+
+class Meltano:
+    """One `meltano run`.
+
+    Args:
+        command: the command of Meltano.
+        project: the folder of `meltano.yml`, with its plugins installed.
+        folder: an empty one. What Meltano and the plugins write goes there, so that two runs on
+            one machine share nothing, and a task leaves nothing.
+    """
+
+    def __init__(self, command: str, project: Path, folder: Path) -> None:
+        self._command = command
+        self._project = project
+        self._system = folder / "meltano"
+        self.work_dir = folder / "work"
+        self._state_home = folder / "state"
+        self._process: subprocess.Popen[str] | None = None
+        self._ended = False
+
+    def environment(self, plugins: Iterable[str], values: Mapping[str, str]) -> dict[str, str]:
+        """The worker's environment without Airflow's, and what the run is given."""
+        mine = {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
+        return {
+            **mine,
+            # Its logs.
+            "XDG_STATE_HOME": str(self._state_home),
+            "MELTANO_SYS_DIR_ROOT": str(self._system),
+            # The plugins were installed with the project: a run that installs is slow, and changes
+            # what another one uses.
+            "MELTANO_AUTO_INSTALL": "false",
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "NO_COLOR": "1",
+            **{variable(plugin, "work_dir"): str(self.work_dir) for plugin in plugins},
+            **values,
+        }
+
+    def run(self, job: str, environment: Mapping[str, str], say: Callable[[str], None]) -> int:
+        """Run a job to its end; its exit code.
+
+        Args:
+            job: of `meltano.yml`.
+            environment: all of it.
+            say: is given each line that Meltano and the plugins write.
+        """
+        self._prepare()
+        if self._ended:
+            return 128 + signal.SIGTERM
+        # A session of its own: Airflow kills a task 5 seconds after SIGTERM, and a target needs up
+        # to `timeout` for the requests in flight.
+        process = self._process = subprocess.Popen(  # noqa: S603 - the DAG's own words
+            [self._command, "run", job],
+            cwd=self._project,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        if self._ended:  # between the two
+            self.end()
+        for line in process.stdout or ():
+            say(line.rstrip("\n"))
+        return process.wait()
+
+    def end(self) -> None:
+        """Ask it to end, as SIGTERM does; `run` returns when it has."""
+        self._ended = True
+        if self._process is not None and self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)
+
+    def _prepare(self) -> None:
+        for made in (self._system, self.work_dir, self._state_home):
+            made.mkdir(mode=0o700)
+        for kind in INSTALLED:
+            installed = self._project / ".meltano" / kind
+            if installed.exists():
+                (self._system / kind).symlink_to(installed)
+
+
+def variable(plugin: str, setting: str) -> str:
+    """The variable that Meltano reads a plugin's setting from."""
+    return f"{plugin}_{setting}".replace("-", "_").upper()
+
+
+def settings(plugins: Sequence[str], setting: str, value: str) -> dict[str, str]:
+    """The same setting for several plugins."""
+    return {variable(plugin, setting): value for plugin in plugins}

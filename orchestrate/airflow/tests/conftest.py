@@ -1,0 +1,11 @@
+"""Airflow without a database: connections come from the environment."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+# Before Airflow is imported: it makes its configuration in its home.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"

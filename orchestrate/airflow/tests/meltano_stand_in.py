@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Stands in for Meltano: does what STAND_IN (JSON) says, and writes down its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+told: dict[str, Any] = json.loads(os.environ["STAND_IN"])
+seen = Path(told["seen"])
+folder = Path(os.environ["TARGET_ACTIONAPI_WORK_DIR"])
+system = sorted(path.name for path in Path(os.environ["MELTANO_SYS_DIR_ROOT"]).iterdir())
+seen.write_text(json.dumps({"arguments": sys.argv[1:], "environment": dict(os.environ),
+                            "cwd": str(Path.cwd()), "system": system}))  # fmt: skip
+
+
+def end(number: int, frame: Any) -> None:
+    time.sleep(0.5)  # the requests in flight
+    seen.with_suffix(".ended").write_text("after the requests in flight")
+    sys.exit(143)
+
+
+if told.get("wait"):
+    signal.signal(signal.SIGTERM, end)
+    print("waiting", flush=True)
+    time.sleep(60)
+if (report := told.get("report")) is not None:
+    (folder / "target-actionapi.dallas.report.json").write_text(json.dumps(report))
+print("a line of the run", flush=True)
+sys.exit(told.get("code", 0))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from singer_accounts import Query, accounts
+from singer_accounts.accounts import Account, AccountsError, read
+
+DALLAS = {"account": "dallas", "connection": "merlin_dallas"}
+
+
+def listed(folder: Path, text: str) -> list[Account]:
+    path = folder / "accounts.yml"
+    path.write_text(text)
+    return read(path)
+
+
+def test_a_file_lists_accounts_with_variables_of_their_own(tmp_path: Path) -> None:
+    text = """
+accounts:
+- {account: dallas, connection: merlin_dallas}
+- {account: reno, connection: merlin_reno, TARGET_ACTIONAPI_MAX_MESSAGES: 50}
+"""
+    assert listed(tmp_path, text) == [
+        Account("dallas", "merlin_dallas", {}),
+        Account("reno", "merlin_reno", {"TARGET_ACTIONAPI_MAX_MESSAGES": "50"}),
+    ]
+
+
+def test_a_row_of_a_query_is_an_account_and_null_sets_no_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Cursor:
+        description = (("account",), ("connection",), ("TARGET_ACTIONAPI_RATE_LIMIT",))
+
+        def fetchall(self) -> list[tuple[Any, ...]]:
+            return [("dallas", "merlin_dallas", None), ("reno", "merlin_reno", "5/s")]
+
+    class Hook:
+        def run(self, sql: str, handler: Any) -> Any:
+            assert sql == "select 1"
+            return handler(Cursor())
+
+    monkeypatch.setattr(accounts, "hook", lambda connection: Hook())
+    assert read(Query("warehouse", "select 1")) == [
+        Account("dallas", "merlin_dallas", {}),
+        Account("reno", "merlin_reno", {"TARGET_ACTIONAPI_RATE_LIMIT": "5/s"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "TARGET_ACTIONAPI_API_KEY",
+        "TARGET_AUTOREACH_CLIENT_SECRET",
+        "TARGET_EMAILMARKETING_SID",
+        "TAP_POSTGRES_SQLALCHEMY_URL",
+        "TARGET_AUTOREACH_DATABASE_URL",
+        "TARGET_AUTOREACH_NOTIFY",
+    ],
+)
+def test_the_list_has_no_place_for_a_credential(variable: str) -> None:
+    with pytest.raises(AccountsError, match=f"{variable} may be a credential"):
+        Account.of({**DALLAS, variable: "x"})
+
+
+def test_an_address_of_a_vendor_is_no_credential() -> None:
+    row = {**DALLAS, "TARGET_EMAILMARKETING_API_URL": "https://dallas.example.com"}
+    assert Account.of(row).row() == row
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"connection": "c"}, "account ''"),
+        ({"account": "a b", "connection": "c"}, "'a b'"),
+        ({"account": "../up", "connection": "c"}, "letters, digits"),
+        ({"account": "a"}, "connection is missing"),
+        ({**DALLAS, "rate_limit": "1/s"}, "no name of a variable"),
+    ],
+)
+def test_a_wrong_entry_is_named(row: dict[str, Any], says: str) -> None:
+    with pytest.raises(AccountsError, match=says):
+        Account.of(row)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("accounts: {}", "expected `accounts:`"),
+        ("accounts: []", "lists no account"),
+        (
+            "accounts:\n- {account: a, connection: c}\n- {account: A, connection: d}",
+            "A is listed twice",
+        ),
+    ],
+)
+def test_a_wrong_list_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(AccountsError, match=says):
+        listed(tmp_path, text)

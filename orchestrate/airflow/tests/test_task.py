@@ -1,0 +1,147 @@
+"""What a task does, with a stand-in for Meltano."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+)
+
+from singer_accounts import Job
+from singer_accounts.task import RunAccount
+
+STAND_IN = Path(__file__).with_name("meltano_stand_in.py")
+SECRET = "merlin-key-of-dallas"
+COUNTS = {"received": 50, "created": 49, "rejected": 1, "unchanged": 0, "seconds": 1.5}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIRFLOW_CONN_MERLIN_DALLAS", json.dumps(
+        {"conn_type": "generic", "password": SECRET, "extra": {"location": "L1"}}
+    ))  # fmt: skip
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SINGER", "postgres://user:p%40ss@db.example.com:5432/singer?sslmode=require"
+    )
+    (tmp_path / "project" / ".meltano" / "loaders" / "target-actionapi").mkdir(parents=True)
+    return tmp_path
+
+
+def task(folder: Path, **told: Any) -> RunAccount:
+    told["seen"] = str(folder / "seen.json")
+    job = Job(
+        name="messages",
+        project=folder / "project",
+        plugins=["target-actionapi"],
+        credentials={"TARGET_ACTIONAPI_API_KEY": "password", "LOCATION": "location"},
+        database="singer",
+        variables={"STAND_IN": json.dumps(told)},
+        meltano=str(STAND_IN),
+    )
+    account = {"account": "dallas", "connection": "merlin_dallas", "TARGET_X_RATE_LIMIT": "5/s"}
+    return RunAccount(task_id="account", job=job, account=account)
+
+
+def report(**members: Any) -> dict[str, Any]:
+    return {"outcome": "ok", "error": None, "streams": {"sms": COUNTS}, **members}
+
+
+def test_a_run_gets_its_accounts_settings_and_leaves_nothing(folder: Path) -> None:
+    given = task(folder, report=report()).execute({})
+    assert given == {
+        "account": "dallas",
+        "streams": {"sms": {"received": 50, "created": 49, "rejected": 1}},
+    }
+    seen = json.loads((folder / "seen.json").read_text())
+    assert seen["arguments"] == ["run", "messages"]
+    assert seen["cwd"] == str(folder / "project")
+    assert seen["system"] == ["loaders"]
+    environment = seen["environment"]
+    url = "user:p%40ss@db.example.com:5432/singer?sslmode=require"
+    expected = {
+        "TARGET_ACTIONAPI_API_KEY": SECRET,
+        "LOCATION": "L1",
+        "TARGET_ACTIONAPI_ACCOUNT": "dallas",
+        "TARGET_ACTIONAPI_DATABASE_URL": f"postgresql://{url}",
+        "MELTANO_DATABASE_URI": f"postgresql+psycopg://{url}",
+        "MELTANO_RUN_STATE_ID_SUFFIX": "dallas",
+        "SINGER_ACCOUNT": "dallas",
+        "TARGET_X_RATE_LIMIT": "5/s",
+    }
+    assert expected.items() <= environment.items()
+    assert not [name for name in environment if "AIRFLOW" in name]
+    assert not Path(environment["TARGET_ACTIONAPI_WORK_DIR"]).exists()
+
+
+def test_a_credential_is_in_no_line_and_in_no_attribute(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = task(folder, report=report())
+    assert SECRET not in str(one.execute({}))
+    said = capfd.readouterr()
+    assert "a line of the run" in said.out
+    assert SECRET not in said.out + said.err
+    assert SECRET not in str(one.__dict__)
+
+
+def test_the_counts_stand_at_the_end_of_the_log(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    task(folder, report=report()).execute({})
+    *_, line, counts = capfd.readouterr().out.splitlines()
+    assert "a line of the run" in line
+    assert "dallas: sms: received 50, created 49, rejected 1" in counts
+
+
+def test_a_stop_that_needs_a_person_is_not_retried(folder: Path) -> None:
+    told = report(outcome="stopped", error="Invalid key", needs_person=True, retry_at=None)
+    with pytest.raises(AirflowFailException, match=r"dallas: .* ended with 1: Invalid key"):
+        task(folder, code=1, report=told).execute({})
+
+
+def test_a_pause_that_the_vendor_names_is_kept(folder: Path) -> None:
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    told = report(outcome="stopped", error="Later", needs_person=False, retry_at=at.isoformat())
+    with pytest.raises(AirflowRescheduleException) as raised:
+        task(folder, code=1, report=told).execute({})
+    assert raised.value.reschedule_date == at
+
+
+@pytest.mark.parametrize("told", [None, report(outcome="failed", error="x", needs_person=False)])
+def test_any_other_failure_is_retried(folder: Path, told: dict[str, Any] | None) -> None:
+    with pytest.raises(AirflowException) as raised:
+        task(folder, code=1, report=told).execute({})
+    assert not isinstance(raised.value, AirflowFailException | AirflowRescheduleException)
+
+
+def test_a_connection_without_a_credential_needs_a_person(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MERLIN_DALLAS", '{"conn_type": "generic", "login": "me"}')
+    with pytest.raises(AirflowFailException, match=r"has no password, .*; it has login"):
+        task(folder, report=report()).execute({})
+
+
+def test_sigterm_is_passed_on_and_waited_for(folder: Path) -> None:
+    one = task(folder, wait=True)
+
+    def kill() -> None:
+        ends = time.monotonic() + 30
+        while not (folder / "seen.json").exists() and time.monotonic() < ends:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        one.on_kill()
+
+    threading.Thread(target=kill, daemon=True).start()
+    with pytest.raises(AirflowException, match="ended with 143"):
+        one.execute({})
+    assert (folder / "seen.ended").read_text() == "after the requests in flight"

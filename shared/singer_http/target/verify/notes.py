@@ -1,0 +1,305 @@
+"""How far `--verify` has come, and what it saw: in the database, so that it goes on anywhere.
+
+What was seen of a record holds for the delivery that was compared. One that was delivered since is
+compared again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from singer_http.operations import DELETED, JSON, SAME, UNKNOWN
+from singer_http.store.database import Database, json_list
+from singer_http.store.ledger import FORMER
+from singer_http.store.tables import delivered, verified, verifying
+
+PAGE = 1000
+"""Rows that are read together."""
+_NO_RUN = -1
+
+_COLUMNS = [delivered.c[name] for name in ("key", "remote_id", "digest", "at", "run", "fields")]
+_COUNTS = (delivered.c.digest != DELETED) & delivered.c.key.not_like(f"{FORMER}%")
+"""What is expected at the vendor."""
+
+
+class Known(NamedTuple):
+    """What the ledger has of a key."""
+
+    key: str
+    """As it is stored."""
+    remote_id: str | None
+    """The vendor's."""
+    digest: bytes
+    at: int
+    run: int | None
+    fields: bytes | None
+    other: str | None = None
+    """Another record of the vendor that has its email or phone now."""
+    marked: bool = False
+    """By an earlier `--repair`; it was not sent since."""
+
+
+class Seen(NamedTuple):
+    """What was seen of a key: as delivered, unless one of the last two says otherwise."""
+
+    known: Known
+    difference: JSON | None = None
+    skipped: str | None = None
+    """Why it cannot be compared."""
+
+
+class Difference(NamedTuple):
+    """A record that the vendor has not as it was delivered."""
+
+    key: str
+    at: int
+    """Epoch seconds of the delivery that was compared."""
+    run: int | None
+    what: JSON
+    marked: int | None
+    """Epoch seconds at which `--repair` marked it."""
+
+
+class Progress(NamedTuple):
+    """A comparison that is under way."""
+
+    began: int
+    """Epoch seconds."""
+    place: JSON
+    """Where it goes on; empty at the beginning."""
+
+
+class Totals(NamedTuple):
+    """Records of one stream."""
+
+    delivered: int
+    same: int
+    marked: int
+    """Marked by an earlier `--repair`, and not sent since."""
+    skipped: dict[str, int]
+    """Why they cannot be compared -> number."""
+
+
+class Notes:
+    """Reads and writes the tables `verifying` and `verified`, for one scope."""
+
+    def __init__(self, database: Database, scope: int) -> None:
+        """Work on an open database."""
+        self._database = database
+        self._scope = scope
+        insert = sqlite.insert if database.sqlite else postgresql.insert
+        places = insert(verifying)
+        self._put_place = places.on_conflict_do_update(
+            index_elements=["scope"],
+            set_={name: places.excluded[name] for name in ("began", "ended", "place")},
+        )
+        seen = insert(verified)
+        columns = ("at", "run", "difference", "skipped")
+        self._put_seen = seen.on_conflict_do_update(
+            index_elements=["scope", "key"],
+            set_={name: seen.excluded[name] for name in columns},
+        )
+        other = insert(verified)
+        self._put_other = other.on_conflict_do_update(
+            index_elements=["scope", "key"], set_={"other": other.excluded.other}
+        )
+
+    # --- progress -----------------------------------------------------------------------------
+
+    def resume(self) -> Progress | None:
+        """The comparison that was interrupted; `None` if there is none."""
+        found = self._database.query(
+            sa.select(verifying).where(
+                (verifying.c.scope == self._scope) & verifying.c.ended.is_(None)
+            )
+        )
+        return Progress(found[0].began, json.loads(found[0].place)) if found else None
+
+    def begin(self) -> Progress:
+        """Begin a comparison; what `--repair` marked and no run has sent stays noted."""
+        own = verified.c.scope == self._scope
+        waits = (
+            sa.select(delivered.c.key)
+            .where(
+                (delivered.c.scope == verified.c.scope)
+                & (delivered.c.key == verified.c.key)
+                & delivered.c.digest.in_((UNKNOWN, DELETED))
+            )
+            .exists()
+        )
+        self._database.execute(
+            verified.delete().where(own & (verified.c.marked.is_(None) | ~waits))
+        )
+        self._database.execute(
+            # Without `at` it is none of this comparison's.
+            verified.update().where(own).values(at=None, run=None, other=None, skipped=None)
+        )
+        began = Progress(int(time.time()), {})
+        self.save(began)
+        self._database.commit()
+        return began
+
+    def save(self, progress: Progress, *, ended: bool = False) -> None:
+        """Write where the comparison goes on; the caller commits."""
+        self._database.execute(
+            self._put_place,
+            {
+                "scope": self._scope,
+                "began": progress.began,
+                "ended": int(time.time()) if ended else None,
+                "place": json.dumps(progress.place),
+            },
+        )
+
+    def forget_same(self) -> None:
+        """Drop what was only needed to go on: records without a difference."""
+        self._database.execute(
+            verified.delete().where(
+                (verified.c.scope == self._scope)
+                & verified.c.difference.is_(None)
+                & verified.c.marked.is_(None)
+            )
+        )
+
+    # --- the ledger's rows --------------------------------------------------------------------
+
+    def of_keys(self, keys: Sequence[str]) -> list[Known]:
+        """What the ledger has of these keys, except what was deleted."""
+        where = (delivered.c.scope == self._scope) & self._database.among(delivered.c.key) & _COUNTS
+        found = self._database.query(sa.select(*_COLUMNS).where(where), {"some": json_list(keys)})
+        return [_known(row) for row in found]
+
+    def unseen(self) -> Iterator[list[Known]]:
+        """The rows that were not compared since their delivery, in the order of their keys."""
+        joined = delivered.outerjoin(
+            verified,
+            (verified.c.scope == delivered.c.scope) & (verified.c.key == delivered.c.key),
+        )
+        statement = (
+            sa.select(*_COLUMNS, verified.c.other, verified.c.marked)
+            .select_from(joined)
+            .where((delivered.c.scope == self._scope) & _COUNTS & ~_is_valid())
+            .order_by(delivered.c.key)
+            .limit(PAGE)
+        )
+        after = ""
+        while page := self._database.query(statement.where(delivered.c.key > after)):
+            yield [_known(row, row.other, marked=row.marked is not None) for row in page]
+            after = page[-1].key
+
+    # --- what was seen ------------------------------------------------------------------------
+
+    def note(self, seen: Sequence[Seen]) -> None:
+        """Note what was seen of some keys; the caller commits."""
+        rows = [
+            (
+                self._scope, one.known.key, one.known.at, one.known.run, None,
+                None if one.difference is None else json.dumps(one.difference),
+                one.skipped, None,
+            )
+            for one in seen
+        ]  # fmt: skip
+        if rows:
+            self._database.insert_many(self._put_seen, rows)
+
+    def note_others(self, others: Mapping[str, str]) -> None:
+        """Note which other record of the vendor has a key's email or phone; the caller commits."""
+        rows = [
+            (self._scope, key, None, None, other, None, None, None) for key, other in others.items()
+        ]
+        if rows:
+            self._database.insert_many(self._put_other, rows)
+
+    def differences(self) -> Iterator[list[Difference]]:
+        """The differences of this comparison in the order of their keys, page by page."""
+        joined = verified.join(
+            delivered,
+            (verified.c.scope == delivered.c.scope) & (verified.c.key == delivered.c.key),
+        )
+        columns = [verified.c[name] for name in ("key", "at", "run", "difference", "marked")]
+        statement = (
+            sa.select(*columns)
+            .select_from(joined)
+            .where(
+                (verified.c.scope == self._scope)
+                & verified.c.difference.is_not(None)
+                & verified.c.at.is_not(None)
+                & (verified.c.marked.is_not(None) | _is_valid())
+            )
+            .order_by(verified.c.key)
+            .limit(PAGE)
+        )
+        after = ""
+        while page := self._database.query(statement.where(verified.c.key > after)):
+            yield [
+                Difference(row.key, row.at, row.run, json.loads(row.difference), row.marked)
+                for row in page
+            ]
+            after = page[-1].key
+
+    def mark(self, keys: Sequence[str]) -> None:
+        """Note that `--repair` marked these keys; the caller commits."""
+        self._database.execute(
+            verified.update()
+            .where((verified.c.scope == self._scope) & self._database.among(verified.c.key))
+            .values(marked=int(time.time())),
+            {"some": json_list(keys)},
+        )
+
+    def began(self) -> int | None:
+        """Epoch seconds at which the last comparison began."""
+        found = self._database.query(
+            sa.select(verifying.c.began).where(verifying.c.scope == self._scope)
+        )
+        return found[0].began if found else None
+
+    def of_key(self, key: str) -> Difference | None:
+        """The difference that a comparison saw last in a key."""
+        columns = [verified.c[name] for name in ("key", "at", "run", "difference", "marked")]
+        found = self._database.query(
+            sa.select(*columns).where((verified.c.scope == self._scope) & (verified.c.key == key))
+        )
+        if not found or found[0].difference is None:
+            return None
+        row = found[0]
+        return Difference(row.key, row.at, row.run, json.loads(row.difference), row.marked)
+
+    def totals(self) -> Totals:
+        """How many records there are of each kind."""
+        own = verified.c.scope == self._scope
+        count = sa.func.count()
+        expected = self._database.query(
+            sa.select(count)
+            .select_from(delivered)
+            .where((delivered.c.scope == self._scope) & _COUNTS)
+        )[0][0]
+        before = own & verified.c.marked.is_not(None) & verified.c.at.is_(None)
+        marked = self._database.query(sa.select(count).select_from(verified).where(before))[0][0]
+        plain = own & verified.c.marked.is_(None) & verified.c.at.is_not(None)
+        by_reason = self._database.query(
+            sa.select(verified.c.skipped, count)
+            .where(plain & verified.c.difference.is_(None))
+            .group_by(verified.c.skipped)
+        )
+        skipped = {row[0]: row[1] for row in by_reason if row[0] is not None}
+        same = sum(row[1] for row in by_reason if row[0] is None)
+        return Totals(expected, same, marked, skipped)
+
+
+def _is_valid() -> sa.ColumnElement[bool]:
+    """Whether what was seen of a row is of its last delivery."""
+    # Never null: its negation is a condition too.
+    return (sa.func.coalesce(verified.c.at, -1) == delivered.c.at) & (
+        sa.func.coalesce(verified.c.run, _NO_RUN) == sa.func.coalesce(delivered.c.run, _NO_RUN)
+    )
+
+
+def _known(row: Any, other: str | None = None, *, marked: bool = False) -> Known:
+    remote_id = row.key if row.remote_id == SAME else row.remote_id
+    return Known(row.key, remote_id, row.digest, row.at, row.run, row.fields, other, marked=marked)

@@ -1,0 +1,139 @@
+"""`--verify --repair`: the next run sends what differs, although the source has not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from singer_sandbox import Sandbox
+from tests.core.verify.vendors import NAMES, WITH_LIST, Vendor, vendor
+from tests.front_door import record, schema
+
+
+@pytest.fixture(params=NAMES)
+def target(
+    request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path, ledger_url: str | None
+) -> Iterator[Vendor]:
+    yield from vendor(request.param, sandbox, tmp_path, database_url=ledger_url)
+
+
+with_list = pytest.mark.parametrize("target", WITH_LIST, indirect=True)
+
+
+@with_list
+def test_a_record_that_is_gone_is_created_anew_by_the_next_run(target: Vendor) -> None:
+    target.deliver(1, 2, 3)
+    before = target.at_vendor()
+    target.remove(2)
+    result = target.verify("--repair")
+    assert result.exit_code == 1
+    assert "1 marked" in result.stdout
+    assert set(target.at_vendor()) == {1, 3}, "nothing is sent by --repair"
+    assert target.deliver(1, 2, 3).counts(target.stream) == {
+        "received": 3, "unchanged": 2, "created": 1,
+    }  # fmt: skip
+    after = target.at_vendor()
+    assert after[2][target.first] == "Ann2"
+    assert {number: after[number]["id"] for number in (1, 3)} == {
+        number: before[number]["id"] for number in (1, 3)
+    }
+    assert target.verify().exit_code == 0
+    assert target.deliver(1, 2, 3).counts(target.stream) == {"received": 3, "unchanged": 3}
+
+
+@with_list
+def test_a_record_that_is_gone_is_created_although_its_email_has_changed_since(
+    target: Vendor,
+) -> None:
+    target.deliver(1)
+    target.remove(1)
+    target.verify("--repair")
+    changed = target.rows(1)
+    changed[1]["record"][target.email] = "p9@example.com"
+    result = target.plugin.run(changed)
+    assert result.counts(target.stream) == {"received": 1, "created": 1}, result.rejects
+
+
+@with_list
+def test_a_record_that_was_merged_is_matched_with_the_one_that_is_left(target: Vendor) -> None:
+    target.deliver(1, 2)
+    target.remove(2)
+    other = {"id": "900", target.email: "p2@example.com", target.first: "Other"}
+    target.sandbox.put_state(target.name, {target.stream: [other]})
+    left = target.id_of(2)
+    target.verify("--repair")
+    result = target.deliver(1, 2)
+    assert result.counts(target.stream) == {"received": 2, "unchanged": 1, "updated": 1}
+    held = target.at_vendor()
+    assert len(held) == 2
+    assert held[2][target.first] == "Ann2"
+    assert target.id_of(2) == left
+    assert target.verify().exit_code == 0
+
+
+@with_list
+def test_what_was_marked_and_not_sent_yet_is_told_and_is_no_new_difference(target: Vendor) -> None:
+    target.deliver(1, 2)
+    target.remove(2)
+    target.verify("--repair")
+    result = target.verify("--repair")
+    assert result.exit_code == 0
+    assert "1 marked by an earlier --repair: no run has sent them since" in result.stdout
+    assert target.drift() == []
+
+
+@with_list
+def test_explain_says_what_was_found_and_that_it_was_marked(target: Vendor) -> None:
+    target.deliver(1)
+    id_ = target.remove(1)
+    target.verify()
+    explained = target.plugin.run([], "--explain", "k1").stdout
+    assert f": the vendor did not have it any more (id {id_})" in explained
+    assert "marked" not in explained
+    target.verify("--repair")
+    explained = target.plugin.run([], "--explain", "k1").stdout
+    assert "marked by --verify --repair" in explained
+    assert "sent again when it comes next" in explained
+    assert "deleted at the vendor" not in explained
+    target.deliver(1)
+    explained = target.plugin.run([], "--explain", "k1").stdout
+    assert "sent since" in explained
+
+
+def test_a_mirrors_deleted_records_are_not_revived(target: Vendor) -> None:
+    config = {"mode": "mirror", "mirror_count": "trust"}
+    target.plugin.run(target.rows(1, 2), **config)
+    target.plugin.run(target.rows(1), **config)
+    assert set(target.at_vendor()) == {1}
+    result = target.verify("--repair", **config)
+    assert result.exit_code == 0, result.stdout
+    assert target.drift() == []
+    assert target.plugin.run(target.rows(1), **config).counts(target.stream) == {
+        "received": 1, "unchanged": 1,
+    }  # fmt: skip
+
+
+@with_list
+def test_mode_update_leaves_what_it_could_not_create(target: Vendor) -> None:
+    target.deliver(1)
+    target.remove(1)
+    result = target.verify("--repair", mode="update")
+    assert result.exit_code == 1
+    assert "1 not marked: mode update never creates what is not there" in result.stdout
+
+
+def test_messages_are_never_marked(sandbox: Sandbox, tmp_path: Path) -> None:
+    for merlin in vendor("merlin", sandbox, tmp_path):
+        messages = [
+            schema("sms", ("id", "number", "text")),
+            record("sms", id="m1", number="+15552010001", text="Hello"),
+        ]
+        merlin.plugin.run(messages, first_run=True)
+        result = merlin.verify("--repair")
+        assert result.exit_code == 0
+        assert "sms: not compared: they are sent at most once" in result.stdout
+        again = merlin.plugin.run(messages)
+        assert again.counts("sms") == {"received": 1, "unchanged": 1}
+        assert len(sandbox.state("merlin")["sms"]) == 1
