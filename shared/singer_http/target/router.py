@@ -217,7 +217,7 @@ class Router:
         delivery = self._session.delivery(sink_class, scope)
         delivery.report.add_source(source)
         depends = set(sink_class.depends_on) & {sink.stream for sink in self._sinks}
-        if sink_class.reaches_people and (self._suppressions_come() or self._is_left(scope)):
+        if sink_class.reaches_people and (self._suppressions_come() or self._is_resent(scope)):
             depends.add(SUPPRESSIONS)
         spool = None
         if depends:
@@ -275,13 +275,15 @@ class Router:
             or any(str(name).rpartition("-")[2] == SUPPRESSIONS for name in names)
         )
 
-    def _is_left(self, scope: Scope) -> bool:
-        """Whether earlier runs left something that is sent before a stream's first record.
+    def _is_resent(self, scope: Scope) -> bool:
+        """Whether uncertain records of earlier runs are sent before a stream's first record.
 
         Whether suppressions come in this run is known at its end: the whole stream waits for them.
+        What a dead run left does not wait: its stream would be sent only at the end of the input,
+        and a run that is always killed before that would never send anything.
         """
-        store, resend = self._session.store, self._session.config["uncertain"] == "resend"
-        return store.ledger.has_unfinished(scope.id) or (resend and store.rejects.any(scope.id))
+        resend = self._session.config["uncertain"] == "resend"
+        return bool(resend and self._session.store.rejects.any(scope.id))
 
     def _hold_back(self) -> None:
         """Suppressions come in this run after records that they may be about: these wait.
