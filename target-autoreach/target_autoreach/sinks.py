@@ -196,7 +196,7 @@ class Members(AutoReachSink, ReadableSink):
     def _writable(self) -> tuple[str, ...]:
         # No schema is published: what members of the account have is what a member can have.
         shown = {name for member in first_page(self, "members") for name in member}
-        known = {*self.fields, *self.read_only, "custom_fields"}
+        known = {*self.fields, *self.read_only, "custom_fields", *self._custom_ids}
         return (*self.fields, *sorted(shown - known))
 
     @override
@@ -284,7 +284,9 @@ class Members(AutoReachSink, ReadableSink):
         """The account's custom fields, where they stand beside the vendor's own."""
         if self.format != "flat":
             return frozenset()
-        return frozenset(field.id for field in self.account_fields().fields) - {*self.writable()}
+        # A field has one name, whether a member of the account shows it already or not.
+        own = {*self.fields, *self.read_only}
+        return frozenset(field.id for field in self.account_fields().fields) - own
 
     @override
     def create(self, op: Operation) -> str | None:

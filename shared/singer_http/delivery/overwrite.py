@@ -77,11 +77,13 @@ class Overwrite:
         forms = {name: form for name, form in sink.forms(item.body).items() if name not in kept}
         before = item.written.packed if item.written is not None and not created else None
         packed = self._hashes.pack(forms, before)
-        shown = (item.judged.op if item.judged else item).shown
-        if shown is None:
+        sent = item.judged.op if item.judged else item
+        if sent.shown is None:
             return packed
-        # A vendor may store a value in a form of its own: that is this sync's too.
-        stored = {name: form for name, form in sink.forms(shown, forms).items() if form}
+        # A vendor may store a value in a form of its own: that is this sync's too. What was not
+        # sent may have been edited since it was read: what the answer shows of it is not.
+        names = sink.forms(sent.body)
+        stored = {name: form for name, form in sink.forms(sent.shown, names).items() if form}
         return self._hashes.joined(packed, self._hashes.pack(stored))
 
     def after_create(self, sink: HTTPSink, body: JSON) -> bytes | None:

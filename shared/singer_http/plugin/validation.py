@@ -101,7 +101,12 @@ def is_secret(definition: Mapping[str, Any]) -> bool:
 
 
 def register_secret(value: Any, definition: Mapping[str, Any]) -> None:
-    """Let the value of a secret setting be shown nowhere, as text or as a list of addresses."""
+    """Let the value of a secret setting be shown nowhere, as text or as a list of addresses.
+
+    `none` says that there is no value (`ledger_url`): it is a word like any other.
+    """
+    if value == "none":
+        return
     if not isinstance(value, list):
         redaction.add(str(value).strip())
     if "array" in types_of(definition):

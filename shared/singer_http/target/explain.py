@@ -179,7 +179,7 @@ class _Explanation:
         else:
             notes = Notes(self._database, place.id)
             noted = notes.of_key(key)
-            marked = noted is not None and noted.marked is not None
+            marked = noted is not None and _waits(noted, row)
             yield from self._delivered(sink, place, key, row, marked=marked)
             if noted is not None:
                 yield from _verified(noted, notes.began() or 0, row)
@@ -281,7 +281,6 @@ class _Explanation:
 
 def _verified(noted: Difference, began: int, row: _Row) -> Iterator[str]:
     """What the last `--verify` saw of a key, unless it was sent since."""
-    waits = row.digest in (UNKNOWN, DELETED)
     if noted.marked is None and (noted.at, noted.run) != (row.at, row.run):
         return
     what, fields = noted.what, ", ".join(noted.what.get("fields", ()))
@@ -297,8 +296,15 @@ def _verified(noted: Difference, began: int, row: _Row) -> Iterator[str]:
         yield f"by --verify, begun {_moment(began)}: {said[what['difference']]}"
     else:
         yield f"by --verify: {said[what['difference']]}"
-        then = "sent again when it comes next, changed or not" if waits else "sent since"
+        since = "deleted since" if row.digest == DELETED else "sent since"
+        then = "sent again when it comes next, changed or not" if _waits(noted, row) else since
         yield f"marked by --verify --repair {_moment(noted.marked)}: {then}"
+
+
+def _waits(noted: Difference, row: _Row) -> bool:
+    """Whether it was marked, and no run has sent or deleted it since."""
+    marked = noted.marked is not None and noted.run == row.run
+    return marked and row.digest in (UNKNOWN, DELETED)
 
 
 def _when(row: _Row, run: StoredRun | None) -> str:

@@ -145,6 +145,24 @@ def test_custom_fields_of_autoreach_are_compared_in_each_format(
     assert crm.counts(result) == {"received": 1, "updated": 1}
 
 
+def test_a_custom_field_beside_the_others_has_one_name_from_the_first_member_on(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+    flat = {"custom_fields_format": "flat"}
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **flat, **KEEP)
+    assert crm.plugin.run([], "--verify", **flat).exit_code == 0
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "blue"), **flat, **KEEP)
+    assert crm.records()[0]["color"] == "blue"
+    crm.sandbox.put_state("autoreach", {"members": [{**crm.records()[0], "color": "green"}]})
+    result = crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **flat, **KEEP)
+    assert result.report["streams"]["members"]["kept"] == {"Color": 1}
+    assert crm.records()[0]["color"] == "green"
+    allowed = {"*": "if_unedited", "color": "always"}
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **flat, overwrite=allowed)
+    assert crm.records()[0]["color"] == "red"
+
+
 def test_a_field_that_search_does_not_show_is_kept_unless_it_is_always_sent(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -96,3 +96,19 @@ def test_a_record_that_goes_between_its_reading_and_its_update_is_made_with_all_
     assert not result.report["streams"][crm.stream]["kept"]
     result = crm.run(crm.row("1", "ann@example.com", "Anna", "Smyth", "red"), **KEEP)
     assert crm.values() == [("ann@example.com", "Anna", "Smyth", "red")]
+
+
+def test_an_edit_between_the_reading_and_the_update_is_kept_where_the_field_is_not_sent(
+    crm: Crm,
+) -> None:
+    _, first, last, _ = crm.columns
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith"), **KEEP)
+    edited = crm.edited(crm.records()[0], {first: "Hannah"})
+    crm.fault(crm.read_fault, when="after", put={crm.table: [edited]})
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smyth"), **KEEP)
+    assert (crm.read(crm.records()[0], first), crm.read(crm.records()[0], last)) == (
+        "Hannah", "Smyth",
+    )  # fmt: skip
+    result = crm.run(crm.row("1", "ann@example.com", "Anne", "Smyth"), **KEEP)
+    assert crm.read(crm.records()[0], first) == "Hannah"
+    assert result.report["streams"][crm.stream]["kept"] == {first: 1}

@@ -89,6 +89,20 @@ def test_what_a_run_delivered_in_between_is_compared_again(target: Vendor) -> No
     assert target.found() == {"k1": "edited"}
 
 
+def test_what_was_marked_and_sent_in_between_is_compared_again(target: Vendor) -> None:
+    target.deliver(1, 2)
+    target.edit(1, **{target.first: "Hannah"})
+    file = target.plugin.path("drift.jsonl")
+    file.mkdir()
+    assert "cannot be written" in target.verify("--repair").error
+    file.rmdir()
+    assert target.deliver(1, 2).counts(target.stream)["updated"] == 1
+    assert target.verify().exit_code == 0
+    target.edit(1, **{target.first: "Zoe"})
+    assert "1 marked" in target.verify("--repair").stdout
+    assert target.deliver(1, 2).counts(target.stream)["updated"] == 1
+
+
 def test_what_was_found_until_then_is_told(target: Vendor) -> None:
     target.deliver(*range(1, MANY + 1))
     result = interrupted(target, 2)

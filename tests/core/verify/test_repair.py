@@ -115,6 +115,19 @@ def test_a_mirrors_deleted_records_are_not_revived(target: Vendor) -> None:
     }  # fmt: skip
 
 
+def test_what_was_marked_and_then_removed_by_a_mirror_waits_for_nothing(target: Vendor) -> None:
+    config = {"mode": "mirror", "mirror_count": "trust", "max_deletes": ""}
+    target.plugin.run(target.rows(1, 2), **config)
+    target.edit(1, **{target.first: "Hannah"})
+    assert "1 marked" in target.verify("--repair", **config).stdout
+    target.plugin.run(target.rows(2), **config)
+    assert set(target.at_vendor()) == {2}
+    assert "marked before" not in target.verify(**config).stdout
+    explained = target.plugin.run([], "--explain", "k1").stdout
+    assert "deleted at the vendor" in explained
+    assert "when it comes next" not in explained
+
+
 @with_list
 def test_mode_update_leaves_what_it_could_not_create(target: Vendor) -> None:
     target.deliver(1)

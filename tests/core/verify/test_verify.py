@@ -152,7 +152,7 @@ def test_a_vendor_that_is_down_ends_it_with_the_reason(target: Vendor) -> None:
     ("arguments", "config", "said"),
     [
         (["--repair"], {}, "give both"),
-        (["--verify"], {"ledger_url": "none"}, "needs a ledger"),
+        (["--verify"], {"ledger_url": "none"}, "ledger_url must not be 'none'"),
         (["--verify", "--repair"], {"dry_run": True}, "dry_run forbids"),
     ],
 )

@@ -119,26 +119,20 @@ class Notes:
                 (verifying.c.scope == self._scope) & verifying.c.ended.is_(None)
             )
         )
-        return Progress(found[0].began, json.loads(found[0].place)) if found else None
+        if not found:
+            return None
+        # What was marked and sent since is compared again.
+        self._forget(verified.c.marked.is_not(None) & ~_waits())
+        self._database.commit()
+        return Progress(found[0].began, json.loads(found[0].place))
 
     def begin(self) -> Progress:
         """Begin a comparison; what `--repair` marked and no run has sent stays noted."""
         own = verified.c.scope == self._scope
-        waits = (
-            sa.select(delivered.c.key)
-            .where(
-                (delivered.c.scope == verified.c.scope)
-                & (delivered.c.key == verified.c.key)
-                & delivered.c.digest.in_((UNKNOWN, DELETED))
-            )
-            .exists()
-        )
-        self._database.execute(
-            verified.delete().where(own & (verified.c.marked.is_(None) | ~waits))
-        )
+        self._forget(verified.c.marked.is_(None) | ~_waits())
         self._database.execute(
             # Without `at` it is none of this comparison's.
-            verified.update().where(own).values(at=None, run=None, other=None, skipped=None)
+            verified.update().where(own).values(at=None, other=None, skipped=None)
         )
         began = Progress(int(time.time()), {})
         self.save(began)
@@ -159,13 +153,10 @@ class Notes:
 
     def forget_same(self) -> None:
         """Drop what was only needed to go on: records without a difference."""
-        self._database.execute(
-            verified.delete().where(
-                (verified.c.scope == self._scope)
-                & verified.c.difference.is_(None)
-                & verified.c.marked.is_(None)
-            )
-        )
+        self._forget(verified.c.difference.is_(None) & verified.c.marked.is_(None))
+
+    def _forget(self, which: sa.ColumnElement[bool]) -> None:
+        self._database.execute(verified.delete().where((verified.c.scope == self._scope) & which))
 
     # --- the ledger's rows --------------------------------------------------------------------
 
@@ -295,9 +286,25 @@ class Notes:
 def _is_valid() -> sa.ColumnElement[bool]:
     """Whether what was seen of a row is of its last delivery."""
     # Never null: its negation is a condition too.
-    return (sa.func.coalesce(verified.c.at, -1) == delivered.c.at) & (
-        sa.func.coalesce(verified.c.run, _NO_RUN) == sa.func.coalesce(delivered.c.run, _NO_RUN)
+    return (sa.func.coalesce(verified.c.at, -1) == delivered.c.at) & _is_of_same_run()
+
+
+def _waits() -> sa.ColumnElement[bool]:
+    """Whether no run has sent or deleted what was marked: a mark leaves the run as it was."""
+    return (
+        sa.select(delivered.c.key)
+        .where(
+            (delivered.c.scope == verified.c.scope)
+            & (delivered.c.key == verified.c.key)
+            & delivered.c.digest.in_((UNKNOWN, DELETED))
+            & _is_of_same_run()
+        )
+        .exists()
     )
+
+
+def _is_of_same_run() -> sa.ColumnElement[bool]:
+    return sa.func.coalesce(verified.c.run, _NO_RUN) == sa.func.coalesce(delivered.c.run, _NO_RUN)
 
 
 def _known(row: Any, other: str | None = None, *, marked: bool = False) -> Known:
