@@ -15,7 +15,7 @@ from singer_http.store.tables import VERSION, metadata, scopes
 
 TABLES = {
     "accounts", "arrivals", "claims", "delivered", "meta", "pending", "rates", "rejects", "runs",
-    "same", "scopes", "tokens",
+    "same", "scopes", "tokens", "verified", "verifying",
 }  # fmt: skip
 """Those of version 3."""
 
