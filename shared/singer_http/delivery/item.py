@@ -180,12 +180,12 @@ class Item(Operation):
 
     @property
     def is_partial(self) -> bool:
-        """Whether the vendor keeps an email or a phone that an earlier record of its key had."""
+        """Whether it says nothing of an email or a phone that an earlier record of its key had."""
         sink, row = self.sink, self.row
-        if row is None or row.digest == DELETED or self.delete or sink.sends_nothing:
+        if row is None or row.digest == DELETED or sink.sends_nothing:
             return False
         own = {*sink.emails, *sink.phones}.intersection(sink.fields)
-        return not own <= self.body.keys()
+        return bool(own) if self.delete else not own <= self.body.keys()
 
     def names(self, remote_id: str | None) -> list[str]:
         """What a person may look it up by, beside its key, its identities and its id.
