@@ -163,6 +163,8 @@ def test_a_database_that_only_answers_questions(
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     result = people.run(MESSAGES)
     stopped(people, result, "read-only")
+    check = people.run([], "--check")
+    assert (check.exit_code, "the user may not write" in check.stderr) == (1, True)
     assert sent(sandbox) == []
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
@@ -188,6 +190,9 @@ def test_tables_that_the_user_may_not_change(
         people.config["database_url"] = own_database.replace(f"//{owner['user']}", f"//{user}")
         result = people.run(MESSAGES)
         stopped(people, result, "which the user of `database_url` may not", "--history")
+        assert people.run([], "--check").exit_code == 0
+        connection.execute(f"REVOKE UPDATE ON singer_http_rejects FROM {user}".encode())
+        assert "the user may not write" in people.run([], "--check").stderr
         assert sent(sandbox) == []
         assert people.run([], "--history", database_url=own_database).exit_code == 0
         nothing_is_lost(people, sandbox, result)
