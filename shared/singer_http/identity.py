@@ -30,6 +30,8 @@ FEWEST_DIGITS = 3
 """Digits without which a text is no phone number."""
 NORTH_AMERICA = "1"
 """Country code; national numbers there have 10 digits."""
+LONGEST_AMERICAN = 11
+"""Digits of such a number, with its 1."""
 
 
 def fold_email(value: Any) -> str:
@@ -61,7 +63,13 @@ def fold_phone(value: Any, region: str | None = None) -> str:
         if digits.isascii() and digits.isdecimal():  # nothing stands between them
             return digits
     text, number = _phone_text(value), ""
-    if region and text and not _is_international(text) and not _is_north_american(region):
+    # North America's own are known by their digits; longer ones begin with 011, for abroad.
+    if (
+        region
+        and text
+        and not _is_international(text)
+        and (not _is_north_american(region) or len(_NOT_DIGITS.sub("", text)) > LONGEST_AMERICAN)
+    ):
         number = _e164(text, region)
     if number:
         digits, international = number[1:], True

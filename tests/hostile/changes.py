@@ -217,7 +217,7 @@ def correct(source: Source) -> dict[str, str]:
     for person in source.people:
         if person.bad and person.email:
             corrected[f"nonsense {person.marker}"] = person.email
-            person.bad = False
+            person.bad, person.was_corrected = False, True
     for event in source.events:
         for name, value in event.row.items():
             if isinstance(value, str) and value in corrected:

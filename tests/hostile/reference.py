@@ -42,7 +42,8 @@ def _expected(pipeline: Pipeline, person: Person) -> Expected:
             certain = False  # never written by the sync, perhaps: then it is not its to remove
         return Expected(person, False if certain else None, False, firsts, True)
     if pipeline.mode == "update":
-        moved = any(
+        # Nobody has an email that is none: such a record is skipped, and leaves no reject.
+        moved = person.was_corrected or any(
             event.marker == person.marker and event.row.get("email") != person.email
             for event in pipeline.source.events
         )

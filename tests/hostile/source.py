@@ -76,6 +76,8 @@ class Person:
     list: str = ""
     bad: bool = False
     """Their email is one that the vendor refuses."""
+    was_corrected: bool = False
+    """Their email was such a one, and the source's events say so no longer."""
     deleted: bool = False
     contested: bool = False
     """Shares an identity with another key, now or earlier: may be rejected with a reason."""

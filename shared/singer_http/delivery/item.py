@@ -8,8 +8,8 @@ from typing import NamedTuple
 import orjson
 from typing_extensions import override
 
-from singer_http.identity import fold_email, fold_phone
-from singer_http.operations import JSON, Operation, OutcomeKind, Row
+from singer_http.identity import dialled_phone, fold_email
+from singer_http.operations import DELETED, JSON, Operation, OutcomeKind, Row
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.fields import Written
 from singer_http.store.rows import Reject
@@ -178,6 +178,15 @@ class Item(Operation):
             self.mapping is not None and (self.mapping, self.version) != (row.mapping, row.version)
         )
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it says nothing of an email or a phone that an earlier record of its key had."""
+        sink, row = self.sink, self.row
+        if row is None or row.digest == DELETED or sink.sends_nothing:
+            return False
+        own = {*sink.emails, *sink.phones}.intersection(sink.fields)
+        return bool(own) if self.delete else not own <= self.body.keys()
+
     def names(self, remote_id: str | None) -> list[str]:
         """What a person may look it up by, beside its key, its identities and its id.
 
@@ -188,7 +197,7 @@ class Item(Operation):
         """
         sink, body, label = self.sink, self.body, self.label
         names = [fold_email(value) for column in sink.emails if (value := body.get(column))]
-        names += [fold_phone(value) for column in sink.phones if (value := body.get(column))]
+        names += [dialled_phone(value) for column in sink.phones if (value := body.get(column))]
         if label:
             names.append(label)
         if len(sink.keys) > 1:

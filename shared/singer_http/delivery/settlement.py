@@ -108,6 +108,10 @@ class Settlement:
             self._keep_former(item, item.row, remote_id)
         hashed = self._ledger.hashed
         claims = () if item.delete else (*item.identities, *outcome.claims)
+        partial = item.is_partial
+        names = None if item.delete else self._ledger.names(item.names(remote_id))
+        if item.delete and partial:
+            names = b""  # those of before are added
         kept = item.judged is not None and item.judged.kept
         self._ledger.acknowledge(
             self._scope,
@@ -117,9 +121,10 @@ class Settlement:
                 item.source,
                 remote_id,
                 tuple(map(hashed, claims)),
-                None if item.delete else self._ledger.names(item.names(remote_id)),
-                item.mapping,
-                item.version,
+                names,
+                partial=partial,
+                mapping=item.mapping,
+                version=item.version,
                 fields=self.overwrite.after(item, created=outcome.kind is OutcomeKind.CREATED),
                 sent=not outcome.nothing_to_send,
             ),

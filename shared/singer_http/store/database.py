@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from singer_http.errors import DatabaseLost, DatabaseUnreachable, NoDatabase, StopRun
 from singer_http.store.dry_copy import Pipeline, copy_for_dry_run, remove_copy
 from singer_http.store.server import (
+    LOCK_SECONDS,
     ROWS,
     TABLES,
     TABLES_ARE_THERE,
@@ -28,6 +29,7 @@ from singer_http.store.server import (
     of_rows,
     parse_url,
     passes,
+    problem_of_tables,
     require_unicode,
     words,
 )
@@ -123,7 +125,13 @@ class Database:
         _, view = view_of(sqlite=self.sqlite)
         if (values.get("version"), values.get("standing")) == (str(VERSION), view):
             return bytes.fromhex(values["salt"])
-        return self._make_tables()
+        try:
+            return self._make_tables()
+        except DBAPIError as error:
+            if problem := problem_of_tables(error):
+                kind = DatabaseUnreachable if passes(error) else NoDatabase
+                raise kind(f"{problem} ({words(error)}). Nothing was sent.") from None
+            raise
 
     def _make_tables(self) -> bytes:
         """Make or migrate the tables, one process at a time: several may run for the first time."""
@@ -131,6 +139,7 @@ class Database:
         if self.sqlite:
             connection.execute(sa.text("BEGIN IMMEDIATE"))
         else:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_number("tables"))))
         metadata.create_all(connection)
         values: dict[str, str] = dict(connection.execute(sa.select(meta)).all())

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from singer_http.operations import DELETED, SAME, UNKNOWN, Effect, Row
 from singer_http.store.database import Database, json_list
-from singer_http.store.rows import Delivered, Unfinished
+from singer_http.store.rows import Delivered, Unfinished, beginning
 from singer_http.store.tables import NAME, ROW, claims, delivered, pending, scopes
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
@@ -89,6 +89,9 @@ class Ledger:
             claimed & self._database.among(claims.c.claim)
         )
         self._delete_claims = claims.delete().where(claimed & self._database.among(claims.c.key))
+        self._names_of = sa.select(delivered.c.key, delivered.c.names).where(
+            scope & self._database.among(delivered.c.key)
+        )
         self._claims_of = sa.select(claims.c.key, claims.c.claim).where(
             claimed & self._database.among(claims.c.key)
         )
@@ -287,10 +290,7 @@ class Ledger:
         place = (scope, what.key)
         earlier = self._acknowledged.pop(place, None)
         if earlier is not None:
-            what.sent = what.sent or earlier.sent
-            what.claims = earlier.claims if what.claims is None else what.claims
-            what.names = earlier.names if what.names is None else what.names
-            what.fields = earlier.fields if what.fields is None else what.fields
+            what.follow(earlier)
         self._forgotten.pop(place, None)
         self._acknowledged[place] = what
 
@@ -335,6 +335,7 @@ class Ledger:
             self._execute(_DELETE_ROW, places)
             self._execute(_DELETE_CLAIMS, places)
         if self._acknowledged:
+            self._keep_names()
             rows, claimed = [], []
             cleared: dict[int, list[str]] = {}
             now = int(time.time())
@@ -358,6 +359,19 @@ class Ledger:
             self._database.insert_many(self._add_claims, self._claimed)
         if self._settled:
             self._execute(_DELETE_PENDING, [{"entry": entry} for entry in self._settled])
+
+    def _keep_names(self) -> None:
+        """What a partial record says nothing of holds still: its key keeps its names and claims."""
+        partial: dict[int, dict[str, Delivered]] = {}
+        for (scope, key), what in self._acknowledged.items():
+            if what.partial:
+                partial.setdefault(scope, {})[key] = what
+        for scope, those in partial.items():
+            place = {"scope": scope, "some": json_list(those)}
+            for key, names in self._execute(self._names_of, place).all():
+                those[key].add_names(names)
+            for key, claim in self._execute(self._claims_of, place).all():
+                those[key].add_names(beginning(claim))
 
     def flushed(self) -> None:
         """It was committed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from singer_http.operations import Effect
+from singer_http.store.tables import NAME
 
 
 class Scope(NamedTuple):
@@ -76,6 +77,11 @@ class RejectState(NamedTuple):
     """The vendor's record that it went into, which is another key's."""
 
 
+def beginning(claim: str) -> bytes:
+    """A (hashed) claim as one of a key's names."""
+    return bytes.fromhex(claim[1 : 1 + 2 * NAME])
+
+
 @dataclass(slots=True)
 class Delivered:
     """An acknowledgement to be written to the ledger."""
@@ -89,6 +95,8 @@ class Delivered:
     """Hashed; None leaves those that the key has."""
     names: bytes | None = None
     """What a person may look the key up by, 8 bytes each; None leaves those that the key has."""
+    partial: bool = False
+    """It says nothing of the email or the phone: the key is known by its earlier ones too."""
     mapping: bytes | None = None
     """Digest of what today makes requests of records, as in scopes."""
     version: str | None = None
@@ -97,3 +105,23 @@ class Delivered:
     """Short hashes of the fields that were sent; None leaves those that the key has."""
     sent: bool = True
     """By this run; else the run that sent it is left as it is."""
+
+    def follow(self, earlier: Delivered) -> None:
+        """Take over what an earlier acknowledgement of the key says that this one does not."""
+        self.sent = self.sent or earlier.sent
+        if self.names is None:
+            self.names, self.partial = earlier.names, earlier.partial
+        elif self.partial:
+            self.partial = earlier.partial or earlier.names is None
+            self.add_names(earlier.names)
+            for claim in earlier.claims or ():
+                self.add_names(beginning(claim))
+        self.claims = earlier.claims if self.claims is None else self.claims
+        self.fields = earlier.fields if self.fields is None else self.fields
+
+    def add_names(self, more: bytes | None) -> None:
+        """Add those that the key does not have already."""
+        own = self.names or b""
+        known = [own[at : at + NAME] for at in range(0, len(own), NAME)]
+        found = [more[at : at + NAME] for at in range(0, len(more), NAME)] if more else []
+        self.names = b"".join(dict.fromkeys([*known, *found]))

@@ -26,6 +26,8 @@ LASTING = (
     "permission denied",
 )  # fmt: skip
 """In what PostgreSQL says when it refuses a connection: such an error has no SQLSTATE."""
+LOCK_SECONDS = 30
+"""That a change of PostgreSQL's tables waits for others; all new questions wait behind it."""
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -51,6 +53,23 @@ def passes(error: BaseException) -> bool:
         return True
     said = str(cause)
     return isinstance(error, OperationalError) and not any(part in said for part in LASTING)
+
+
+def problem_of_tables(error: DBAPIError) -> str:
+    """Why PostgreSQL does not make or change our tables; empty for another error."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state == "42501":  # insufficient privilege
+        return (
+            "This release makes or changes tables or the view in the database, which the user of "
+            "`database_url` may not: run `--history` once with the URL of their owner"
+        )
+    if state == "55P03":  # lock not available
+        return (
+            "This release changes tables or the view in the database, and for "
+            f"{LOCK_SECONDS} s another session has had them in an open transaction: end it, and "
+            "run again"
+        )
+    return ""
 
 
 def parse_url(url: str) -> sa.URL:

@@ -32,7 +32,16 @@ from singer_http.store import DATABASE_FILE
 from singer_http.store.scopes import accounts_of, guard_key
 from singer_http.store.server import parse_url, require_unicode
 from singer_http.store.suppressions import STREAM, number_of_suppressed
-from singer_http.store.tables import VERSION, claims, delivered, is_same, meta, same, scopes
+from singer_http.store.tables import (
+    VERSION,
+    claims,
+    delivered,
+    is_same,
+    meta,
+    metadata,
+    same,
+    scopes,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -42,6 +51,13 @@ if TYPE_CHECKING:
     from singer_http.report.counts import Report
     from singer_http.sink.base import HTTPSink
 
+MAY_WRITE = sa.text(
+    "SELECT current_setting('transaction_read_only') = 'off' AND bool_and("
+    "has_table_privilege(name, 'INSERT') AND has_table_privilege(name, 'UPDATE')"
+    " AND has_table_privilege(name, 'DELETE')) "
+    "FROM unnest(CAST(:names AS text[])) AS names (name) WHERE to_regclass(name) IS NOT NULL"
+)
+"""PostgreSQL: whether the user may write into those of our tables that are there."""
 ROOM = 16 * 1024 * 1024
 """Bytes of free space in `work_dir` below which a run is not worth beginning."""
 
@@ -188,6 +204,11 @@ class Check:
             if kind == "PostgreSQL" and not connection.scalar(may):
                 raise ConfigError("the user may not make tables: grant CREATE on the schema")
             return f"{kind}, its tables will be made"
+        if kind == "PostgreSQL" and not connection.scalar(MAY_WRITE, {"names": [*metadata.tables]}):
+            raise ConfigError(
+                "the user may not write: grant INSERT, UPDATE and DELETE on all tables, and look "
+                "whether the database is read-only"
+            )
         stated = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "version"))
         version = int(stated or VERSION)
         if version > VERSION:

@@ -120,3 +120,13 @@ def test_national_numbers_of_every_region_are_what_the_library_reads(region: str
             for _ in range(6):
                 text = prefix + "".join(numbers.choices("0123456789", k=length))
                 assert identity.e164(text, region) == identity._parsed(text, region), text
+
+
+@pytest.mark.parametrize("region", ["US", "CA", "DO"])
+def test_a_number_abroad_that_is_dialled_from_north_america_is_that_of_its_country(
+    region: str,
+) -> None:
+    assert fold_phone("011 44 20 7946 0958", region) == fold_phone("+44 20 7946 0958", region)
+    for text in ("(619) 359-6440", "1-619-359-6440", "+1 619 359 6440", "001 619 359 6440"):
+        assert fold_phone(text, region) == "6193596440"
+    assert fold_phone("359-6440", region) == "3596440"

@@ -214,3 +214,61 @@ def test_a_member_is_known_by_what_the_ledger_has_of_its_id(
     named = record("members", id=str(member["id"]), first_name="New")
     result = people.run([by_id, named], sync="other")
     assert result.counts("members").get("suppressed") == 1, result.stderr
+
+
+@pytest.mark.parametrize("known", [{"email": ANN}, {"phone": f"{PHONE} "}])
+@pytest.mark.parametrize("stream", ["people", "members"])
+def test_a_record_without_the_email_and_phone_leaves_them_with_its_id(
+    sandbox: Sandbox, tmp_path: Path, ledger_url: str | None, stream: str, known: dict[str, str]
+) -> None:
+    more = {"database_url": ledger_url} if ledger_url else {}
+    people = Plugin("target-autoreach", sandbox, tmp_path, **more)
+    columns = schema(stream, ("external_id", "email", "phone", "first_name"), ("external_id",))
+    id_ = {"external_id": "7"}
+    people.run([columns, record(stream, **id_, email=ANN, phone=PHONE)])
+    for fields in ({"first_name": "A"}, {"email": None, "phone": "", "first_name": "B"}):
+        result = people.run([columns, record(stream, **id_, **fields)])
+        assert "suppressed" not in result.counts(stream), result.stderr
+    people.run(stop(**known))
+    result = people.run([columns, record(stream, **id_, first_name="C")])
+    assert result.counts(stream).get("suppressed") == 1, result.stderr
+    assert "Suppressed, by" in people.run([], "--explain", "7").stdout
+
+
+def test_what_was_cleared_at_the_vendor_is_nobodys(people: Plugin) -> None:
+    columns = schema("people", ("id", "email", "phone", "first_name"))
+    people.run([columns, record("people", id="7", email=ANN, phone=PHONE)])
+    people.run([columns, record("people", id="7", email=BOB, phone=None)], nulls="send")
+    people.run([*stop(email=ANN), record("suppressions", id="2", phone=PHONE)])
+    result = people.run([columns, record("people", id="7", first_name="New")])
+    assert result.counts("people") == {"received": 1, "upserted": 1}
+
+
+@pytest.mark.parametrize("suppressed", [{"email": ANN}, {"phone": PHONE}])
+@pytest.mark.parametrize("stream", LINKS)
+@pytest.mark.parametrize("update", [{}, {"email": ANN}, {"phone": PHONE}])
+def test_a_contact_is_known_by_what_an_earlier_record_said_of_it(
+    sandbox: Sandbox, tmp_path: Path, stream: str, suppressed: JSON, update: JSON
+) -> None:
+    rei = Plugin("target-reisoftware", sandbox, tmp_path, first_run=True)
+    columns = schema("contacts", ("key", "email", "phone", "firstName"), ("key",))
+    rei.run([columns, record("contacts", key="k", email=ANN, phone=PHONE)])
+    ((contact, _),) = sandbox.state("rei")["contacts"].items()
+    rei.run([columns, record("contacts", key="k", firstName="New", **update)])
+    result = rei.run([*stop(**suppressed), *link(stream, contactId=contact)])
+    assert result.counts(stream).get("suppressed") == 1, result.stderr
+
+
+def test_automations_know_a_contact_by_what_an_earlier_record_said_of_it(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.put_state("merlin", {"automations": [{"idAuto": 7}]})
+    merlin = Plugin("target-actionapi", sandbox, tmp_path, first_run=True)
+    columns = schema("contacts", ("key", "Email", "Number", "Fname", "Lname"), ("key",))
+    merlin.run([columns, record("contacts", key="k", Email=ANN, Number=PHONE, Lname="A")])
+    ((contact, _),) = sandbox.state("merlin")["contacts"].items()
+    merlin.run([columns, record("contacts", key="k", Fname="Ann", Lname="A")])
+    entries = schema("automations", ("id", "idContact", "idAuto"))
+    entry = record("automations", id="1", idContact=contact, idAuto="7")
+    result = merlin.run([*stop(phone=PHONE), entries, entry])
+    assert result.counts("automations").get("suppressed") == 1, result.stderr

@@ -154,6 +154,15 @@ def test_a_deleted_record_is_said_to_be_deleted(autoreach: Plugin) -> None:
     assert f"by run {run_of(done)}" in found
 
 
+def test_a_deleted_contact_is_found_by_the_email_and_phone_that_it_had(rei: Plugin) -> None:
+    columns = schema("contacts", ("owner_id", "email", "phone", "_sdc_deleted_at"), ("owner_id",))
+    gone = record("contacts", owner_id="7", _sdc_deleted_at="2026-01-31T12:00:00Z")
+    rei.run([columns, ann()])
+    rei.run([columns, gone])
+    for text in ("ann@example.com", "(555) 010-0001"):
+        assert "deleted at the vendor" in section(explain(rei, text), "contacts")
+
+
 def test_a_refused_record_says_why_and_how_often(rei: Plugin) -> None:
     done = rei.run([CONTACTS, ann(email=REFUSED)])
     (reject,) = done.rejects

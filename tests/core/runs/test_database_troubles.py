@@ -12,6 +12,9 @@ import pytest
 import sqlalchemy as sa
 from psycopg import conninfo
 
+from singer_http.errors import DatabaseUnreachable
+from singer_http.store import database, server
+from singer_http.store.database import Database
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, Result, record, schema, state
 
@@ -160,10 +163,58 @@ def test_a_database_that_only_answers_questions(
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     result = people.run(MESSAGES)
     stopped(people, result, "read-only")
+    check = people.run([], "--check")
+    assert (check.exit_code, "the user may not write" in check.stderr) == (1, True)
     assert sent(sandbox) == []
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
     nothing_is_lost(people, sandbox, result)
+
+
+def test_tables_that_the_user_may_not_change(
+    people: Plugin, sandbox: Sandbox, own_database: str
+) -> None:
+    """They belong to another one, who has to run the new release once."""
+    people.config["database_url"] = own_database
+    people.run([SCHEMA, state(0)])
+    owner = conninfo.conninfo_to_dict(own_database)
+    user = f"app_{owner['dbname']}"
+    with psycopg.connect(own_database, autocommit=True) as connection:
+        for statement in (
+            f"CREATE ROLE {user} LOGIN",
+            f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {user}",
+            f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {user}",
+            "UPDATE singer_http_meta SET value = 'another' WHERE name = 'standing'",
+        ):
+            connection.execute(statement.encode())
+        people.config["database_url"] = own_database.replace(f"//{owner['user']}", f"//{user}")
+        result = people.run(MESSAGES)
+        stopped(people, result, "which the user of `database_url` may not", "--history")
+        assert people.run([], "--check").exit_code == 0
+        connection.execute(f"REVOKE UPDATE ON singer_http_rejects FROM {user}".encode())
+        assert "the user may not write" in people.run([], "--check").stderr
+        assert sent(sandbox) == []
+        assert people.run([], "--history", database_url=own_database).exit_code == 0
+        nothing_is_lost(people, sandbox, result)
+        connection.execute(f"DROP OWNED BY {user}".encode())
+        connection.execute(f"DROP ROLE {user}".encode())
+
+
+def test_tables_that_somebody_reads_for_long(
+    people: Plugin, sandbox: Sandbox, own_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(database, "LOCK_SECONDS", 1)
+    people.config["database_url"] = own_database
+    people.run([SCHEMA, state(0)])
+    with psycopg.connect(own_database) as reader:
+        reader.execute("UPDATE singer_http_meta SET value = 'another' WHERE name = 'standing'")
+        reader.commit()
+        reader.execute("SELECT * FROM singer_http_standing")
+        with pytest.raises(DatabaseUnreachable, match="in an open transaction: end it"):
+            Database(own_database)
+        reader.rollback()
+        assert people.run(MESSAGES).exit_code == 0
 
 
 def test_a_file_that_may_not_be_written(people: Plugin, sandbox: Sandbox) -> None:
