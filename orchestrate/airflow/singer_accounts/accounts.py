@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -27,10 +27,11 @@ PASSWORD = re.compile(r"://[^/]*@")
 class Texts(yaml.SafeLoader):
     """Reads a scalar as the text that stands there: `0123` is the name of an account, not 83."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        first: [(tag, pattern) for tag, pattern in found if tag == "tag:yaml.org,2002:null"]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+
+Texts.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag == "tag:yaml.org,2002:null"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class AccountsError(ValueError):
