@@ -107,17 +107,24 @@ def read(source: Path | Query) -> list[Account]:
     """Read the list.
 
     Raises:
-        AccountsError: it is not a list of accounts, or has an account twice.
+        AccountsError: it is not a list of accounts, or has an account twice, by its name or by its
+            credentials.
     """
     rows = _rows_of_query(source) if isinstance(source, Query) else _rows_of_file(source)
     accounts = [Account.of(row) for row in rows]
     seen: set[str] = set()
+    settings: dict[tuple[str, frozenset[tuple[str, str]]], str] = {}
     for account in accounts:
         # Its state and its ledger would be those of the other one.
         if account.name.casefold() in seen:
             msg = f"account {account.name} is listed twice"
             raise AccountsError(msg)
         seen.add(account.name.casefold())
+        # One account at the vendor with two ledgers: its people would get the other one's messages.
+        own = (account.connection, frozenset(account.variables.items()))
+        if (other := settings.setdefault(own, account.name)) != account.name:
+            msg = f"accounts {other} and {account.name} have the same connection and variables"
+            raise AccountsError(msg)
     if not accounts:
         msg = f"{source} lists no account"
         raise AccountsError(msg)

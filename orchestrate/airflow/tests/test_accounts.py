@@ -42,6 +42,15 @@ accounts:
     ]
 
 
+def test_accounts_may_share_a_connection_if_a_variable_tells_them_apart(tmp_path: Path) -> None:
+    text = """
+accounts:
+- {account: a, connection: agency, TARGET_REISOFTWARE_LOCATION_ID: L1}
+- {account: b, connection: agency, TARGET_REISOFTWARE_LOCATION_ID: L2}
+"""
+    assert [account.name for account in listed(tmp_path, text)] == ["a", "b"]
+
+
 def test_an_object_is_given_to_meltano_as_json(tmp_path: Path) -> None:
     keys = "TARGET_X_KEYS: {contacts: [owner_id]}"
     (account,) = listed(tmp_path, f"accounts: [{{account: a, connection: c, {keys}}}]")
@@ -123,6 +132,10 @@ def test_a_wrong_entry_is_named(row: dict[str, Any], says: str) -> None:
         (
             "accounts:\n- {account: a, connection: c}\n- {account: A, connection: d}",
             "A is listed twice",
+        ),
+        (
+            "accounts:\n- {account: a, connection: c}\n- {account: b, connection: c}",
+            "accounts a and b have the same connection",
         ),
     ],
 )
