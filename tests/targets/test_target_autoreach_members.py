@@ -121,3 +121,10 @@ def test_one_reading_serves_all_that_was_lost_before_it_began() -> None:
     index.find("ann@example.com", "", "", since=mark)
     index.find("ann@example.com", "", "", since=mark)
     assert len(readings) == 3
+
+
+def test_an_address_without_members_needs_a_person(people: Plugin) -> None:
+    rows = [schema("members", ["email"], ["email"]), record("members", email="ann@example.com")]
+    result = people.run(rows, api_url=f"{people.config['api_url']}/wrong")
+    assert (result.report["outcome"], result.report["needs_person"]) == ("stopped", True)
+    assert "HTTP 404: No such address or method.; look at api_url" in (result.error or "")

@@ -54,6 +54,12 @@ def test_other_tags_or_another_update_setting_are_a_change(kasplo: Plugin) -> No
     assert "unchanged" not in result.counts("contacts")
 
 
+def test_an_account_that_has_no_lists_at_this_address_needs_a_person(kasplo: Plugin) -> None:
+    result = kasplo.run([SCHEMA, *many(1)], api_url=f"{kasplo.config['api_url']}/wrong")
+    assert (result.report["outcome"], result.report["needs_person"]) == ("stopped", True)
+    assert result.error == "list: HTTP 404: No such address or method.; look at api_url"
+
+
 def test_names_are_found_on_any_page_however_small(kasplo: Plugin, sandbox: Sandbox) -> None:
     more = [{"name": f"List {i}", "list_id": f"l{i}"} for i in range(30)]
     sandbox.put_state("kasplo", {"lists": more})

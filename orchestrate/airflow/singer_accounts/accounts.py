@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,23 @@ from singer_accounts.connections import hook
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-SECRET = re.compile(r"(KEY|SECRET|TOKEN|PASSWORD|_SID|_URL|NOTIFY)$")
+SECRET = re.compile(
+    r"(KEY|SECRET|TOKEN|PASS|PASSWORD|PASSPHRASE|CREDENTIALS|_SID|_UR[IL]|_DSN|NOTIFY)$"
+)
 """Variables that may have a credential; an address (`_API_URL`) may stand in the list."""
 ADDRESS = re.compile(r"_(API|AUTH|AUTOMATION|MESSAGE)_URL$")
+PASSWORD = re.compile(r"://[^/]*@")
+"""An address with a user in it has a password too."""
+
+
+class Texts(yaml.SafeLoader):
+    """Reads a scalar as the text that stands there: `0123` is the name of an account, not 83."""
+
+
+Texts.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag == "tag:yaml.org,2002:null"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class AccountsError(ValueError):
@@ -73,13 +88,14 @@ class Account:
             if not VARIABLE.fullmatch(variable):
                 msg = f"account {name}: {variable!r} is no name of a variable (TARGET_X_SETTING)"
                 raise AccountsError(msg)
-            if SECRET.search(variable) and not ADDRESS.search(variable):
+            named = SECRET.search(variable) and not ADDRESS.search(variable)
+            if named or PASSWORD.search(str(given[variable])):
                 msg = (
                     f"account {name}: {variable} may be a credential, and has no place in the "
                     "list: put it into the account's connection, and name it in `credentials`"
                 )
                 raise AccountsError(msg)
-        variables = {k: str(v) for k, v in given.items() if v is not None}
+        variables = {k: _text(v) for k, v in given.items() if v is not None}
         return cls(name, connection, variables)
 
     def row(self) -> dict[str, str]:
@@ -91,25 +107,37 @@ def read(source: Path | Query) -> list[Account]:
     """Read the list.
 
     Raises:
-        AccountsError: it is not a list of accounts, or has an account twice.
+        AccountsError: it is not a list of accounts, or has an account twice, by its name or by its
+            credentials.
     """
     rows = _rows_of_query(source) if isinstance(source, Query) else _rows_of_file(source)
     accounts = [Account.of(row) for row in rows]
     seen: set[str] = set()
+    settings: dict[tuple[str, frozenset[tuple[str, str]]], str] = {}
     for account in accounts:
         # Its state and its ledger would be those of the other one.
         if account.name.casefold() in seen:
             msg = f"account {account.name} is listed twice"
             raise AccountsError(msg)
         seen.add(account.name.casefold())
+        # One account at the vendor with two ledgers: its people would get the other one's messages.
+        own = (account.connection, frozenset(account.variables.items()))
+        if (other := settings.setdefault(own, account.name)) != account.name:
+            msg = f"accounts {other} and {account.name} have the same connection and variables"
+            raise AccountsError(msg)
     if not accounts:
         msg = f"{source} lists no account"
         raise AccountsError(msg)
     return accounts
 
 
+def _text(value: Any) -> str:
+    """A value as Meltano reads it from the environment."""
+    return json.dumps(value) if isinstance(value, bool | list | dict) else str(value)
+
+
 def _rows_of_file(path: Path) -> Sequence[Mapping[str, Any]]:
-    content = yaml.safe_load(path.read_text("utf-8"))
+    content = yaml.load(path.read_text("utf-8"), Texts)  # noqa: S506 - a SafeLoader
     rows = content.get("accounts") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         msg = f"{path}: expected `accounts:`, a list of objects with account and connection"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, task
+from airflow.sdk.exceptions import AirflowFailException
 
-from singer_accounts.accounts import Query, read
+from singer_accounts.accounts import AccountsError, Query, read
 from singer_accounts.job import Job
 from singer_accounts.overview import Overview
 from singer_accounts.task import RunAccount
@@ -55,7 +56,10 @@ def accounts_dag(
 
         @task(task_id="list_accounts", retries=retries, retry_delay=retry_delay)
         def list_accounts() -> list[dict[str, str]]:
-            return [account.row() for account in read(accounts)]
+            try:
+                return [account.row() for account in read(accounts)]
+            except AccountsError as error:  # it stays wrong until a person corrects it
+                raise AirflowFailException(str(error)) from None
 
         each = RunAccount.partial(
             task_id=EACH,

@@ -29,6 +29,34 @@ accounts:
     ]
 
 
+def test_a_scalar_of_a_file_is_the_text_that_stands_there(tmp_path: Path) -> None:
+    text = """
+accounts:
+- {account: 0123, connection: 0017, TARGET_X_QUIET_HOURS: 21:00, TARGET_X_FIRST_RUN: true}
+- {account: 1.10, connection: no, TARGET_X_RATE_LIMIT: null, TARGET_X_SYNC:}
+"""
+    # YAML's numbers would make these accounts "83" and "1.1", with an empty ledger.
+    assert listed(tmp_path, text) == [
+        Account("0123", "0017", {"TARGET_X_QUIET_HOURS": "21:00", "TARGET_X_FIRST_RUN": "true"}),
+        Account("1.10", "no", {}),
+    ]
+
+
+def test_accounts_may_share_a_connection_if_a_variable_tells_them_apart(tmp_path: Path) -> None:
+    text = """
+accounts:
+- {account: a, connection: agency, TARGET_REISOFTWARE_LOCATION_ID: L1}
+- {account: b, connection: agency, TARGET_REISOFTWARE_LOCATION_ID: L2}
+"""
+    assert [account.name for account in listed(tmp_path, text)] == ["a", "b"]
+
+
+def test_an_object_is_given_to_meltano_as_json(tmp_path: Path) -> None:
+    keys = "TARGET_X_KEYS: {contacts: [owner_id]}"
+    (account,) = listed(tmp_path, f"accounts: [{{account: a, connection: c, {keys}}}]")
+    assert account.variables == {"TARGET_X_KEYS": '{"contacts": ["owner_id"]}'}
+
+
 def test_a_row_of_a_query_is_an_account_and_null_sets_no_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -59,6 +87,9 @@ def test_a_row_of_a_query_is_an_account_and_null_sets_no_variable(
         "TAP_POSTGRES_SQLALCHEMY_URL",
         "TARGET_AUTOREACH_DATABASE_URL",
         "TARGET_AUTOREACH_NOTIFY",
+        "MELTANO_DATABASE_URI",
+        "TAP_SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
+        "TAP_BIGQUERY_CREDENTIALS",
     ],
 )
 def test_the_list_has_no_place_for_a_credential(variable: str) -> None:
@@ -69,6 +100,13 @@ def test_the_list_has_no_place_for_a_credential(variable: str) -> None:
 def test_an_address_of_a_vendor_is_no_credential() -> None:
     row = {**DALLAS, "TARGET_EMAILMARKETING_API_URL": "https://dallas.example.com"}
     assert Account.of(row).row() == row
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "TARGET_EMAILMARKETING_API_URL"])
+def test_an_address_with_a_password_is_a_credential(variable: str) -> None:
+    with pytest.raises(AccountsError, match=f"{variable} may be a credential") as raised:
+        Account.of({**DALLAS, variable: "https://ann:p4ss@proxy.example.com"})
+    assert "p4ss" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +132,10 @@ def test_a_wrong_entry_is_named(row: dict[str, Any], says: str) -> None:
         (
             "accounts:\n- {account: a, connection: c}\n- {account: A, connection: d}",
             "A is listed twice",
+        ),
+        (
+            "accounts:\n- {account: a, connection: c}\n- {account: b, connection: c}",
+            "accounts a and b have the same connection",
         ),
     ],
 )

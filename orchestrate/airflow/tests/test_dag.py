@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from singer_accounts import Job, accounts_dag
@@ -43,3 +44,12 @@ def test_two_runs_of_a_dag_do_not_overlap(tmp_path: Path) -> None:
     job = Job("messages", tmp_path, ["target-actionapi"], {}, database="singer")
     made = accounts_dag(job=job, accounts=tmp_path / "accounts.yml", schedule="@daily")
     assert (made.dag_id, made.max_active_runs, made.catchup) == ("messages", 1, False)
+
+
+def test_a_wrong_list_is_not_read_again(tmp_path: Path) -> None:
+    (tmp_path / "accounts.yml").write_text("accounts: []")
+    job = Job("messages", tmp_path, ["target-actionapi"], {}, database="singer")
+    made = accounts_dag(job=job, accounts=tmp_path / "accounts.yml", schedule=None)
+    lists: Any = made.get_task("list_accounts")
+    with pytest.raises(AirflowFailException, match="lists no account"):
+        lists.python_callable()

@@ -30,6 +30,12 @@ def test_a_mistake_in_it_would_be_seen() -> None:
         kubernetes_validate.validate(wrong, VERSION, strict=True)
 
 
+def test_a_retry_does_not_wait_for_meltanos_own_check_of_a_killed_run() -> None:
+    # The retries of a Job are over in about a minute; Meltano refuses a run for five.
+    (container,) = manifest()["spec"]["template"]["spec"]["containers"]
+    assert container["args"][0].rstrip().endswith("exec meltano run --force messages")
+
+
 def test_it_gives_a_run_what_the_airflow_task_gives_it() -> None:
     (container,) = manifest()["spec"]["template"]["spec"]["containers"]
     given = {variable["name"]: variable for variable in container["env"]}

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import compress, count
 from typing import Any
 
-from singer_http.errors import Incomplete
+from singer_http.errors import Incomplete, Refused, RequestRejected
 from singer_http.http.seen_keys import SeenKeys
 
 logger = logging.getLogger(__name__)
@@ -101,10 +101,23 @@ class NumberedPages:
     """Without a total: page 2 equal to page 1 means that the vendor gives all rows in one answer.
     It may also mean that the vendor ignores the parameters and rows are missing."""
 
+    def ask(self, number: int) -> Any:
+        """The parsed answer for a page's number; in any thread.
+
+        Raises:
+            StopRun: there is no usable answer.
+        """
+        try:
+            return self.fetch(number)
+        except Refused as error:  # the list, not a record
+            message = f"{self.listed}: HTTP {error.status}: {error.reason}; look at api_url"
+            raise RequestRejected(message) from error
+
     def read(self) -> Iterator[list[Row]]:
         """Yield the rows, page by page, each once.
 
         Raises:
+            RequestRejected: the vendor refuses to list them.
             Incomplete: rows are missing, or the list changed in each of `PASSES` passes.
         """
         with closing(SeenKeys()) as seen:
@@ -128,7 +141,7 @@ class NumberedPages:
         """Each page with its number, from one on. Rows that move meanwhile can be missed."""
         before: list[Hashable] = []
         for page in count(number):
-            rows = self.rows(self.fetch(page))
+            rows = self.rows(self.ask(page))
             keys = [self.key(row) for row in rows]
             if not rows or keys == before:  # a number beyond the end may give the last page again
                 return
@@ -200,16 +213,16 @@ class _Pass:
     def _answers(self) -> Iterator[tuple[int, Any]]:
         """The answers by page number. Those that page 1 promises are fetched ahead."""
         pages = self.pages
-        first = pages.fetch(1)
+        first = pages.ask(1)
         self._first_length = len(pages.rows(first))
         last = -(-(pages.total(first) or 0) // max(1, self._first_length))
         planned = range(2, max(1, last) + 1)
-        ahead = pages.map(pages.fetch, planned)
+        ahead = pages.map(pages.ask, planned)
         yield 1, first
         yield from zip(planned, ahead, strict=True)
         # Shorter pages than the first, a total that has grown, or none.
         for number in count(planned.stop):
-            yield number, pages.fetch(number)
+            yield number, pages.ask(number)
 
     def _note(self, answer: Any) -> list[Row]:
         """Note what an answer states; its rows."""
@@ -249,7 +262,7 @@ class _Pass:
         logger.info("%s: rows were deleted while they were read: back a page", self.pages.listed)
         for earlier in range(number - 1, 0, -1):
             self.answers += 1
-            rows = self.pages.rows(self.pages.fetch(earlier))
+            rows = self.pages.rows(self.pages.ask(earlier))
             keys = [self.pages.key(row) for row in rows]
             is_new = self.seen.unseen(keys)
             self.seen.add(keys)
