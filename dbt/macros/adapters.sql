@@ -58,6 +58,22 @@
 {%- endmacro %}
 
 
+{# Null, for a column that a delete has none for; of its type, where the type can be named. #}
+{% macro null_of(column) -%}
+  {{ return(adapter.dispatch('null_of', 'singer_http')(column)) }}
+{%- endmacro %}
+
+{% macro default__null_of(column) -%}
+  cast(null as {{ column.data_type }})
+{%- endmacro %}
+
+{% macro postgres__null_of(column) -%}
+  {#- All that dbt knows of arrays, enums and types of extensions (citext) are these words. -#}
+  {{ 'null' if column.data_type in ['ARRAY', 'USER-DEFINED']
+    else 'cast(null as ' ~ column.data_type ~ ')' }}
+{%- endmacro %}
+
+
 {#
   A hash of columns that tells one version of a row from another: null and '' differ, and so do
   ('a', 'bc') and ('ab', 'c').
