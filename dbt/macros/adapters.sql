@@ -58,9 +58,25 @@
 {%- endmacro %}
 
 
+{# Null, for a column that a delete has none for; of its type, where the type can be named. #}
+{% macro null_of(column) -%}
+  {{ return(adapter.dispatch('null_of', 'singer_http')(column)) }}
+{%- endmacro %}
+
+{% macro default__null_of(column) -%}
+  cast(null as {{ column.data_type }})
+{%- endmacro %}
+
+{% macro postgres__null_of(column) -%}
+  {#- All that dbt knows of arrays, enums and types of extensions (citext) are these words. -#}
+  {{ 'null' if column.data_type in ['ARRAY', 'USER-DEFINED']
+    else 'cast(null as ' ~ column.data_type ~ ')' }}
+{%- endmacro %}
+
+
 {#
-  A hash of columns that tells one version of a row from another: null and '' differ, and so do
-  ('a', 'bc') and ('ab', 'c').
+  A hash of columns and their names that tells one version of a row from another: null and ''
+  differ, and so do ('a', 'bc') and ('ab', 'c').
 
   Arguments:
     columns: names, or columns as adapter.get_columns_in_relation gives them.
@@ -70,16 +86,19 @@
 {%- endmacro %}
 
 {% macro postgres__row_version(columns) -%}
-  {%- set texts = [] -%}
+  {%- set names, texts = [], [] -%}
   {%- for column in columns -%}
     {%- if column is string -%}
+      {%- do names.append(column) -%}
       {%- do texts.append(adapter.quote(column)) -%}
     {%- elif column.name == '_sdc_deleted_at' or not column.name.startswith('_sdc_') -%}
       {#- What a load adds (_sdc_batched_at) is no part of the row: targets leave it out. -#}
+      {%- do names.append(column.name) -%}
       {%- do texts.append(singer_http._unambiguous(column)) -%}
     {%- endif -%}
   {%- endfor -%}
-  md5(row({{ texts | join(', ') }})::text)
+  {#- Two columns that swap their names are another row, and the target's mapping stays the same. -#}
+  md5('{{ local_md5(tojson(names)) }}' || row({{ texts | join(', ') }})::text)
 {%- endmacro %}
 
 

@@ -107,7 +107,7 @@ select
     {% if column.name in keys -%}
     {{ singer_http.key_part(column, keys.index(column.name), keys | length) }},
     {%- else -%}
-    cast(null as {{ column.data_type }}),
+    {{ singer_http.null_of(column) }},
     {%- endif %}
     {%- endfor %}
     cast(null as {{ dbt.type_string() }}),

@@ -24,13 +24,18 @@ CREATE TABLE warehouse.members_two (
     k double precision, part text, email text, first_name text, list_id text,
     _sdc_deleted_at timestamptz
 );
+CREATE TABLE warehouse.people_swapped (external_id text, first_name text, email text);
+CREATE TYPE warehouse.mood AS ENUM ('good', 'bad');
+CREATE TABLE warehouse.people_types (external_id text, tags text[], mood warehouse.mood);
 """
-TABLES = ("people_text", "people_number", "members_two")
+TABLES = ("people_text", "people_number", "members_two", "people_swapped", "people_types")
 ANY = {"deletes": True, "max_deletes": "100%", "max_shrink": "100%"}
 MODELS = {
     "people_text": plan("people_text", "people", "'external_id'", **ANY),
     "people_number": plan("people_number", "people", "['external_id']", **ANY),
     "members_two": plan("members_two", "members", "['k', 'part']", **ANY),
+    "people_swapped": plan("people_swapped", "people", "'external_id'"),
+    "people_types": plan("people_types", "people", "'external_id'", **ANY),
     "guarded": plan("people_text", "people", "'external_id'", deletes=True),
     "guarded_view": "{{ config(materialized='view') }}"
     + plan("people_text", "people", "'external_id'", deletes=True),

@@ -79,6 +79,28 @@ def test_only_what_changed_is_planned(pipeline: Pipeline) -> None:
     assert pipeline.planned() == {}
 
 
+def test_the_same_values_under_other_names_are_another_version(pipeline: Pipeline) -> None:
+    """Who finds that two columns were mixed up gives each the other's name."""
+    pipeline.fill(1)
+    pipeline.send()
+    pipeline.connection.execute(
+        "INSERT INTO warehouse.people_swapped SELECT * FROM warehouse.people_text"
+    )
+    assert pipeline.planned("upserts") == {}
+    assert pipeline.planned("people_swapped") == {"k1": False}
+
+
+def test_a_delete_has_nulls_for_arrays_and_enums_too(pipeline: Pipeline) -> None:
+    pipeline.fill(1)
+    pipeline.send()
+    pipeline.connection.execute(
+        "INSERT INTO warehouse.people_types VALUES ('k2', ARRAY['a', 'b'], 'good')"
+    )
+    rows = {row["external_id"]: (row["tags"], row["mood"]) for row in pipeline.plan("people_types")}
+    assert rows == {"k1": (None, None), "k2": (["a", "b"], "good")}
+    assert pipeline.planned("people_types") == {"k1": True, "k2": False}
+
+
 def test_more_deletes_than_allowed_are_none(pipeline: Pipeline) -> None:
     pipeline.fill(*range(60))
     pipeline.send()

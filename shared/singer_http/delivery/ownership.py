@@ -48,6 +48,8 @@ class Ownership:
         self._rejects = rejects
         self._scope = scope
         self.names = KeyNames()
+        self._wanted = set[str]()
+        """The vendor's records that rejected rows of this run are: ids."""
 
     def hashed(self, item: Item) -> list[str]:
         """The operation's identities as claims."""
@@ -112,6 +114,8 @@ class Ownership:
         for row in rows.values():
             if _is_delivered(row) and not row.key.startswith(FORMER):
                 name = self.names.of(row.key)
+                if row.remote_id is not None:
+                    self._wanted.add(row.remote_id)
                 return invalid(f"the record with the key {name} {why}", remote_id=row.remote_id)
         for key, state in self._rejects.states(self._scope, sorted(owners - {item.stored})).items():
             if state.kind == RejectionKind.UNCERTAIN:
@@ -167,7 +171,9 @@ class Ownership:
         """Whether a rejected row, of this run or an earlier one, may be the record of a removal."""
         if mirror is not None and mirror.names(self.held_claims(item), item):
             return True
-        return item.remote_id is not None and bool(
+        if item.remote_id is None:
+            return False
+        return item.remote_id in self._wanted or bool(
             self._rejects.names(self._scope, [item.remote_id])
         )
 

@@ -29,7 +29,7 @@ from singer_sandbox import Sandbox
 from tests.core.rules.runs import Ran, examples
 from tests.core.rules.sinks import CASES, COUNT, DELETED_AT, Case, email
 from tests.core.rules.test_histories import FAULTS, KEYS, STEPS, Story
-from tests.core.standing.view import url_of
+from tests.core.standing.view import states, url_of
 from tests.findings.inputs import settled
 from tests.front_door import JSON, record
 from tests.subscribers import NEWS
@@ -320,3 +320,28 @@ def test_so_it_is_with_the_ledger_in_postgresql(
         VERSIONED[0], sandbox, other, folders, history,
         database_url=database, sync=f"s{next(FOLDERS)}",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in VERSIONED if case.sink.stream == "contacts" and case.deletes],
+    ids=lambda case: case.name,
+)  # fmt: skip
+def test_a_row_that_gets_another_key_keeps_its_record(
+    sandbox: Sandbox, folders: Path, case: Case
+) -> None:
+    """The plan has the new key, then the delete of the old one, which has the same contact."""
+    directory = folders / str(next(FOLDERS))
+    directory.mkdir()
+    case.prepare(sandbox, KEYS)
+    fed = ByPlan(case, sandbox, directory)
+    opened = fed.input()[0]
+    stream, row = case.sink.stream, {**case.row("one", 0), VERSION: "1"}
+    fed.run([opened, record(stream, k="one", **row)])
+    before = set(sandbox.state(case.vendor)["contacts"])
+    nothing = dict.fromkeys(row)
+    gone = record(stream, k="one", **nothing, _sdc_deleted_at=DELETED_AT)
+    fed.run([opened, record(stream, k="two", **row), gone])
+    ran = fed.runs.run([opened, record(stream, k="two", **row)])
+    assert ran.rejects == []
+    assert set(sandbox.state(case.vendor)["contacts"]) == before
+    assert states(fed.runs.plugin, stream) == {"two": "delivered"}
