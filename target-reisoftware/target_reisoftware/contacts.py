@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -64,6 +64,7 @@ class Contacts(ReadableSink):
     emails = ("email",)
     phones = ("phone",)
     container = "customField"
+    shown_if_unset: ClassVar[Mapping[str, str]] = {"dnd": "false"}
     deterministic = True
     not_compared = NOT_IN_UPDATES
 

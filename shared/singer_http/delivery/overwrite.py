@@ -203,7 +203,10 @@ def _may_send(
     old = theirs.get(name, "")
     if sink.hides(name, known) or old == ours[name]:
         return False
-    own = item.written is not None and item.written.wrote(name, old)
+    written = item.written
+    if old == sink.shown_if_unset.get(name) and not (written is not None and written.has(name)):
+        old = ""
+    own = written is not None and written.wrote(name, old)
     return sink.policies.may_send(name, old, is_own=own)
 
 

@@ -193,6 +193,10 @@ class Written(NamedTuple):
     hashes: FieldHashes
     packed: bytes | None
 
+    def has(self, field: str) -> bool:
+        """Whether this sync wrote a field."""
+        return self.hashes.has(self.packed, field)
+
     def wrote(self, field: str, form: str) -> bool:
         """Whether a value is what this sync wrote last."""
         return self.hashes.wrote(self.packed, field, form)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import functools
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -107,6 +107,9 @@ class ReadableSink(RecordSink):
     """Fields of a body that an update never replaces: sent whatever `overwrite` says."""
     shows_all: ClassVar[bool] = True
     """A field that a record lacks when it is read is empty; else it cannot be read."""
+    shown_if_unset: ClassVar[Mapping[str, str]] = {}
+    """Field -> the form of what the vendor shows where nobody wrote it: none, until this sync
+    writes the field."""
 
     @override
     @abc.abstractmethod

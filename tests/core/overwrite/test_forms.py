@@ -93,6 +93,22 @@ def test_an_edit_of_each_kind_of_field_is_seen(sandbox: Sandbox, tmp_path: Path,
     ]
 
 
+@pytest.mark.parametrize("policy", ["if_unedited", "if_empty"])
+def test_an_opt_out_is_written_to_a_contact_of_which_nobody_said_anything(
+    rei: Rei, policy: str
+) -> None:
+    rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "p@example.com"}]})
+    row = {"key": "k1", "email": "p@example.com", "dnd": True}
+    messages = [
+        schema("contacts", {column: {} for column in row}, ("key",)),
+        record("contacts", **row),
+    ]
+    result = delivered(rei.plugin, messages, overwrite={"*": policy})
+    assert rei.counts(result)["updated"] == 1
+    (one,) = rei.records()
+    assert one["dnd"] is True
+
+
 def test_tags_are_added_whatever_was_edited(rei: Rei) -> None:
     rows = ({**ROW, "tags": ["a"]}, {**ROW, "tags": ["a", "b"], "firstName": "Anna"})
     first, second = (
