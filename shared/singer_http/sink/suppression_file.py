@@ -28,7 +28,10 @@ SAMPLE = 64 * 1024
 FEWEST_DIGITS = 7
 """Digits of a phone number in a list; with fewer it is something else (a year, a count)."""
 
-_EMAIL = re.compile(r"[^@\s,;<>\"()]+@[^@\s,;<>\"()]+")
+MOST_DIGITS = 15
+"""Of a phone number in E.164; with more it is two (`619-359-6440/41...`)."""
+
+_EMAIL = re.compile(r"[^@\s,;:<>\"()]+@[^@\s,;:<>\"()]+")
 _NOT_A_DATE = re.compile(r"(?!\d{4}-\d\d-\d\d$).*", re.DOTALL)
 
 
@@ -165,6 +168,12 @@ def is_email(text: str) -> bool:
     return "@" in text and bool(_EMAIL.fullmatch(text))
 
 
+def phone_of(value: Any, region: str | None) -> str:
+    """A phone number as it is compared; empty for what is none, or more than one."""
+    phone = dialled_phone(value, region)
+    return phone if len(phone.removeprefix("+")) <= MOST_DIGITS else ""
+
+
 def _entry(cell: str, region: str | None) -> Entry | None:
     if is_email(cell):
         return Entry("email", fold_email(cell))
@@ -172,5 +181,5 @@ def _entry(cell: str, region: str | None) -> Entry | None:
         return None
     if cell.endswith(".0") and cell[:-2].isdecimal():
         cell = cell[:-2]  # what a spreadsheet has made of a phone: 15550000001.0
-    phone = dialled_phone(cell, region)
+    phone = phone_of(cell, region)
     return Entry("phone", phone) if len(phone) >= FEWEST_DIGITS else None

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from singer_http.identity import dialled_phone, fold_email
+from singer_http.identity import fold_email
 from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.kinds import BatchSink
-from singer_http.sink.suppression_file import is_email
+from singer_http.sink.suppression_file import is_email, phone_of
 from singer_http.store.suppressions import STREAM
 
 
@@ -46,7 +46,7 @@ class Suppressions(BatchSink):
     @override
     def prepare(self, record: JSON, op: Operation) -> None:
         email = fold_email(record.get("email"))
-        phone = dialled_phone(record.get("phone"), self.config.get("phone_region"))
+        phone = phone_of(record.get("phone"), self.config.get("phone_region"))
         values = {"email": email if is_email(email) else "", "phone": phone}
         if not op.delete:
             self._check(record, values)

@@ -272,3 +272,15 @@ def test_automations_know_a_contact_by_what_an_earlier_record_said_of_it(
     entry = record("automations", id="1", idContact=contact, idAuto="7")
     result = merlin.run([*stop(phone=PHONE), entries, entry])
     assert result.counts("automations").get("suppressed") == 1, result.stderr
+
+
+@pytest.mark.parametrize("entry", [f"mailto:{ANN}", "619-359-6440/619-359-6441"])
+def test_an_entry_that_would_suppress_nobody_is_told(
+    people: Plugin, tmp_path: Path, entry: str
+) -> None:
+    name = "email" if "@" in entry else "phone"
+    (reject,) = people.run(stop(**{name: entry})).rejects
+    assert f"{name} cannot be read" in reject["rejection"]["reason"]
+    (tmp_path / "dnc.csv").write_text(f"{name}\n{entry}\n")
+    result = people.run([], suppression=str(tmp_path / "dnc.csv"))
+    assert "line 2 has neither" in result.error
