@@ -11,6 +11,7 @@ from singer_http.delivery.item import CheckBatch, Item
 from singer_http.delivery.overwrite import Overwrite, digest_beside_kept, restricts
 from singer_http.errors import StopRun
 from singer_http.operations import (
+    DELETED,
     UNKNOWN,
     Effect,
     Outcome,
@@ -208,7 +209,10 @@ class Settlement:
         self._ledger.mark_unknown(self._scope, row)
 
     def _release(self, item: Item, *, postponed: bool) -> None:
-        """Forget a key whose record may belong to another key too; nothing is removed.
+        """Let go of a key whose record may belong to another key too; nothing is removed.
+
+        Where versions are stored, its row stays, as deleted: a copy of the ledger (tap-deliveries)
+        does not see that a row is missing, and would take its version for standing.
 
         Args:
             item: the delete.
@@ -222,7 +226,10 @@ class Settlement:
             note = f"not removed yet, since a rejected row may be the same record: {key}"
         else:
             note = f"not removed, since another key refers to the same record: {key}"
-        if not item.stored.startswith(FORMER):
+        if item.mapping is not None or (item.row is not None and item.row.version is not None):
+            let_go = Delivered(item.stored, DELETED, b"", None, (), sent=False)
+            self._ledger.acknowledge(self._scope, let_go)
+        elif not item.stored.startswith(FORMER):
             self._ledger.forget(self._scope, item.stored)
         self._rejects.drop(self._scope, item.stored, item.seq)
         self.report.notes.append(note)
