@@ -20,6 +20,10 @@ select case
         then {{ singer_http._stop([about, '$repeated', ' keys have several rows in ' ~ name
             ~ ': keep one row of each']) }}
     {%- if singer_http.copied() %}
+    when doubled > 0
+        then {{ singer_http._stop([about ~ 'the copied table records has ', '$doubled', ' rows more '
+            ~ 'than keys, so old versions stand beside new ones: have the loader of tap-deliveries '
+            ~ 'replace the row of a key (upsert)']) }}
     when rows_present = 0
         then {{ singer_http._stop([about ~ name ~ ' is empty (', '$rows_present',
             ' rows): nothing is planned']) }}
@@ -49,6 +53,9 @@ end as singer_ok
 from (
     select
         count(*) as keys,
+        {%- if singer_http.copied() %}
+        count(*) - count(distinct singer_key) as doubled,
+        {%- endif %}
         coalesce(sum(case when singer_delivered then 1 else 0 end), 0) as delivered,
         coalesce(sum(case when singer_hashed then 1 else 0 end), 0) as hashed
     from standing

@@ -175,6 +175,22 @@ def test_a_row_that_changed_back_comes_again_with_an_old_copy(
     assert world.rows() == {}
 
 
+def test_a_copy_with_several_rows_of_a_key_is_refused(
+    copied: tuple[str, str],
+    connection: psycopg.Connection[Any],
+    warehouse: str,
+    sandbox: Sandbox,
+    tmp_path: Path,
+) -> None:
+    sql, runs = copied
+    world = CopiedWorld(RELATIONS[0], connection, sql, sandbox, tmp_path / "w", warehouse)
+    world.begin(runs)
+    world.play([Change(next(iter(KEYS)), "a"), Go(), Copy()])
+    connection.execute("INSERT INTO deliveries.records SELECT * FROM deliveries.records LIMIT 1")
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="1 rows more than keys"):
+        world.rows()
+
+
 @pytest.mark.parametrize(("stream", "model"), [
     ("records", "deliveries"), ("rejects", "rejects"), ("runs", "runs"),
 ])  # fmt: skip
