@@ -64,6 +64,8 @@ class LastRun:
     """Without values of records; empty if there is none."""
     needs_person: bool
     retry_at: str | None
+    input_complete: bool
+    """Whether STATE was the last message of the input: else its tap may have stopped."""
     seconds: float
     received: int
     delivered: int
@@ -135,6 +137,11 @@ class Overview:
     def bad(self) -> list[LastRun]:
         """The runs that stopped or failed, those that need a person first."""
         return [run for run in self.last_runs if run.outcome in BAD]
+
+    @property
+    def cut_off(self) -> list[LastRun]:
+        """The runs that ended well, but whose input may have ended early."""
+        return [run for run in self.last_runs if run.outcome == "ok" and not run.input_complete]
 
     @property
     def outstanding(self) -> int:
@@ -211,6 +218,7 @@ def _last_run(run: StoredRun, report: JSON, extras: JSON) -> LastRun:
         error=_error(report),
         needs_person=bool(report.get("needs_person")),
         retry_at=report.get("retry_at"),
+        input_complete=bool(report.get("input_complete", True)),
         seconds=float(took),
         received=total("received"),
         delivered=total("created", "updated", "upserted", "deleted"),
@@ -291,6 +299,12 @@ def _lines(found: Overview) -> Iterator[str]:
         rows = [[*_who(run), _said(run)] for run in found.bad[:SHOWN]]
         yield align([["outcome", "account", "plugin", "sync", "why"], *rows], words=[True] * 5)
         yield from _rest(len(found.bad) - SHOWN)
+    if found.cut_off:
+        yield ""
+        yield f"{CUT_OFF}: {len(found.cut_off):,}"
+        rows = [[run.account, run.plugin, run.sync] for run in found.cut_off[:SHOWN]]
+        yield align([["account", "plugin", "sync"], *rows], words=[True] * 3)
+        yield from _rest(len(found.cut_off) - SHOWN)
     if found.reasons:
         yield ""
         shown = [
@@ -305,6 +319,7 @@ def _lines(found: Overview) -> Iterator[str]:
 
 
 OUTCOMES = ("ok", RUNNING, "stopped", "failed")
+CUT_OFF = "No STATE at the end of the input, so the tap may have stopped"
 
 
 def _who(run: LastRun) -> Iterable[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from singer_http.files import atomic_write
 from singer_http.report.charts import duration
 from singer_http.report.markup import document, fact_list, header, row, text, tiles
-from singer_http.report.overview import OUTCOMES, LastRun, Overview, moment, reason_text
+from singer_http.report.overview import CUT_OFF, OUTCOMES, LastRun, Overview, moment, reason_text
 
 TOP = 20
 """Rows of the lists of the slowest and of those nearest to a limit."""
@@ -38,6 +38,7 @@ def render(found: Overview) -> str:
         _totals(found),
         _bad("Need a person", [run for run in found.bad if run.needs_person]),
         _bad("Stopped or failed: a retry may help", [r for r in found.bad if not r.needs_person]),
+        _cut_off(found),
         _reasons(found),
         _limits(found.last_runs),
         _slowest(found.last_runs),
@@ -83,6 +84,13 @@ def _bad(title: str, runs: Sequence[LastRun]) -> str:
         for run in runs
     )
     return f"<h2>{title}: {len(runs):,}</h2>" + _table(head, rows, words=True)
+
+
+def _cut_off(found: Overview) -> str:
+    rows = ([run.account, run.plugin, run.sync, f"{run.received:,}"] for run in found.cut_off)
+    head = ["account", "plugin", "sync", "received"]
+    title = f"<h2>{CUT_OFF}: {len(found.cut_off):,}</h2>"
+    return title + _table(head, rows) if found.cut_off else ""
 
 
 def _reasons(found: Overview) -> str:

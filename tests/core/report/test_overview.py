@@ -84,6 +84,17 @@ def store(url: str, reports: list[tuple[JSON, JSON | None]], server: str = "exam
 # --- through the front door ---------------------------------------------------------------------
 
 
+def test_an_account_whose_tap_may_have_stopped_is_named(people: Plugin, tmp_path: Path) -> None:
+    people.run([SCHEMA, person(1), state(1)], account="seven")
+    people.run([], account="eight")
+    page = tmp_path / "overview.html"
+    done = command(address(people), "--output", str(page))
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.partition("the tap may have stopped: 1\n")[2]
+    assert [line.split()[0] for line in said.splitlines()[:2]] == ["account", "eight"]
+    assert "the tap may have stopped: 1</h2>" in page.read_text()
+
+
 def test_all_accounts_are_there_and_who_needs_a_person_is_first(
     people: Plugin, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -261,5 +272,8 @@ def test_the_locks_of_many_runs_are_read_at_once(people: Plugin) -> None:
     assert second.held([name, "another"]) == {name}
     assert list(Runs(second).last_of_each(int(time.time()) + 5)) == []
     first.close()
+    until = time.monotonic() + 10  # PostgreSQL ends a session after the client has gone
+    while second.held([name]) and time.monotonic() < until:
+        time.sleep(0.02)
     assert second.held([name]) == set()
     second.close()
