@@ -62,12 +62,19 @@ def test_a_record_that_cannot_be_read_is_rejected_and_not_overwritten(crm: Crm) 
     changed = crm.row("1", "ann@example.com", "Anne", "Smith", "blue")
     result = crm.plugin.run([crm.schema, changed], **KEEP)
     assert crm.values()[0][1] == "Hannah"
-    (message,) = result.rejects
-    assert "it is locked" in message["rejection"]["reason"]
     crm.sandbox.clear_faults()
-    result = crm.run(**KEEP)  # it is sent again, as what is rejected is
+    if crm.vendor == "autoreach":  # its list is for all records: the run stops, nothing is rejected
+        assert result.exit_code == 1
+        assert "it is locked" in result.error
+        assert not result.rejects
+        counts = crm.run(changed, **KEEP).report["streams"][crm.stream]
+    else:
+        (message,) = result.rejects
+        assert "it is locked" in message["rejection"]["reason"]
+        # It is sent again, as what is rejected is.
+        counts = crm.run(**KEEP).report["streams"][crm.stream]["retried"]
     assert crm.values() == [("ann@example.com", "Hannah", "Smith", "blue")]
-    assert result.report["streams"][crm.stream]["retried"]["kept"] == {first: 1}
+    assert counts["kept"] == {first: 1}
 
 
 def test_a_record_that_is_gone_is_made_anew_with_all_its_fields(crm: Crm) -> None:
