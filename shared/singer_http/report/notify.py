@@ -12,7 +12,7 @@ from singer_http.errors import ConfigError
 from singer_http.operations import JSON, RejectionKind
 from singer_http.redaction import redact
 from singer_http.report.rejects_summary import general
-from singer_http.report.table import look_further, reasons
+from singer_http.report.table import DELIVERED, look_further, reasons
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _why(report: JSON) -> Iterator[str]:
 
 def _counts(report: JSON) -> Iterator[str]:
     for stream, counts in report["streams"].items():
-        delivered = sum(counts[name] for name in ("created", "updated", "upserted", "deleted"))
+        delivered = sum(counts[name] for name in DELIVERED)
         yield (
             f"{stream}: {counts['received']:,} received, {delivered:,} delivered, "
             f"{counts['unchanged']:,} unchanged, {counts['rejected']:,} rejected"

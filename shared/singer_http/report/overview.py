@@ -13,9 +13,8 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from singer_http.errors import NoDatabase
@@ -23,9 +22,9 @@ from singer_http.http.rate_limit import parse_limits
 from singer_http.operations import JSON
 from singer_http.redaction import redact
 from singer_http.report.rejects_summary import general
-from singer_http.report.table import align
+from singer_http.report.table import DELIVERED, align, total
 from singer_http.report.timeline import in_windows
-from singer_http.store.database import Database
+from singer_http.store.database import Database, file_of
 from singer_http.store.runs import KILLED, RUNNING, Runs, StoredRun
 from singer_http.store.server import parse_url
 
@@ -35,7 +34,9 @@ SHOWN = 20
 """Lines of a list of the table on stdout, at most."""
 ERROR = 100
 """Characters of an error in such a line, at most."""
+OUTCOMES = ("ok", RUNNING, "stopped", "failed")
 BAD = {"stopped", "failed"}
+CUT_OFF = "No STATE at the end of the input, so the tap may have stopped"
 
 
 class LimitUse(NamedTuple):
@@ -83,7 +84,7 @@ class LastRun:
 
     @property
     def rank(self) -> tuple[bool, bool, str, str, str]:
-        """The order in which a person looks at it: who needs a person first, then what failed."""
+        """Its place in the list: who needs a person first, then what failed."""
         calm = not self.needs_person
         return calm, self.outcome not in BAD, self.account, self.plugin, self.sync
 
@@ -111,7 +112,7 @@ class Absent(NamedTuple):
     sync: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What became of all accounts."""
 
@@ -122,11 +123,11 @@ class Overview:
     reasons: list[tuple[Reason, Count]]
     """Of all outstanding rejects, the most frequent ones first."""
     absent: list[Absent]
-    outcomes: Counter[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Count the outcomes."""
-        self.outcomes = Counter(run.outcome for run in self.last_runs)
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Outcome -> how many last runs have it."""
+        return Counter(run.outcome for run in self.last_runs)
 
     @property
     def well(self) -> bool:
@@ -154,7 +155,7 @@ class Overview:
         return sum(run.needs_person for run in self.last_runs)
 
     def table(self) -> str:
-        """The same in few lines of text."""
+        """The overview in few lines of text."""
         if not self.last_runs:
             return f"No run began since {moment(self.since)}."
         return "\n".join(_lines(self))
@@ -171,10 +172,10 @@ def overview(database_url: str, *, since: datetime.datetime) -> Overview:
         NoDatabase: it cannot be opened, or is not there.
         StopRun: it cannot be read.
     """
-    file = parse_url(database_url)
+    file = file_of(parse_url(database_url))
     # Opening would make an empty one, in which nothing ever fails.
-    if file.get_backend_name() == "sqlite" and not Path(file.database or "").is_file():
-        raise NoDatabase(f"There is no database {file.database}: look at database_url.")
+    if file and not file.is_file():
+        raise NoDatabase(f"There is no database {file}: look at database_url.")
     database = Database(database_url)
     try:
         runs = Runs(database)
@@ -200,11 +201,6 @@ def moment(when: datetime.datetime) -> str:
 
 
 def _last_run(run: StoredRun, report: JSON, extras: JSON) -> LastRun:
-    streams = report["streams"].values()
-
-    def total(*names: str) -> int:
-        return sum(int(stream.get(name, 0)) for stream in streams for name in names)
-
     timeline = extras.get("timeline") or {"requests": [], "width": 1, "seconds": 0.0}
     took = timeline["seconds"] or (run.finished_at or run.started_at) - run.started_at
     rejects = extras.get("rejects")
@@ -220,10 +216,10 @@ def _last_run(run: StoredRun, report: JSON, extras: JSON) -> LastRun:
         retry_at=report.get("retry_at"),
         input_complete=bool(report.get("input_complete", True)),
         seconds=float(took),
-        received=total("received"),
-        delivered=total("created", "updated", "upserted", "deleted"),
-        unchanged=total("unchanged"),
-        rejected=total("rejected"),
+        received=total(report, "received"),
+        delivered=total(report, *DELIVERED),
+        unchanged=total(report, "unchanged"),
+        rejected=total(report, "rejected"),
         outstanding=rejects["total"] if rejects else None,
         requests=sum(timeline["requests"]),
         limits=tuple(_uses(extras.get("rate_limit") or "", timeline)),
@@ -292,11 +288,15 @@ OTHER = Reason("", "", None, "other reasons: see the runs' own pages")
 
 def _lines(found: Overview) -> Iterator[str]:
     head = ["accounts and syncs", *OUTCOMES, "rejects"]
-    numbers = [len(found.last_runs), *(found.outcomes[o] for o in OUTCOMES), found.outstanding]
+    outcomes = found.outcomes
+    numbers = [len(found.last_runs), *(outcomes[o] for o in OUTCOMES), found.outstanding]
     yield align([head, [f"{number:,}" for number in numbers]], words=[False] * len(head))
     if found.bad:
         yield ""
-        rows = [[*_who(run), _said(run)] for run in found.bad[:SHOWN]]
+        rows = [
+            [run.outcome, run.account, run.plugin, run.sync, _said(run)]
+            for run in found.bad[:SHOWN]
+        ]
         yield align([["outcome", "account", "plugin", "sync", "why"], *rows], words=[True] * 5)
         yield from _rest(len(found.bad) - SHOWN)
     if found.cut_off:
@@ -316,14 +316,6 @@ def _lines(found: Overview) -> Iterator[str]:
     if found.absent:
         yield ""
         yield f"{len(found.absent):,} accounts and syncs have no run since {moment(found.since)}."
-
-
-OUTCOMES = ("ok", RUNNING, "stopped", "failed")
-CUT_OFF = "No STATE at the end of the input, so the tap may have stopped"
-
-
-def _who(run: LastRun) -> Iterable[str]:
-    return run.outcome, run.account, run.plugin, run.sync
 
 
 def _said(run: LastRun) -> str:

@@ -63,10 +63,11 @@ def _badges(found: Overview) -> list[tuple[str, str]]:
 
 def _totals(found: Overview) -> str:
     kinds = {"ok": "good", "stopped": "bad", "failed": "bad"}
+    outcomes = found.outcomes
     numbers = [
         (outcome, number, kinds.get(outcome, "") if number else "")
         for outcome in OUTCOMES
-        if (number := found.outcomes[outcome]) or outcome != "running"
+        if (number := outcomes[outcome]) or outcome != "running"
     ]
     delivered = sum(run.delivered for run in found.last_runs)
     rejects = ("rejects", found.outstanding, "warn" if found.outstanding else "")

@@ -15,7 +15,7 @@ from singer_http.operations import JSON, RejectionKind
 from singer_http.redaction import redact
 from singer_http.report import charts, glossary
 from singer_http.report.markup import document, fact_list, header, prose, row, text, tiles
-from singer_http.report.table import INCOMPLETE, cells, ended_early, kept_fields
+from singer_http.report.table import DELIVERED, INCOMPLETE, cells, ended_early, kept_fields, total
 
 OPEN = 3
 """Groups of rejects that are shown unfolded."""
@@ -118,17 +118,12 @@ def _seconds(report: JSON) -> float:
 
 
 def _totals(report: JSON, summary: JSON | None) -> str:
-    streams = report["streams"].values()
-
-    def total(*names: str) -> int:
-        return sum(int(stream.get(name, 0)) for stream in streams for name in names)
-
     would = "would be " if report["dry_run"] else ""
     numbers: list[tuple[str, int, str]] = [
-        ("received", total("received"), ""),
-        (f"{would}delivered", total("created", "updated", "upserted", "deleted"), "good"),
-        ("unchanged", total("unchanged"), ""),
-        ("rejected", rejected := total("rejected"), "bad" if rejected else ""),
+        ("received", total(report, "received"), ""),
+        (f"{would}delivered", total(report, *DELIVERED), "good"),
+        ("unchanged", total(report, "unchanged"), ""),
+        ("rejected", rejected := total(report, "rejected"), "bad" if rejected else ""),
     ]
     if summary is not None:
         numbers.append(("outstanding", summary["total"], "warn" if summary["total"] else ""))

@@ -13,6 +13,7 @@ COLUMNS = (
     "received", "merged", "unchanged", "created", "updated", "upserted", "deleted", "rejected",
     "skipped", "suppressed", "removed", "requests", "retries",
 )  # fmt: skip
+DELIVERED = ("created", "updated", "upserted", "deleted")
 REASONS = 5
 """Reasons that the last lines name, at most."""
 WIDTH = 160
@@ -21,6 +22,11 @@ INCOMPLETE = (
     "Input incomplete: no STATE was received after the last record, so the source may have ended "
     "early."
 )
+
+
+def total(report: JSON, *names: str) -> int:
+    """The sum of these counts over all streams."""
+    return sum(stream.get(name, 0) for stream in report["streams"].values() for name in names)
 
 
 def cells(report: JSON) -> list[list[str]]:

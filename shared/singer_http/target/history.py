@@ -13,7 +13,7 @@ from singer_http.errors import ConfigError
 from singer_http.files import atomic_write
 from singer_http.operations import JSON
 from singer_http.report import page
-from singer_http.report.table import align, closing_lines, table
+from singer_http.report.table import DELIVERED, align, closing_lines, table, total
 from singer_http.store.database import Database
 from singer_http.store.runs import KILLED, RUNNING, Runs, StoredRun
 from singer_http.target.plan import Plan
@@ -52,11 +52,6 @@ def history(plan: Plan, number: int) -> bool:
 
 
 def _row(run: StoredRun, report: JSON) -> list[str]:
-    streams = report["streams"].values()
-
-    def total(*names: str) -> str:
-        return f"{sum(stream.get(name, 0) for stream in streams for name in names):,}"
-
     rejects = (json.loads(run.page) if run.page else {}).get("rejects")
     error = report["error"] or ""
     return [
@@ -66,10 +61,10 @@ def _row(run: StoredRun, report: JSON) -> list[str]:
         report["sync"],
         report["mode"],
         "killed" if error == KILLED else report["outcome"],
-        total("received"),
-        total("unchanged"),
-        total("created", "updated", "upserted", "deleted"),
-        total("rejected"),
+        f"{total(report, 'received'):,}",
+        f"{total(report, 'unchanged'):,}",
+        f"{total(report, *DELIVERED):,}",
+        f"{total(report, 'rejected'):,}",
         f"{rejects['total']:,}" if rejects else "",
         "" if run.finished_at is None else f"{run.finished_at - run.started_at:,}",
         error if len(error) <= ERROR else f"{error[: ERROR - 1]}…",
