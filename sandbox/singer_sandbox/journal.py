@@ -225,7 +225,7 @@ class Journal:
                 oldest.body = None
 
     def belongs(self, entry: Entry, account: str) -> None:
-        """Note whose request it is, once its credentials are looked at."""
+        """Note whose request it is, once its credentials have been checked."""
         entry.account = account
         times = self.by_account.get((entry.vendor, account))
         if times is None:

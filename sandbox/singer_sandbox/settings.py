@@ -57,15 +57,17 @@ def plugin_settings(
         return settings
     if not account.startswith(NUMBERED):
         raise ControlError(f"the settings are known of default and of {numbered(1)} and so on")
-    opening = credentials(account)
-    rei_v1, rei_v2 = opening["rei"]
-    rei = rei_v1
-    if api_version == "v2":
-        rei = {**rei_v2, "location_id": f"location-{account}"}
-    merlin = {"api_key": opening["merlin"][0]["key"]}
-    own = (opening["autoreach"][0], rei, opening["kasplo"][0], merlin)
-    for plugin, place in zip(PLUGINS, (0, 0, 1, 1, 2, 2, 3, 3), strict=True):
-        settings[plugin] |= own[place]
+    own = credentials(account)
+    rei_v1, rei_v2 = own["rei"]
+    rei_v2["location_id"] = f"location-{account}"
+    opening = {
+        "autoreach": own["autoreach"][0],
+        "reisoftware": rei_v2 if api_version == "v2" else rei_v1,
+        "emailmarketing": own["kasplo"][0],
+        "actionapi": {"api_key": own["merlin"][0]["key"]},
+    }
+    for plugin in PLUGINS:
+        settings[plugin] |= opening[plugin.partition("-")[2]]
     return settings
 
 

@@ -271,7 +271,7 @@ def test_secrets_in_production(project: Project) -> None:
 
 
 def test_many_accounts(project: Project) -> None:
-    project.sandbox.call("POST", "accounts", {"count": 2})
+    project.sandbox.add_accounts(2)
     (project.root / "accounts").mkdir()
     for number, name in ((1, "dallas"), (2, "reno")):
         opening = project.sandbox.settings("target-autoreach", account=f"account-{number:03}")

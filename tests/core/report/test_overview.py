@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from singer_http.operations import JSON
 from singer_http.report.overview import Absent, Overview, overview
@@ -58,7 +57,7 @@ def people(people: Plugin, ledger_url: str | None) -> Plugin:
     return people
 
 
-def store(url: str, reports: list[tuple[JSON, JSON | None]], server: str = "example.com") -> None:
+def store(url: str, reports: list[tuple[JSON, JSON | None]]) -> None:
     """Write reports as the last runs of their accounts, just now."""
     database = Database(url)
     now = int(time.time())
@@ -68,7 +67,7 @@ def store(url: str, reports: list[tuple[JSON, JSON | None]], server: str = "exam
             runs.insert().values(
                 run=told["run"],
                 plugin=told["plugin"],
-                account=f"{told['account']} {server}",
+                account=f"{told['account']} example.com",
                 sync=told["sync"],
                 started_at=now - 10,
                 finished_at=now,
@@ -158,10 +157,10 @@ def test_a_run_that_was_killed_has_failed_until_the_next_one_ends(
 def test_only_runs_since_a_moment_count_and_accounts_without_one_are_named(people: Plugin) -> None:
     people.run([SCHEMA, person(1), state(1)], account="seven")
     url = address(people)
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE singer_http_runs SET started_at = started_at - 90000"))
-    engine.dispose()
+    database = Database(url)
+    database.execute(runs.update().values(started_at=runs.c.started_at - 90_000))
+    database.commit()
+    database.close()
     done = command(url)
     assert done.returncode == 1
     assert done.stdout.startswith("No run began since ")
