@@ -38,8 +38,8 @@ def accounts_dag(
         schedule: as Airflow takes it: a cron expression, a timetable, None.
         dag_id: the job's name if not given.
         pool: Airflow's pool: its slots are the number of accounts that run at once.
-        retries: of an account's task, but for a stop that a person has to look at. A pause that
-            the vendor asked for counts as none.
+        retries: of an account's task. A run that needs a person is not retried, and a pause that
+            the vendor asked for is no retry.
         retry_delay: before the first retry; doubled for each further one.
         max_retry_delay: the longest.
         page: where the page over all accounts goes; see `Overview`.
@@ -49,7 +49,7 @@ def accounts_dag(
         schedule=schedule,
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
-        # The accounts of a run that is late would only wait for their own locks.
+        # Two runs of one account exclude each other: the second one would fail.
         max_active_runs=1,
         doc_md=f"`meltano run {job.name}` for each account.",
     ) as dag:

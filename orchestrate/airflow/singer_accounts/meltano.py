@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Meltano:
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
 
-    def environment(self, plugins: Iterable[str], values: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, plugins: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:
         """The worker's environment without Airflow's, and what the run is given."""
         mine = {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
         return {
@@ -49,7 +49,7 @@ class Meltano:
             "MELTANO_AUTO_INSTALL": "false",
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "NO_COLOR": "1",
-            **{variable(plugin, "work_dir"): str(self.work_dir) for plugin in plugins},
+            **settings(plugins, "work_dir", str(self.work_dir)),
             **values,
         }
 
@@ -102,11 +102,6 @@ class Meltano:
                 (self._system / kind).symlink_to(installed)
 
 
-def variable(plugin: str, setting: str) -> str:
-    """The variable that Meltano reads a plugin's setting from."""
-    return f"{plugin}_{setting}".replace("-", "_").upper()
-
-
 def settings(plugins: Sequence[str], setting: str, value: str) -> dict[str, str]:
-    """The same setting for several plugins."""
-    return {variable(plugin, setting): value for plugin in plugins}
+    """The same setting for several plugins, as the variables that Meltano reads."""
+    return {f"{plugin}_{setting}".replace("-", "_").upper(): value for plugin in plugins}

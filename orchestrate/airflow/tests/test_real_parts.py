@@ -1,6 +1,6 @@
 """Airflow, Redis, PostgreSQL and two workers, each of them real: nothing lost, nothing twice.
 
-ACCOUNTS=200 is the whole test; it takes about half an hour on two cores.
+ACCOUNTS=200 is the whole test; docs/scale.md has its results.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ AWAY_SECONDS = 20.0
 CONCURRENCY = 4
 """Requests in flight of a run: what may be uncertain after a SIGKILL."""
 RENDERED = "rendered_task_instance_fields"
+"""A table that may be empty: only `list_accounts` has fields that are rendered."""
 
 
 @contextlib.contextmanager
@@ -62,7 +63,7 @@ class Accidents:
         self._last: dict[str, int] = {}
 
     def look(self, states: dict[str, int]) -> None:
-        """Look how far it is."""
+        """Cause the next accident, once so many tasks have ended."""
         if states != self._last:
             print(f"{time.strftime('%H:%M:%S')} {states}", flush=True)
             self._last = states
@@ -132,13 +133,13 @@ def check_no_secret(one: Stage) -> None:
     assert logs > one.size.accounts
     for table in (
         "xcom",
-        "rendered_task_instance_fields",
+        RENDERED,
         "serialized_dag",
         "log",
         "task_instance",
     ):
         rows = one.airflow.query(f"select cast({table}.* as text) as text from {table}")
-        assert rows or table == "rendered_task_instance_fields", table
+        assert rows or table == RENDERED, table
         assert not [row for row in rows if secret.search(row["text"])], table
 
 

@@ -43,8 +43,8 @@ def main() -> int:
             flush=True,
         )
         while True:
-            one.airflow.look()
-            worker.look()
+            one.airflow.revive()
+            worker.revive()
             time.sleep(1)
     return 0
 

@@ -110,10 +110,10 @@ class Airflow:
         for part in self.parts:
             part.stop()
 
-    def look(self) -> None:
+    def revive(self) -> None:
         """Start what has ended by itself."""
         for part in self.parts:
-            part.look()
+            part.revive()
 
     def worker_environment(self, home: Path, slots: int) -> dict[str, str]:
         """A worker's variables.
@@ -151,7 +151,7 @@ class Airflow:
         return done.stdout
 
     def query(self, statement: str) -> list[dict[str, Any]]:
-        """Look into Airflow's database."""
+        """Query Airflow's database."""
         with psycopg.connect(self.database, row_factory=dict_row) as connection:
             return connection.execute(statement.encode()).fetchall()
 

@@ -35,12 +35,10 @@ class Process:
         self._environment = dict(environment)
         self._folder = folder
         self.log = folder / f"{name}.log"
-        self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it."""
-        self.starts += 1
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -52,7 +50,7 @@ class Process:
                 start_new_session=True,
             )
 
-    def look(self) -> None:
+    def revive(self) -> None:
         """Start it again if it has ended, and was not stopped."""
         if self._process is not None and self._process.poll() is not None:
             self._signal(signal.SIGKILL)

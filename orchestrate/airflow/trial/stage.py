@@ -97,7 +97,7 @@ class Stage:
         self.airflow("dags", "trigger", DAG)
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
-            self.airflow.look()
+            self.airflow.revive()
             with contextlib.suppress(psycopg.OperationalError):
                 look(self.airflow.tasks())
                 state = self.airflow.run_state()

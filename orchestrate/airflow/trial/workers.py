@@ -108,10 +108,6 @@ class Worker:
         """Start it after it was killed."""
         self._process.start()
 
-    def look(self) -> None:
-        """Start it again if it ended by itself."""
-        self._process.look()
-
     def _remove(self) -> None:
         with suppress(subprocess.CalledProcessError):
             ip("netns", "delete", self.name)

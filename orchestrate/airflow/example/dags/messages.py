@@ -1,6 +1,6 @@
 """An Airflow DAG: contacts and SMS of all accounts, from the warehouse to Merlin CRM.
 
-Airflow looks only at files that have both of these words: airflow, dag.
+Airflow reads only files that have both of these words: airflow, dag.
 """
 
 from __future__ import annotations
