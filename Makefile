@@ -110,16 +110,12 @@ clean: ## remove what make made; what runs left (.singer-http, output) stays
 	@echo "uv is not installed: putting one into .tools"
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools/uv 'uv>=0.9,<1'
 
-# A tool of its own: its dependencies are not ours. Its database may be PostgreSQL.
-$(MELTANO): $(UV)
-	@rm -rf .tools/meltano
-	@$(UV) venv --quiet .tools/meltano
-	@$(UV) pip install --quiet --python .tools/meltano 'meltano[postgres]==4.4.*'
-	@touch $@
-
-# The same: the tests of the dbt package run it, no plugin needs it.
-$(DBT): $(UV)
-	@rm -rf .tools/dbt
-	@$(UV) venv --quiet .tools/dbt
-	@$(UV) pip install --quiet --python .tools/dbt 'dbt-core==1.11.*' 'dbt-postgres==1.11.*'
+# Tools with an environment each: their dependencies are not ours. Meltano's database may be
+# PostgreSQL. The tests of the dbt package run dbt; no plugin needs it.
+$(MELTANO): REQUIREMENTS := 'meltano[postgres]==4.4.*'
+$(DBT): REQUIREMENTS := 'dbt-core==1.11.*' 'dbt-postgres==1.11.*'
+$(MELTANO) $(DBT): $(UV)
+	@rm -rf $(@D:/bin=)
+	@$(UV) venv --quiet $(@D:/bin=)
+	@$(UV) pip install --quiet --python $(@D:/bin=) $(REQUIREMENTS)
 	@touch $@
