@@ -63,22 +63,16 @@ class Process:
     def stop(self) -> None:
         """End it and its group."""
         self.end()
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        self.kill()
 
     def kill(self) -> None:
-        """End it without a warning, as a machine does that loses its power."""
-        process = self._process
-        self._process = None
+        """End it and its group without a warning, as a machine does that loses its power."""
+        self._signal(signal.SIGKILL)
+        process, self._process = self._process, None
         if process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
     def _signal(self, number: int) -> None:

@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from demo.postgres import Server
 from singer_sandbox.client import Sandbox
+from singer_sandbox.settings import numbered
 from trial.airflow import DAG, HERE, ROOT, Airflow
 from trial.services import Process, redis, wait
 
@@ -38,7 +39,7 @@ class Size:
 
     def names(self) -> list[str]:
         """The accounts."""
-        return [f"account-{number:03}" for number in range(1, self.accounts + 1)]
+        return [numbered(number) for number in range(1, self.accounts + 1)]
 
 
 @dataclass
