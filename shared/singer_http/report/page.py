@@ -164,7 +164,7 @@ def _stream(name: str, stream: JSON, report: JSON) -> str:
 
 
 def _kept(stream: JSON, report: JSON) -> str:
-    """The values at the vendor that the run left alone, with examples."""
+    """The values at the vendor that `overwrite` kept, with examples."""
     kept = kept_fields(stream)
     if not kept:
         return ""
