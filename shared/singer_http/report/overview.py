@@ -57,7 +57,6 @@ class LastRun:
     account: str
     plugin: str
     sync: str
-    run: str
     started_at: str
     outcome: str
     """`ok`, `stopped`, `failed` or `running`."""
@@ -208,7 +207,6 @@ def _last_run(run: StoredRun, report: JSON, extras: JSON) -> LastRun:
         account=report["account"],
         plugin=run.plugin,
         sync=run.sync,
-        run=run.run,
         started_at=report["started_at"],
         outcome=report["outcome"],
         error=_error(report),
