@@ -149,12 +149,11 @@ class Scopes:
             account: account and server, as in `scopes`.
             sync: of the pipeline.
         """
-        name, _, server = account.rpartition(" ")
+        own = sa.select(scopes.c.id).where((scopes.c.account == account) & (scopes.c.sync == sync))
         view = standing.c
-        own = (view.account == name) & (view.server == server) & (view.sync == sync)
         found = self._query(
             sa.select(view.stream, sa.func.count(), sa.func.count(view.version))
-            .where(own & (view.state != "deleted"))
+            .where(view.scope.in_(own) & (view.state != "deleted"))
             .group_by(view.stream)
             .order_by(view.stream)
         )
