@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from singer_http.store.tables import meta, metadata
 from tests.warehouse.plans import empty, plan
 from tests.warehouse.project import DBT, Project
 
@@ -93,8 +94,5 @@ def clear(connection: psycopg.Connection[Any]) -> None:
 
 def forget(connection: psycopg.Connection[Any]) -> None:
     """Lose the ledger, but for its version and its salt."""
-    connection.execute(
-        "TRUNCATE singer_http_accounts, singer_http_same, singer_http_scopes,"
-        " singer_http_delivered, singer_http_claims, singer_http_pending, singer_http_rejects,"
-        " singer_http_runs, singer_http_arrivals, singer_http_rates"
-    )
+    lost = [sql.Identifier(name) for name in metadata.tables if name != meta.name]
+    connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(lost)))

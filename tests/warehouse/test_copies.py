@@ -155,17 +155,23 @@ def test_an_old_copy_loses_no_row(
     assert states[1] == states[0]
 
 
-def test_a_row_that_changed_back_comes_again_with_an_old_copy(
+@pytest.fixture
+def world(
     copied: tuple[str, str],
     connection: psycopg.Connection[Any],
     warehouse: str,
     sandbox: Sandbox,
     tmp_path: Path,
-) -> None:
-    sql, runs = copied
-    world = CopiedWorld(RELATIONS[0], connection, sql, sandbox, tmp_path / "w", warehouse)
+) -> CopiedWorld:
+    """One whose copy is empty."""
+    plan, runs = copied
+    world = CopiedWorld(RELATIONS[0], connection, plan, sandbox, tmp_path / "w", warehouse)
     world.begin(runs)
-    one = next(iter(KEYS))
+    return world
+
+
+def test_a_row_that_changed_back_comes_again_with_an_old_copy(world: CopiedWorld) -> None:
+    one = KEYS[0]
     world.play([Change(one, "a"), Go(), Copy()])
     assert world.rows() == {}, "the copy has what the plan sent"
     world.play([Change(one, "b"), Go(), Change(one, "a"), Go()])
@@ -175,18 +181,11 @@ def test_a_row_that_changed_back_comes_again_with_an_old_copy(
     assert world.rows() == {}
 
 
-def test_a_copy_with_several_rows_of_a_key_is_refused(
-    copied: tuple[str, str],
-    connection: psycopg.Connection[Any],
-    warehouse: str,
-    sandbox: Sandbox,
-    tmp_path: Path,
-) -> None:
-    sql, runs = copied
-    world = CopiedWorld(RELATIONS[0], connection, sql, sandbox, tmp_path / "w", warehouse)
-    world.begin(runs)
-    world.play([Change(next(iter(KEYS)), "a"), Go(), Copy()])
-    connection.execute("INSERT INTO deliveries.records SELECT * FROM deliveries.records LIMIT 1")
+def test_a_copy_with_several_rows_of_a_key_is_refused(world: CopiedWorld) -> None:
+    world.play([Change(KEYS[0], "a"), Go(), Copy()])
+    world.connection.execute(
+        "INSERT INTO deliveries.records SELECT * FROM deliveries.records LIMIT 1"
+    )
     with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="1 rows more than keys"):
         world.rows()
 
