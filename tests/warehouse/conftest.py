@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from demo.postgres import database
 from singer_http.store.tables import meta, metadata
 from tests.warehouse.plans import empty, plan
 from tests.warehouse.project import DBT, Project
@@ -51,17 +52,10 @@ MODELS = {
 @pytest.fixture(scope="session")
 def warehouse(postgresql: str) -> Iterator[str]:
     """The URL of a database of its own, with the tables that the plans read and a ledger."""
-    name = f"warehouse_{uuid.uuid4().hex}"
-    # Not one connection for both: other tests end all that there are.
-    with psycopg.connect(postgresql, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = postgresql.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(MAKE)
-    yield url
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-    with psycopg.connect(postgresql, autocommit=True) as server:
-        server.execute(drop.format(sql.Identifier(name)))
+    with database(postgresql, f"warehouse_{uuid.uuid4().hex}") as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(MAKE)
+        yield url
 
 
 @pytest.fixture(scope="session")
