@@ -104,9 +104,9 @@ class Delivered:
     partial: bool = False
     """It says nothing of the email or the phone: the key is known by its earlier ones too."""
     mapping: bytes | None = None
-    """Digest of what today makes requests of records, as in scopes."""
+    """Digest of all that decides, beside the record, what is sent; see `Digests.mapping`."""
     version: str | None = None
-    """The source's, of the setting version_column; None takes that of the key away."""
+    """The source's, of the setting version_column; None removes that of the key."""
     fields: bytes | None = None
     """Short hashes of the fields that were sent; None leaves those that the key has."""
     sent: bool = True
