@@ -187,7 +187,7 @@ class Pipelines:
         self.meltano("tap-postgres", "target-autoreach")
 
     def pretend(self) -> None:
-        """Let everything stand without a run of all: what does not travel is not looked at."""
+        """Let everything stand without a run of all: rows that do not travel are not read."""
         self.use_view(self.everything + " limit 1")
         self.meltano("tap-postgres", "target-autoreach")
         self.execute(LEDGER.format(everything=self.everything))

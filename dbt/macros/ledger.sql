@@ -11,7 +11,7 @@
     select 1
   {%- elif copy -%}
     {%- set relation = singer_http._relation(copy, {'standing': 'records'}.get(what, what)) -%}
-    {{ singer_http._copied(what, relation, columns) if relation else singer_http._no_rows(columns) }}
+    {{ singer_http._copied(relation, columns) if relation else singer_http._no_rows(columns) }}
   {%- else -%}
     {%- set relation = singer_http.ledger('singer_http_' ~ what) -%}
     {{ singer_http.read_ledger(what, relation) if relation else singer_http._no_rows(columns) }}
@@ -56,7 +56,7 @@
 {%- endmacro %}
 
 {# A table that tap-deliveries filled. #}
-{% macro _copied(what, relation, columns) -%}
+{% macro _copied(relation, columns) -%}
   select {{ columns | join(', ') }}
   from {{ relation }} as copied
 {%- endmacro %}

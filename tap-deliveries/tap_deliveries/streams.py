@@ -155,8 +155,8 @@ class Runs(DeliveriesStream):
 class Records(DeliveriesStream):
     """What the ledger knows of each key: its last delivery, the version that stands.
 
-    A version falls without a delivery, too: with a new reject, which is read here, and where the
-    target's mapping changed: then all rows of that stream are read again.
+    A version also stops standing without a delivery: with a new reject, which is read here, and
+    where the target's mapping changed: then all rows of that stream are read again.
     """
 
     name = "records"
