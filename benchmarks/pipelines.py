@@ -104,8 +104,8 @@ class Pipelines:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.given = psycopg.conninfo.conninfo_to_dict(url)
         with psycopg.connect(url) as connection:
-            process = psutil.Process(connection.info.backend_pid)
-        self._server = process.parent() or process
+            session = psutil.Process(connection.info.backend_pid)
+            self._server = session.parent() or session
         columns = ", ".join(COLUMNS)
         versioned = columns.replace(MOMENT, f"({MOMENT} at time zone 'UTC')")
         self.everything = EVERYTHING.format(versioned=versioned)
