@@ -113,11 +113,12 @@ from {{ relation }} as runs
   {%- endif -%}
 {%- endmacro %}
 
-{# An ellipsis for each email and phone, as tap-deliveries does it. #}
+{# An ellipsis for each email and phone, by the expressions of singer_http.identity (\b is \y). #}
 {% macro _masked(text) -%}
 regexp_replace(
-        regexp_replace({{ text }}, '[[:alnum:]_.+%-]+@[[:alnum:]_-]+([.][[:alnum:]_-]+)+', '…', 'g'),
-        '[+][0-9][0-9 ().-]{5,}[0-9]|[(]?[0-9]{3}[) .-]+[0-9]{3}[ .-][0-9]{4}|\m[0-9]{10,11}\M',
+        regexp_replace({{ text }}, '[\w.+%-]+@[\w-]+(?:\.[\w-]+)+', '…', 'g'),
+        '\+[0-9][0-9 ().-]{5,}[0-9]|(?<![\w-])\(?[0-9]{3}[) .-]+[0-9]{3}[ .-][0-9]{4}\y'
+        '|\y[0-9]{10,11}\y',
         '…', 'g'
     )
 {%- endmacro %}

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from singer_http.identity import masked_identities
 from singer_sandbox import Sandbox
 from tests.core.rules.runs import examples
 from tests.warehouse.conftest import MODELS
@@ -201,3 +202,27 @@ def test_the_models_name_columns_that_the_tap_has(
     assert {column.name for column in cursor.description or ()} <= set(
         json.loads(text)["properties"]
     )
+
+
+def test_the_models_mask_what_the_tap_masks(
+    project: Project, connection: psycopg.Connection[Any]
+) -> None:
+    reasons = [
+        "a.b+c@example.com, Zoë@exämple.co.uk and x@y", "+1 (555) 010-0000; (555) 010-0000!",
+        "5550100000 and 15550100000, not 155501000001 or 555010000", "HTTP 422: 2026-01-01 12:00",
+        "id-555-010-0000 ab555 010 0000", "555 010 00001, 555.010.0000",
+    ]  # fmt: skip
+    connection.execute(
+        "INSERT INTO singer_http_scopes (id, account, sync, stream, source, keys, schema_message)"
+        " VALUES (1, 'a b', 'default', 'people', 's', '[]', '')"
+    )
+    for number, reason in enumerate(reasons):
+        connection.execute(
+            "INSERT INTO singer_http_rejects (scope, key, slot, run, seq, at, kind, reason,"
+            " operation, attempts, route, digest, resent, record)"
+            " VALUES (1, %s, '', 'r', 0, 0, 'refused', %s, 'upsert', 1, '', '', false, '')",
+            [str(number), reason],
+        )
+    rows = rows_of(connection, project.sql("rejects", "singer_http"))
+    found = {row["key"]: row["reason"] for row in rows}
+    assert found == {str(n): masked_identities(reason) for n, reason in enumerate(reasons)}
