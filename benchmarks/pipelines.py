@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -24,8 +25,9 @@ import yaml
 from benchmarks.contestants import Stage
 from benchmarks.environments import OURS, PEERS, ROOT, python
 from benchmarks.measure import Sample
+from demo.meltano import MELTANO
+from demo.warehouse import variables
 
-MELTANO = ROOT / ".tools" / "meltano" / "bin" / "meltano"
 DBT = ROOT / ".tools" / "dbt" / "bin" / "dbt"
 SOURCE = "to_autoreach.people"
 COLUMNS = (
@@ -104,8 +106,8 @@ class Pipelines:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.given = psycopg.conninfo.conninfo_to_dict(url)
         with psycopg.connect(url) as connection:
-            process = psutil.Process(connection.info.backend_pid)
-        self._server = process.parent() or process
+            session = psutil.Process(connection.info.backend_pid)
+            self._server = session.parent() or session
         columns = ", ".join(COLUMNS)
         versioned = columns.replace(MOMENT, f"({MOMENT} at time zone 'UTC')")
         self.everything = EVERYTHING.format(versioned=versioned)
@@ -154,18 +156,14 @@ class Pipelines:
         (self.folder / "models" / "people.sql").write_text(f"{{{{ {call} }}}}")
         sources = {"sources": [{"name": "warehouse", "tables": [{"name": "current_people"}]}]}
         (self.folder / "models" / "sources.yml").write_text(yaml.safe_dump(sources))
-        dbt = {"name": "bench", "profile": "bench", "models": {"bench": {"+materialized": "table"}},
+        dbt = {"name": "bench", "profile": "warehouse",
+               "models": {"bench": {"+materialized": "table"}},
                "flags": {"send_anonymous_usage_stats": False},
                "vars": {"singer_http_ledger_schema": "ledger"}}  # fmt: skip
         (self.folder / "dbt_project.yml").write_text(yaml.safe_dump(dbt))
         packages = {"packages": [{"local": str(ROOT / "dbt")}]}
         (self.folder / "packages.yml").write_text(yaml.safe_dump(packages))
-        output = {"type": "postgres", "schema": "to_autoreach", "threads": 1,
-                  "host": self.given["host"], "port": int(str(self.given["port"])),
-                  "user": self.given["user"], "password": self.given.get("password") or "",
-                  "dbname": self.given["dbname"]}  # fmt: skip
-        profile = {"bench": {"target": "bench", "outputs": {"bench": output}}}
-        (self.folder / "profiles.yml").write_text(yaml.safe_dump(profile))
+        shutil.copy(ROOT / "demo" / "transform" / "profiles.yml", self.folder)
         self._call([DBT, "deps"])
 
     def _call(self, command: list[Any]) -> None:
@@ -179,7 +177,10 @@ class Pipelines:
     def _environment(self) -> Mapping[str, str]:
         hidden = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "MELTANO_PROJECT_ROOT")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        return {**kept, "NO_COLOR": "1", "DO_NOT_TRACK": "1", "MELTANO_CLI_LOG_LEVEL": "warning"}
+        return {
+            **kept, **variables(self.url),
+            "NO_COLOR": "1", "DO_NOT_TRACK": "1", "MELTANO_CLI_LOG_LEVEL": "warning",
+        }  # fmt: skip
 
     def first_run(self) -> None:
         """Deliver everything, so that all of it stands."""
@@ -187,7 +188,7 @@ class Pipelines:
         self.meltano("tap-postgres", "target-autoreach")
 
     def pretend(self) -> None:
-        """Let everything stand without a run of all: what does not travel is not looked at."""
+        """Let everything stand without a run of all: rows that do not travel are not read."""
         self.use_view(self.everything + " limit 1")
         self.meltano("tap-postgres", "target-autoreach")
         self.execute(LEDGER.format(everything=self.everything))

@@ -101,14 +101,16 @@ def database(server: str, name: str) -> Iterator[str]:
         server: URL of any database of the server, whose user may make databases.
         name: what it is called; one that has this name already is dropped.
     """
+    drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+    # Not one connection for both: other programs may end it in the meantime.
     with psycopg.connect(server, autocommit=True) as connection:
-        drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
         connection.execute(drop)
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-        try:
-            base, mark, query = server.partition("?")
-            yield f"{base.rsplit('/', 1)[0]}/{name}{mark}{query}"
-        finally:
+    try:
+        base, mark, query = server.partition("?")
+        yield f"{base.rsplit('/', 1)[0]}/{name}{mark}{query}"
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(drop)
 
 

@@ -41,7 +41,7 @@ select case
     {%- endif %}
     when gone > {{ limit }}
         then {{ singer_http._stop([about ~ 'the plan would delete ', '$gone', ' of ', '$delivered',
-            ' records, more than max_deletes (' ~ max_deletes ~ ') allows: nothing is planned. Look at '
+            ' records, more than max_deletes (' ~ max_deletes ~ ') allows: nothing is planned. Check '
             ~ name ~ ', or raise max_deletes']) }}
     when delivered - rows_present > {{ shrink }}
         then {{ singer_http._stop([about ~ name ~ ' has ', '$rows_present', ' rows, ', '$delivered',

@@ -11,7 +11,7 @@
     select 1
   {%- elif copy -%}
     {%- set relation = singer_http._relation(copy, {'standing': 'records'}.get(what, what)) -%}
-    {{ singer_http._copied(what, relation, columns) if relation else singer_http._no_rows(columns) }}
+    {{ singer_http._copied(relation, columns) if relation else singer_http._no_rows(columns) }}
   {%- else -%}
     {%- set relation = singer_http.ledger('singer_http_' ~ what) -%}
     {{ singer_http.read_ledger(what, relation) if relation else singer_http._no_rows(columns) }}
@@ -56,7 +56,7 @@
 {%- endmacro %}
 
 {# A table that tap-deliveries filled. #}
-{% macro _copied(what, relation, columns) -%}
+{% macro _copied(relation, columns) -%}
   select {{ columns | join(', ') }}
   from {{ relation }} as copied
 {%- endmacro %}
@@ -113,11 +113,12 @@ from {{ relation }} as runs
   {%- endif -%}
 {%- endmacro %}
 
-{# An ellipsis for each email and phone, as tap-deliveries does it. #}
+{# An ellipsis for each email and phone, by the expressions of singer_http.identity (\b is \y). #}
 {% macro _masked(text) -%}
 regexp_replace(
-        regexp_replace({{ text }}, '[[:alnum:]_.+%-]+@[[:alnum:]_-]+([.][[:alnum:]_-]+)+', '…', 'g'),
-        '[+][0-9][0-9 ().-]{5,}[0-9]|[(]?[0-9]{3}[) .-]+[0-9]{3}[ .-][0-9]{4}|\m[0-9]{10,11}\M',
+        regexp_replace({{ text }}, '[\w.+%-]+@[\w-]+(?:\.[\w-]+)+', '…', 'g'),
+        '\+[0-9][0-9 ().-]{5,}[0-9]|(?<![\w-])\(?[0-9]{3}[) .-]+[0-9]{3}[ .-][0-9]{4}\y'
+        '|\y[0-9]{10,11}\y',
         '…', 'g'
     )
 {%- endmacro %}

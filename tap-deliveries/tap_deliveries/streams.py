@@ -155,8 +155,8 @@ class Runs(DeliveriesStream):
 class Records(DeliveriesStream):
     """What the ledger knows of each key: its last delivery, the version that stands.
 
-    A version falls without a delivery, too: with a new reject, which is read here, and where the
-    target's mapping changed: then all rows of that stream are read again.
+    A version also stops standing without a delivery: with a new reject, which is read here, and
+    where the target's mapping changed: then all rows of that stream are read again.
     """
 
     name = "records"
@@ -320,15 +320,18 @@ def _masked(text: str | None) -> str | None:
 
 
 def _moment(text: str) -> datetime.datetime:
-    moment = datetime.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+    return _in_utc(datetime.datetime.fromisoformat(text))
 
 
 def _text(at: int) -> str:
-    return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return _iso(datetime.datetime.fromtimestamp(at, datetime.UTC))
 
 
 def _iso(moment: datetime.datetime) -> str:
-    """SQLite's moments are in UTC without saying so."""
+    return f"{_in_utc(moment):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _in_utc(moment: datetime.datetime) -> datetime.datetime:
+    """A moment without a time zone is in UTC: SQLite has no time zones."""
     at = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
-    return f"{at.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return at.astimezone(datetime.UTC)

@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from demo.postgres import database
+from singer_http.store.tables import meta, metadata
 from tests.warehouse.plans import empty, plan
 from tests.warehouse.project import DBT, Project
 
@@ -50,17 +52,10 @@ MODELS = {
 @pytest.fixture(scope="session")
 def warehouse(postgresql: str) -> Iterator[str]:
     """The URL of a database of its own, with the tables that the plans read and a ledger."""
-    name = f"warehouse_{uuid.uuid4().hex}"
-    # Not one connection for both: other tests end all that there are.
-    with psycopg.connect(postgresql, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = postgresql.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(MAKE)
-    yield url
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-    with psycopg.connect(postgresql, autocommit=True) as server:
-        server.execute(drop.format(sql.Identifier(name)))
+    with database(postgresql, f"warehouse_{uuid.uuid4().hex}") as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(MAKE)
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +88,5 @@ def clear(connection: psycopg.Connection[Any]) -> None:
 
 def forget(connection: psycopg.Connection[Any]) -> None:
     """Lose the ledger, but for its version and its salt."""
-    connection.execute(
-        "TRUNCATE singer_http_accounts, singer_http_same, singer_http_scopes,"
-        " singer_http_delivered, singer_http_claims, singer_http_pending, singer_http_rejects,"
-        " singer_http_runs, singer_http_arrivals, singer_http_rates"
-    )
+    lost = [sql.Identifier(name) for name in metadata.tables if name != meta.name]
+    connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(lost)))

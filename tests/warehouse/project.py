@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from psycopg.conninfo import conninfo_to_dict
 
 from demo.meltano import ROOT
+from demo.warehouse import variables as variables_of
 
 DBT = Path(os.environ.get("DBT", ROOT / ".tools" / "dbt" / "bin" / "dbt"))
-PROFILE = """
-warehouse:
-  target: tests
-  outputs:
-    tests:
-      type: postgres
-      host: "{{ env_var('PGHOST') }}"
-      port: "{{ env_var('PGPORT', '5432') | int }}"
-      user: "{{ env_var('PGUSER') }}"
-      password: "{{ env_var('PGPASSWORD', '') }}"
-      dbname: "{{ env_var('PGDATABASE') }}"
-      schema: to_autoreach
-      threads: 2
-"""
-NAMES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
+PROFILES = ROOT / "demo" / "transform" / "profiles.yml"
 
 
 class Project:
@@ -50,10 +37,9 @@ class Project:
         **variables: str,
     ) -> None:
         self.folder = folder
-        given = conninfo_to_dict(url)
         self._environment = {
             **os.environ,
-            **{NAMES[k]: str(v) for k, v in given.items() if k in NAMES and v},
+            **variables_of(url),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "NO_COLOR": "1",
         }
@@ -73,7 +59,7 @@ class Project:
         (folder / "dbt_packages" / "singer_http").symlink_to(ROOT / "dbt")
         source = {"name": "warehouse", "tables": [{"name": table} for table in tables]}
         self._write("models/sources.yml", {"sources": [source]})
-        (folder / "profiles.yml").write_text(PROFILE)
+        shutil.copy(PROFILES, folder)
         for name, text in models.items():
             (folder / "models" / f"{name}.sql").write_text(text)
 

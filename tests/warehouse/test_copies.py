@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from singer_http.identity import masked_identities
 from singer_sandbox import Sandbox
 from tests.core.rules.runs import examples
 from tests.warehouse.conftest import MODELS
@@ -155,17 +156,23 @@ def test_an_old_copy_loses_no_row(
     assert states[1] == states[0]
 
 
-def test_a_row_that_changed_back_comes_again_with_an_old_copy(
+@pytest.fixture
+def world(
     copied: tuple[str, str],
     connection: psycopg.Connection[Any],
     warehouse: str,
     sandbox: Sandbox,
     tmp_path: Path,
-) -> None:
-    sql, runs = copied
-    world = CopiedWorld(RELATIONS[0], connection, sql, sandbox, tmp_path / "w", warehouse)
+) -> CopiedWorld:
+    """One whose copy is empty."""
+    plan, runs = copied
+    world = CopiedWorld(RELATIONS[0], connection, plan, sandbox, tmp_path / "w", warehouse)
     world.begin(runs)
-    one = next(iter(KEYS))
+    return world
+
+
+def test_a_row_that_changed_back_comes_again_with_an_old_copy(world: CopiedWorld) -> None:
+    one = KEYS[0]
     world.play([Change(one, "a"), Go(), Copy()])
     assert world.rows() == {}, "the copy has what the plan sent"
     world.play([Change(one, "b"), Go(), Change(one, "a"), Go()])
@@ -175,18 +182,11 @@ def test_a_row_that_changed_back_comes_again_with_an_old_copy(
     assert world.rows() == {}
 
 
-def test_a_copy_with_several_rows_of_a_key_is_refused(
-    copied: tuple[str, str],
-    connection: psycopg.Connection[Any],
-    warehouse: str,
-    sandbox: Sandbox,
-    tmp_path: Path,
-) -> None:
-    sql, runs = copied
-    world = CopiedWorld(RELATIONS[0], connection, sql, sandbox, tmp_path / "w", warehouse)
-    world.begin(runs)
-    world.play([Change(next(iter(KEYS)), "a"), Go(), Copy()])
-    connection.execute("INSERT INTO deliveries.records SELECT * FROM deliveries.records LIMIT 1")
+def test_a_copy_with_several_rows_of_a_key_is_refused(world: CopiedWorld) -> None:
+    world.play([Change(KEYS[0], "a"), Go(), Copy()])
+    world.connection.execute(
+        "INSERT INTO deliveries.records SELECT * FROM deliveries.records LIMIT 1"
+    )
     with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="1 rows more than keys"):
         world.rows()
 
@@ -202,3 +202,27 @@ def test_the_models_name_columns_that_the_tap_has(
     assert {column.name for column in cursor.description or ()} <= set(
         json.loads(text)["properties"]
     )
+
+
+def test_the_models_mask_what_the_tap_masks(
+    project: Project, connection: psycopg.Connection[Any]
+) -> None:
+    reasons = [
+        "a.b+c@example.com, Zoë@exämple.co.uk and x@y", "+1 (555) 010-0000; (555) 010-0000!",
+        "5550100000 and 15550100000, not 155501000001 or 555010000", "HTTP 422: 2026-01-01 12:00",
+        "id-555-010-0000 ab555 010 0000", "555 010 00001, 555.010.0000",
+    ]  # fmt: skip
+    connection.execute(
+        "INSERT INTO singer_http_scopes (id, account, sync, stream, source, keys, schema_message)"
+        " VALUES (1, 'a b', 'default', 'people', 's', '[]', '')"
+    )
+    for number, reason in enumerate(reasons):
+        connection.execute(
+            "INSERT INTO singer_http_rejects (scope, key, slot, run, seq, at, kind, reason,"
+            " operation, attempts, route, digest, resent, record)"
+            " VALUES (1, %s, '', 'r', 0, 0, 'refused', %s, 'upsert', 1, '', '', false, '')",
+            [str(number), reason],
+        )
+    rows = rows_of(connection, project.sql("rejects", "singer_http"))
+    found = {row["key"]: row["reason"] for row in rows}
+    assert found == {str(n): masked_identities(reason) for n, reason in enumerate(reasons)}

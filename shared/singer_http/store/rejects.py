@@ -58,7 +58,7 @@ class Rejects:
         self._run = run
         self._held_back: list[tuple[Any, dict[str, Any]]] = []
         self._empty: set[int] = set()
-        """Scopes of which nothing is outstanding (see `look_at`)."""
+        """Scopes of which nothing is outstanding (see `note_if_empty`)."""
         columns = [rejects.c[name] for name in RejectState._fields]
         self._states = sa.select(rejects.c.key, *columns).where(
             (rejects.c.scope == sa.bindparam("scope"))
@@ -77,10 +77,10 @@ class Rejects:
         """Whether something may be outstanding; the database is not asked."""
         return scope not in self._empty
 
-    def look_at(self, scope: int) -> None:
-        """Note whether anything is outstanding of a scope, before its first record.
+    def note_if_empty(self, scope: int) -> None:
+        """Note it if nothing of a scope is outstanding, before its first record.
 
-        Where nothing is, no record asks again. Not all scopes at once: of thousands of accounts
+        Then no record asks the database. Scopes are noted one by one: with thousands of accounts
         the table is large.
         """
         if not self._has(scope):

@@ -77,6 +77,12 @@ class RejectState(NamedTuple):
     """The vendor's record that it went into, which is another key's."""
 
 
+def parts_of(names: bytes | None) -> list[bytes]:
+    """The hashes of a key's names, `NAME` bytes each."""
+    found = names or b""
+    return [found[at : at + NAME] for at in range(0, len(found), NAME)]
+
+
 def beginning(claim: str) -> bytes:
     """A (hashed) claim as one of a key's names."""
     return bytes.fromhex(claim[1 : 1 + 2 * NAME])
@@ -98,9 +104,9 @@ class Delivered:
     partial: bool = False
     """It says nothing of the email or the phone: the key is known by its earlier ones too."""
     mapping: bytes | None = None
-    """Digest of what today makes requests of records, as in scopes."""
+    """Digest of all that decides, beside the record, what is sent; see `Digests.mapping`."""
     version: str | None = None
-    """The source's, of the setting version_column; None takes that of the key away."""
+    """The source's, of the setting version_column; None removes that of the key."""
     fields: bytes | None = None
     """Short hashes of the fields that were sent; None leaves those that the key has."""
     sent: bool = True
@@ -121,7 +127,4 @@ class Delivered:
 
     def add_names(self, more: bytes | None) -> None:
         """Add those that the key does not have already."""
-        own = self.names or b""
-        known = [own[at : at + NAME] for at in range(0, len(own), NAME)]
-        found = [more[at : at + NAME] for at in range(0, len(more), NAME)] if more else []
-        self.names = b"".join(dict.fromkeys([*known, *found]))
+        self.names = b"".join(dict.fromkeys([*parts_of(self.names), *parts_of(more)]))

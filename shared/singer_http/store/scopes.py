@@ -122,14 +122,14 @@ class Scopes:
         return scope
 
     def remap(self, scope: int, mapping: bytes | None) -> int:
-        """Note what makes the requests of a scope's records from now on.
+        """Write the mapping of a scope, if it is another one now; committed.
 
         Args:
             scope: whose.
             mapping: see `Digests.mapping`; `None`: no versions are stored.
 
         Returns:
-            How many rows had a version that stood, and does not stand any more.
+            How many rows had a version that stood until now.
         """
         before = self._query(sa.select(scopes.c.mapping).where(scopes.c.id == scope))[0][0]
         if before == mapping:
@@ -149,12 +149,11 @@ class Scopes:
             account: account and server, as in `scopes`.
             sync: of the pipeline.
         """
-        name, _, server = account.rpartition(" ")
+        own = sa.select(scopes.c.id).where((scopes.c.account == account) & (scopes.c.sync == sync))
         view = standing.c
-        own = (view.account == name) & (view.server == server) & (view.sync == sync)
         found = self._query(
             sa.select(view.stream, sa.func.count(), sa.func.count(view.version))
-            .where(own & (view.state != "deleted"))
+            .where(view.scope.in_(own) & (view.state != "deleted"))
             .group_by(view.stream)
             .order_by(view.stream)
         )

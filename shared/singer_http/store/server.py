@@ -19,15 +19,15 @@ ENCODINGS = ("UTF8", "SQL_ASCII")
 """Of PostgreSQL that hold any text; the latter keeps bytes as they come."""
 
 PASSING = ("08", "40", "57", "53300", "55P03")
-"""How the SQLSTATE begins of what passes: connection, conflict, shutdown, too many connections, a
-lock."""
+"""The first characters of the SQLSTATEs of temporary errors: connection, conflict, shutdown, too
+many connections, lock."""
 LASTING = (
     "authentication failed", "no password supplied", "does not exist", "pg_hba.conf",
     "permission denied",
 )  # fmt: skip
-"""In what PostgreSQL says when it refuses a connection: such an error has no SQLSTATE."""
+"""Texts of a refused connection that stays refused: such an error has no SQLSTATE."""
 LOCK_SECONDS = 30
-"""That a change of PostgreSQL's tables waits for others; all new questions wait behind it."""
+"""That a change of PostgreSQL's tables waits for others; meanwhile all new statements wait too."""
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 

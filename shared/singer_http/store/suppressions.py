@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from singer_http.operations import DELETED, SAME, Person
 from singer_http.store.database import Database, json_list
+from singer_http.store.rows import parts_of
 from singer_http.store.tables import NAME, claims, delivered, is_same, scopes
 
 STREAM = "suppressions"
@@ -175,9 +176,8 @@ class Suppressions:
 
 
 def beginnings(names: bytes | None) -> list[str]:
-    """The hashes that begin with the ledger's `names` of a key: their beginnings."""
-    found = names or b""
-    return [f"#{found[at : at + NAME].hex()}" for at in range(0, len(found), NAME)]
+    """The ledger's `names` of a key as the beginnings of (hashed) claims."""
+    return [f"#{part.hex()}" for part in parts_of(names)]
 
 
 def number_of_suppressed(whose: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -86,7 +86,7 @@ scopes = sa.Table(
     sa.Column("source", sa.String, nullable=False, comment="the stream that it was read from"),
     sa.Column("keys", sa.String, nullable=False, comment="JSON list of key columns"),
     sa.Column("schema_message", sa.LargeBinary, nullable=False, comment="the last SCHEMA"),
-    sa.Column("mapping", sa.LargeBinary, comment="digest of what today makes requests of records"),
+    sa.Column("mapping", sa.LargeBinary, comment="digest of all that decides what is sent, today"),
     sa.UniqueConstraint("account", "sync", "stream"),
 )
 
@@ -248,7 +248,7 @@ standing = sa.Table(
 )
 """A view: what became of each key, and the version of it that stands.
 
-It is part of the public interface, for plans that are made in SQL: columns are only ever added."""
+It is a public interface, for plans that are made in SQL: columns are only ever added."""
 
 ROW: tuple[sa.Column[Any], ...] = (
     delivered.c.key, delivered.c.digest, delivered.c.source, delivered.c.remote_id,

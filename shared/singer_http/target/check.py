@@ -206,7 +206,7 @@ class Check:
             return f"{kind}, its tables will be made"
         if kind == "PostgreSQL" and not connection.scalar(MAY_WRITE, {"names": [*metadata.tables]}):
             raise ConfigError(
-                "the user may not write: grant INSERT, UPDATE and DELETE on all tables, and look "
+                "the user may not write: grant INSERT, UPDATE and DELETE on all tables, and check "
                 "whether the database is read-only"
             )
         stated = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "version"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -125,17 +124,17 @@ def work(run: TargetRun, sinks: Sequence[type[HTTPSink]], given: dict[str, Any])
 
 
 def standing(run: TargetRun) -> bool:
-    """Take down the versions that today's settings would send otherwise, and count the others.
+    """Note today's mapping of each stream, and count the versions that stand with it.
 
     Returns:
-        Whether all streams of the pipeline could be looked at.
+        Whether all streams of the pipeline could be opened.
     """
     session, well = run.session, True
     scopes = session.store.scopes
     try:
         for stream in scopes.streams(session.account, session.sync):
             if (scope := session.scope(stream)) and scope.schema_message:
-                run.router.look_again(scope.schema_message)
+                run.router.remap(scope.schema_message)
     except StopRun as error:
         _say(one_line(str(error)))
         well = False
@@ -145,7 +144,7 @@ def standing(run: TargetRun) -> bool:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
+    click.echo(text, err=True)  # stdout is for Singer messages
 
 
 def look(plan: Plan, given: dict[str, Any]) -> bool | None:

@@ -119,19 +119,19 @@ class Router:
         if any(route.delivery.stream == SUPPRESSIONS for route in ready[essence]):
             self._hold_back()
         for route in ready[essence]:
-            self._remap(route)
+            self._note_mapping(route)
             self._opened(route.delivery)
 
-    def look_again(self, line: bytes) -> None:
+    def remap(self, line: bytes) -> None:
         """Note what today's settings make of a stream, by its stored SCHEMA; nothing is delivered.
 
         Errors as in `open`.
         """
         source, schema, keys = of_message(decode(line), 0)
         for route in self._routes(source, schema, keys, line):
-            self._remap(route)
+            self._note_mapping(route)
 
-    def _remap(self, route: Route) -> None:
+    def _note_mapping(self, route: Route) -> None:
         """Versions of rows that today's mapping would send otherwise do not stand any more."""
         delivery, mapping = route.delivery, route.intake.mapping
         if self._mapped.get(delivery.stream, b"") == mapping:
@@ -225,7 +225,7 @@ class Router:
                 sink_class.stream, Spool(self._session.rejects_path.parent)
             )
         else:
-            self.check_company(sink_class)
+            self.refuse_useless_overwrite(sink_class)
         return Route(delivery, intake, mapping, spool)
 
     def _check_overwrite(self, sink: HTTPSink) -> None:
@@ -242,7 +242,7 @@ class Router:
             hint = f"Give {sink.stream} a pipeline of its own (another sync, without overwrite)."
             refuse(own, sink.stream, hint)
 
-    def check_company(self, sink: type[HTTPSink]) -> None:
+    def refuse_useless_overwrite(self, sink: type[HTTPSink]) -> None:
         """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.
 
         Raises:

@@ -148,7 +148,7 @@ class TargetRun:
         if delivery.sink_class.group_by_parent:
             self._recovery.retry_rejects(delivery)
         if spool is not None:
-            self.router.check_company(delivery.sink_class)
+            self.router.refuse_useless_overwrite(delivery.sink_class)
             for route, line in spool.read():
                 route.deliver_line(line)
             delivery.flush()

@@ -124,7 +124,7 @@ class Session:
     def _parts(self, sink: type[HTTPSink], scope: Scope) -> Parts:
         store = self.store
         ledger, rejects = store.ledger, store.rejects
-        rejects.look_at(scope.id)
+        rejects.note_if_empty(scope.id)
         return Parts(
             config=self.config,
             store=self.store,

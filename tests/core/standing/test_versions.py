@@ -150,13 +150,15 @@ def test_settings_that_change_nothing_that_is_sent_leave_it_standing(
      {"version_column": "first_name"}, {"version_column": None}],
     ids=str,
 )  # fmt: skip
-def test_settings_that_may_change_what_is_sent_take_it_down(people: Plugin, config: JSON) -> None:
+def test_after_settings_that_may_change_what_is_sent_it_does_not_stand(
+    people: Plugin, config: JSON
+) -> None:
     people.run([SCHEMA, row(1, "a")], unknown_fields="warn")
     people.run([SCHEMA], unknown_fields="warn", **config)
     assert standing(people) == {"p1": None}
 
 
-def test_a_dry_run_takes_nothing_down(people: Plugin) -> None:
+def test_a_dry_run_leaves_it_standing(people: Plugin) -> None:
     people.run([SCHEMA, row(1, "a")])
     people.run([SCHEMA, row(1, "a")], dry_run=True, nulls="send")
     assert standing(people) == {"p1": "a"}
@@ -211,7 +213,7 @@ def test_a_view_that_is_gone_is_made_again(people: Plugin) -> None:
     assert standing(people) == {"p1": "a"}
 
 
-def test_the_command_takes_down_what_todays_settings_would_send_otherwise(
+def test_after_the_command_nothing_stands_that_todays_settings_would_send_otherwise(
     people: Plugin, sandbox: Sandbox
 ) -> None:
     people.run([SCHEMA, row(1, "a"), row(2, "a"), row(3, "a", email=REFUSED)])
