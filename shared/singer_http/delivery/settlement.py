@@ -196,10 +196,10 @@ class Settlement:
 
     def adopt(self, item: Item, digest: bytes, remote_id: str | None) -> None:
         """An unfinished create is found to have arrived, with other content than today's."""
-        claims = item.origin.sent.identities if item.origin.sent else item.identities
-        hashed = tuple(map(self._ledger.hashed, claims))
         sent = item.origin.sent
-        fields = self.overwrite.after_create(item.sink, sent.body) if sent else None
+        claims = sent.identities if sent else item.identities
+        hashed = tuple(map(self._ledger.hashed, claims))
+        fields = self.overwrite.of_body(item.sink, sent.body) if sent else None
         self._ledger.acknowledge(
             self._scope, Delivered(item.stored, digest, b"", remote_id, hashed, fields=fields)
         )
