@@ -184,9 +184,13 @@ class Settlement:
 
     def refresh(self, row: Row, source: bytes, mapping: bytes | None, version: str | None) -> None:
         """Write the digest and the version of today's record to a ledger row that is current."""
-        current = Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
-        current.mapping, current.version = mapping, version
-        self._ledger.acknowledge(self._scope, current)
+        self._ledger.acknowledge(
+            self._scope,
+            Delivered(
+                row.key, row.digest, source, row.remote_id, None,
+                mapping=mapping, version=version, sent=False,
+            ),
+        )  # fmt: skip
 
     def wait_beside(self, item: Item) -> None:
         """Keep the newest record of a key until its uncertain one is resolved."""
