@@ -18,6 +18,7 @@ from singer_http.report.rejects_summary import shape
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.fields import FieldHashes
 from singer_http.sink.kinds import ReadableSink
+from singer_http.sink.overwrite import restricts
 from singer_http.target.plan import Plan
 from singer_http.target.run import TargetRun
 from singer_http.target.verify.notes import Difference
@@ -30,7 +31,7 @@ NO_REQUEST = "the vendor has no request that reads them back"
 
 
 def check_possible(plan: Plan, *, marks: bool) -> None:
-    """Refuse what cannot be, before the database is opened.
+    """Refuse settings that exclude a comparison, before the database is opened.
 
     Raises:
         ConfigError: there is no ledger, or `dry_run` forbids marks.
@@ -154,8 +155,7 @@ class Verification:
             check_signal=self._run.session.check_signal,
         )
         lines = list(_said(done))
-        policies = self._plan.config.get("overwrite") or {}
-        if done.marked and any(policy != "always" for policy in policies.values()):
+        if done.marked and restricts(self._plan.config.get("overwrite")):
             lines.append(
                 "`overwrite` still decides: a field that was edited is sent under `always` only"
             )
@@ -245,8 +245,3 @@ def _said(done: Repaired) -> Iterator[str]:
 
 def _moment(at: float) -> str:
     return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def carry_out(plan: Plan, run: TargetRun, logger: logging.Logger, *, marks: bool) -> bool:
-    """Compare what this sync delivered with what the vendor has; whether there is no difference."""
-    return Verification(plan, run, logger, marks=marks).carry_out()
