@@ -213,10 +213,10 @@ class Settlement:
         self._ledger.mark_unknown(self._scope, row)
 
     def _release(self, item: Item, *, postponed: bool) -> None:
-        """Let go of a key whose record may belong to another key too; nothing is removed.
+        """Give up a key whose record may belong to another key too; nothing is removed.
 
         Where versions are stored, its row stays, as deleted: a copy of the ledger (tap-deliveries)
-        does not see that a row is missing, and would take its version for standing.
+        does not see that a row is missing, and would still count its version as delivered.
 
         Args:
             item: the delete.
@@ -231,8 +231,8 @@ class Settlement:
         else:
             note = f"not removed, since another key refers to the same record: {key}"
         if item.mapping is not None or (item.row is not None and item.row.version is not None):
-            let_go = Delivered(item.stored, DELETED, b"", None, (), sent=False)
-            self._ledger.acknowledge(self._scope, let_go)
+            given_up = Delivered(item.stored, DELETED, b"", None, (), sent=False)
+            self._ledger.acknowledge(self._scope, given_up)
         elif not item.stored.startswith(FORMER):
             self._ledger.forget(self._scope, item.stored)
         self._rejects.drop(self._scope, item.stored, item.seq)
