@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -66,7 +67,7 @@ class Verification:
         facts = {
             "Account": plan.account,
             "Sync": plan.config["sync"],
-            "Compared": _moment(datetime.datetime.now(datetime.UTC).timestamp()),
+            "Compared": _moment(time.time()),
             "Version": plan.version,
         }
         self._drift = Drift(facts, plan.name)
@@ -167,7 +168,9 @@ class Verification:
         Raises:
             StopRun: the file of differences cannot be written.
         """
-        file, page = self._plan.path("drift.jsonl"), self._plan.path("drift.html")
+        file = self._plan.path("drift.jsonl")
+        page = self._plan.path("drift.html")
+        shown = None
         for check in checks:
             totals = check.notes.totals()
             self._drift.streams[check.stream] = StreamDrift(
@@ -187,9 +190,10 @@ class Verification:
         written = file if self._drift.differences else None
         try:
             report.write_page(page, self._drift, written)
+            shown = page
         except OSError as error:
             self._logger.warning("The page could not be written: %s", error.strerror)
-        for line in report.screen(self._drift, file=written, page=page):
+        for line in report.screen(self._drift, file=written, page=shown):
             click.echo(line)
 
     def _lines(self, checks: list[StreamCheck]) -> Iterator[JSON]:
