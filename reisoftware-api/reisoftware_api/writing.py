@@ -65,9 +65,9 @@ class Writing(ABC):
         """The body of an update, from a record in v1's form; never with tags, which would replace
         all that the contact has."""
 
-    def clears(self, name: str) -> bool:  # noqa: ARG002 - v1 clears any field
+    @abstractmethod
+    def clears(self, name: str) -> bool:
         """Whether an update sends a null of a field, which clears it."""
-        return True
 
     @abstractmethod
     def not_taken(self, sent: JSON, contact: JSON) -> list[str]:
@@ -123,6 +123,10 @@ class WritingV1(Writing):
     @override
     def update_body(self, body: JSON, kind_of: KindOf) -> JSON:
         return {name: value for name, value in body.items() if name not in NOT_IN_UPDATES}
+
+    @override
+    def clears(self, name: str) -> bool:
+        return True
 
     @override
     def not_taken(self, sent: JSON, contact: JSON) -> list[str]:

@@ -104,6 +104,10 @@ class Row:
     version: str | None = None
     """The source's version of the record."""
 
+    def is_of(self, mapping: bytes | None, version: str | None) -> bool:
+        """Whether it has this mapping and version; true if versions are not stored."""
+        return mapping is None or (mapping, version) == (self.mapping, self.version)
+
     @property
     def remote_id(self) -> str | None:
         """The vendor's id of the record, enough to update or delete it."""

@@ -103,10 +103,6 @@ class MemberReading(Reading):
         return map(_with_id, self._pages.read())
 
     @override
-    def record(self, remote_id: str) -> JSON | None:
-        raise NotImplementedError
-
-    @override
     def id_of(self, record: JSON) -> str:
         return text_of(record["id"])
 

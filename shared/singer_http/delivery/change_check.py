@@ -55,11 +55,6 @@ class BufferedRecord:
     version: str | None = None
     """Of the source's row."""
 
-    def is_stale(self, row: Row) -> bool:
-        """Whether the ledger's row has another mapping or version."""
-        mapping = self.intake.mapping
-        return mapping is not None and (mapping, self.version) != (row.mapping, row.version)
-
 
 class Known(NamedTuple):
     """What ledger and rejects hold for some keys."""

@@ -163,7 +163,7 @@ class Delivery:
         if unchanged:
             self._parts.store.arrivals.add(self.scope, [row.key for _, row in unchanged])
         for one, row in unchanged:
-            if one.is_stale(row):
+            if not row.is_of(one.intake.mapping, one.version):
                 self._settlement.refresh(row, row.source, one.intake.mapping, one.version)
             counts = self.report.retried if one.origin.retried else self.report.counts
             counts.received += 1

@@ -174,9 +174,7 @@ class Item(Operation):
 
     def is_stale(self, row: Row) -> bool:
         """Whether the ledger's row of the same content has another source, mapping or version."""
-        return self.source != row.source or (
-            self.mapping is not None and (self.mapping, self.version) != (row.mapping, row.version)
-        )
+        return self.source != row.source or not row.is_of(self.mapping, self.version)
 
     @property
     def is_partial(self) -> bool:

@@ -56,17 +56,18 @@ class Overwrite:
             remote_id, packed = rows.get(item.stored, (None, None))
             own = [packed] if packed and remote_id == item.remote_id else []
             # What a run that died was about to write may be there too.
-            copy_: Item | None = item
-            while copy_ is not None:
-                own += [copy_.origin.about_to_write] if copy_.origin.about_to_write else []
-                copy_ = copy_.previous
+            one: Item | None = item
+            while one is not None:
+                if one.origin.about_to_write:
+                    own.append(one.origin.about_to_write)
+                one = one.previous
             item.written = Written(self._hashes, self._hashes.joined(*own) if own else None)
 
     def about_to_write(self, item: Item) -> bytes | None:
         """What an update may leave at the vendor; `None` for anything else."""
-        if item.delete or item.remote_id is None or not is_readable(item.sink):
+        if item.delete or item.remote_id is None:
             return None
-        return self._packed(item.sink, item.body)
+        return self.of_body(item.sink, item.body)
 
     def after(self, item: Item, *, created: bool) -> bytes | None:
         """What the ledger keeps of an operation that was carried out; `None`: what it has."""
@@ -86,18 +87,15 @@ class Overwrite:
         stored = {name: form for name, form in sink.forms(sent.shown, names).items() if form}
         return self._hashes.joined(packed, self._hashes.pack(stored))
 
-    def after_create(self, sink: HTTPSink, body: JSON) -> bytes | None:
-        """What the ledger keeps of a record that was created from a body."""
-        return self._packed(sink, body) if is_readable(sink) else None
+    def of_body(self, sink: HTTPSink, body: JSON) -> bytes | None:
+        """What the ledger keeps of a body that is written; `None` if it cannot be read back."""
+        return self._hashes.pack(sink.forms(body)) if is_readable(sink) else None
 
     def perhaps(self, item: Item) -> bytes | None:
         """What the ledger keeps of an update that may have been carried out, or not."""
         own = [item.written.packed if item.written is not None else None, self.about_to_write(item)]
         found = [packed for packed in own if packed]
         return self._hashes.joined(*found) if found else None
-
-    def _packed(self, sink: ReadableSink, body: JSON) -> bytes:
-        return self._hashes.pack(sink.forms(body))
 
 
 def is_readable(sink: HTTPSink) -> TypeIs[ReadableSink]:
@@ -127,16 +125,16 @@ def send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
         Refused: see `HTTPSink.send`; or the vendor's record cannot be read.
         StopRun: the run cannot go on.
     """
-    if len(items) != 1 or not restricts(items[0]):
+    if len(items) != 1:
         return sink.send(items)
-    judged = judge(items[0])
+    judged = judge(sink, items[0])
     return [judged] if isinstance(judged, Outcome) else sink.send([judged])
 
 
-def would_send(_sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
+def would_send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     """What `send` would say to one update, in a dry run."""
     (item,) = items
-    judged = judge(item)
+    judged = judge(sink, item)
     return [judged] if isinstance(judged, Outcome) else would_be(item)
 
 
@@ -146,15 +144,15 @@ def would_be(item: Item) -> list[Outcome]:
     return [Outcome(item.expect, item.remote_id or "new")]
 
 
-def judge(item: Item) -> Operation | Outcome:
-    """What of an update is sent; its outcome, if nothing is. Reads the vendor's record.
+def judge(sink: HTTPSink, item: Item) -> Operation | Outcome:
+    """What of an operation is sent; its outcome, if nothing is. May read the vendor's record.
 
     Raises:
         Refused: the vendor's record cannot be read.
         StopRun: the run cannot go on.
     """
-    sink = item.sink
-    assert isinstance(sink, ReadableSink)  # noqa: S101 - see `restricts`
+    if not is_readable(sink) or not restricts(item):
+        return item
     item.judged = None
     try:
         known = sink.current(item)

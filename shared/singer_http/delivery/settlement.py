@@ -184,9 +184,13 @@ class Settlement:
 
     def refresh(self, row: Row, source: bytes, mapping: bytes | None, version: str | None) -> None:
         """Write the digest and the version of today's record to a ledger row that is current."""
-        current = Delivered(row.key, row.digest, source, row.remote_id, None, sent=False)
-        current.mapping, current.version = mapping, version
-        self._ledger.acknowledge(self._scope, current)
+        self._ledger.acknowledge(
+            self._scope,
+            Delivered(
+                row.key, row.digest, source, row.remote_id, None,
+                mapping=mapping, version=version, sent=False,
+            ),
+        )  # fmt: skip
 
     def wait_beside(self, item: Item) -> None:
         """Keep the newest record of a key until its uncertain one is resolved."""
@@ -196,10 +200,10 @@ class Settlement:
 
     def adopt(self, item: Item, digest: bytes, remote_id: str | None) -> None:
         """An unfinished create is found to have arrived, with other content than today's."""
-        claims = item.origin.sent.identities if item.origin.sent else item.identities
-        hashed = tuple(map(self._ledger.hashed, claims))
         sent = item.origin.sent
-        fields = self.overwrite.after_create(item.sink, sent.body) if sent else None
+        claims = sent.identities if sent else item.identities
+        hashed = tuple(map(self._ledger.hashed, claims))
+        fields = self.overwrite.of_body(item.sink, sent.body) if sent else None
         self._ledger.acknowledge(
             self._scope, Delivered(item.stored, digest, b"", remote_id, hashed, fields=fields)
         )
@@ -209,10 +213,10 @@ class Settlement:
         self._ledger.mark_unknown(self._scope, row)
 
     def _release(self, item: Item, *, postponed: bool) -> None:
-        """Let go of a key whose record may belong to another key too; nothing is removed.
+        """Give up a key whose record may belong to another key too; nothing is removed.
 
         Where versions are stored, its row stays, as deleted: a copy of the ledger (tap-deliveries)
-        does not see that a row is missing, and would take its version for standing.
+        does not see that a row is missing, and would still count its version as delivered.
 
         Args:
             item: the delete.
@@ -227,8 +231,8 @@ class Settlement:
         else:
             note = f"not removed, since another key refers to the same record: {key}"
         if item.mapping is not None or (item.row is not None and item.row.version is not None):
-            let_go = Delivered(item.stored, DELETED, b"", None, (), sent=False)
-            self._ledger.acknowledge(self._scope, let_go)
+            given_up = Delivered(item.stored, DELETED, b"", None, (), sent=False)
+            self._ledger.acknowledge(self._scope, given_up)
         elif not item.stored.startswith(FORMER):
             self._ledger.forget(self._scope, item.stored)
         self._rejects.drop(self._scope, item.stored, item.seq)

@@ -137,7 +137,7 @@ class NumberedPages:
                 f"when fewer changes are made, or look at {self.params.settings}"
             )
 
-    def single_pass(self, number: int = 1) -> Iterator[tuple[int, list[Row]]]:
+    def single_pass(self, number: int) -> Iterator[tuple[int, list[Row]]]:
         """Each page with its number, from one on. Rows that move meanwhile can be missed."""
         before: list[Hashable] = []
         for page in count(number):

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from singer_http.files import atomic_write
@@ -88,12 +89,7 @@ def write_lines(path: Path, lines: Iterable[JSON]) -> None:
     if first is None:
         path.unlink(missing_ok=True)
         return
-    atomic_write(path, _after(first, found))
-
-
-def _after(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others
+    atomic_write(path, chain([first], found))
 
 
 # --- the screen ---------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Reading(abc.ABC):
         return None
 
     def pages(self, place: JSON) -> Iterator[ListPage]:
-        """The list, from a place that an earlier reading came to; empty for its beginning.
+        """The list, from the place at which an earlier reading ended; empty for its beginning.
 
         A record may come twice, and one may be missing: the list changes while it is read.
         """

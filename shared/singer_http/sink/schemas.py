@@ -11,13 +11,9 @@ from singer_http.errors import ConfigError, StopRun
 
 _OF_SCHEMAS = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas")
 """Members whose values are schemas by name."""
-_SCHEMA_OR_SCHEMAS = frozenset(
-    ["items", "not", "contains", "propertyNames", "anyOf", "allOf", "oneOf", "prefixItems"]
-)
-"""Members whose values are a schema, or a list of them."""
 _BOUNDS = (("exclusiveMaximum", "maximum"), ("exclusiveMinimum", "minimum"))
 DEEPEST = 100
-"""Levels of a SCHEMA that are looked at."""
+"""Levels of a SCHEMA that are read."""
 
 
 def normalised(schema: Any, depth: int = 0) -> Any:

@@ -94,7 +94,7 @@ def verify(target: _Target, given: dict[str, Any]) -> bool:
     Raises:
         StopRun: it cannot be carried out, or not to its end.
     """
-    from singer_http.target.verify.command import carry_out, check_possible  # noqa: PLC0415 - rarely needed
+    from singer_http.target.verify.command import Verification, check_possible  # noqa: PLC0415 - rarely needed
 
     if not given.get("verify"):
         raise ConfigError("--repair marks what --verify finds: give both.")
@@ -103,7 +103,7 @@ def verify(target: _Target, given: dict[str, Any]) -> bool:
     check_possible(target.plan, marks=marks)
     run = target.run
     try:
-        return carry_out(target.plan, run, target.logger, marks=marks)
+        return Verification(target.plan, run, target.logger, marks=marks).carry_out()
     finally:
         run.close()
 

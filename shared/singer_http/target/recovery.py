@@ -174,7 +174,7 @@ class Recovery:
         delivered = Delivered(reject.key, digest, source, item.remote_id, claims)
         if item.digest == digest:
             overwrite = Overwrite(store.ledger, delivery.scope)
-            delivered.fields = overwrite.after_create(item.sink, item.body)
+            delivered.fields = overwrite.of_body(item.sink, item.body)
         settle_as_sent(store, delivery.scope, delivered)
         store.commit()
 

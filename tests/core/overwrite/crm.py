@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from typing_extensions import override
 
@@ -40,7 +40,11 @@ class Crm:
 
     @property
     def schema(self) -> JSON:
-        return schema(self.stream, ("key", *self.columns, *self.extra), ("key",))
+        return self.schema_with()
+
+    def schema_with(self, *more: str) -> JSON:
+        """With further columns."""
+        return schema(self.stream, ("key", *self.columns, *self.extra, *more), ("key",))
 
     def row(self, key: str, *values: Any) -> JSON:
         """A record with an email, texts and a custom value; less of them if fewer are given."""
@@ -214,13 +218,19 @@ PLUGINS = {
     "merlin": "target-actionapi",
 }
 CRMS = (ReiV1, ReiV2, AutoReach, Merlin)
+C = TypeVar("C", bound=Crm)
 
 
-def crm(kind: type[Crm], sandbox: Sandbox, directory: Path) -> Crm:
-    """One of them, with an empty account."""
-    settings = {}
+def settings_of(kind: type[Crm], sandbox: Sandbox) -> JSON:
+    """What the plugin needs beside the address."""
     if issubclass(kind, Rei):
-        settings = sandbox.settings("target-reisoftware", kind.version)
+        return sandbox.settings("target-reisoftware", kind.version)
+    return {}
+
+
+def crm(kind: type[C], sandbox: Sandbox, directory: Path) -> C:
+    """One of them, with an empty account."""
+    settings = settings_of(kind, sandbox)
     found = kind(Plugin(PLUGINS[kind.vendor], sandbox, directory, **settings), sandbox)
     found.set_up()
     return found

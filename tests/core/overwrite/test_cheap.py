@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.core.overwrite.crm import KEEP, AutoReach, Crm, Rei, ReiV1, ReiV2
+from tests.core.overwrite.crm import KEEP, AutoReach, Crm
 from tests.core.overwrite.crm import crm as made
-
-
-@pytest.fixture(params=[ReiV1, ReiV2], ids=["v1", "v2"])
-def rei(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Crm:
-    crm = made(request.param, sandbox, tmp_path)
-    assert isinstance(crm, Rei)
-    return crm
 
 
 def lists(crm: Crm, since: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.core.overwrite.crm import KEEP, AutoReach, Merlin, Rei, ReiV1, ReiV2
+from tests.core.overwrite.crm import KEEP, AutoReach, Merlin, Rei, ReiV1
 from tests.core.overwrite.crm import crm as made
 from tests.front_door import JSON, Plugin, Result, record, schema
 
@@ -41,22 +41,25 @@ NEXT: JSON = {
 }  # fmt: skip
 
 
+def messages(row: JSON, key: str = "key") -> list[JSON]:
+    """One contact; its columns have any type."""
+    properties: JSON = {name: {} for name in row}
+    return [schema("contacts", properties, (key,)), record("contacts", **row)]
+
+
 def contact(**fields: Any) -> list[JSON]:
-    properties: JSON = {name: {} for name in ROW}
-    return [schema("contacts", properties, ("key",)), record("contacts", **{**ROW, **fields})]
+    return messages({**ROW, **fields})
 
 
-@pytest.fixture(params=[ReiV1, ReiV2], ids=["v1", "v2"])
-def rei(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Rei:
-    crm = made(request.param, sandbox, tmp_path)
-    assert isinstance(crm, Rei)
+@pytest.fixture
+def rei(rei: Rei, sandbox: Sandbox) -> Rei:
     sandbox.put_state("rei", {"custom_fields": FIELDS})
-    crm.plugin.config |= {"phone_region": "US", **KEEP}
-    return crm
+    rei.plugin.config |= {"phone_region": "US", **KEEP}
+    return rei
 
 
-def delivered(plugin: Plugin, messages: list[JSON], **config: Any) -> Result:
-    result = plugin.run(messages, **config)
+def delivered(plugin: Plugin, lines: list[JSON], **config: Any) -> Result:
+    result = plugin.run(lines, **config)
     assert result.exit_code == 0, result.stderr
     assert not result.rejects
     return result
@@ -77,11 +80,7 @@ def test_an_edit_of_each_kind_of_field_is_seen(sandbox: Sandbox, tmp_path: Path,
     settings = {"phone_region": "US", **KEEP}
     delivered(rei.plugin, contact(), **settings)
     # Another pipeline writes it, in the forms that the vendor takes.
-    columns = ("id", name)
-    edit = [
-        schema("contacts", {column: {} for column in columns}, ("id",)),
-        record("contacts", id=rei.ids()[0], **{name: EDITS[name]}),
-    ]
+    edit = messages({"id": rei.ids()[0], name: EDITS[name]}, "id")
     delivered(rei.plugin, edit, sync="person", phone_region="US")
     before = rei.records()
     new = {name: NEXT.get(name, True)}
@@ -99,25 +98,16 @@ def test_an_opt_out_is_written_to_a_contact_of_which_nobody_said_anything(
 ) -> None:
     rei.sandbox.put_state("rei", {"contacts": [{"id": "c1", "email": "p@example.com"}]})
     row = {"key": "k1", "email": "p@example.com", "dnd": True}
-    messages = [
-        schema("contacts", {column: {} for column in row}, ("key",)),
-        record("contacts", **row),
-    ]
-    result = delivered(rei.plugin, messages, overwrite={"*": policy})
+    result = delivered(rei.plugin, messages(row), overwrite={"*": policy})
     assert rei.counts(result)["updated"] == 1
     (one,) = rei.records()
     assert one["dnd"] is True
 
 
 def test_tags_are_added_whatever_was_edited(rei: Rei) -> None:
-    rows = ({**ROW, "tags": ["a"]}, {**ROW, "tags": ["a", "b"], "firstName": "Anna"})
-    first, second = (
-        [schema("contacts", {column: {} for column in row}, ("key",)), record("contacts", **row)]
-        for row in rows
-    )
-    delivered(rei.plugin, first)
+    delivered(rei.plugin, contact(tags=["a"]))
     rei.edit(0, firstName="Hannah", tags=["a", "vip"])
-    result = delivered(rei.plugin, second)
+    result = delivered(rei.plugin, contact(tags=["a", "b"], firstName="Anna"))
     (one,) = rei.records()
     assert one["firstName"] == "Hannah"
     assert sorted(one["tags"]) == ["a", "b", "vip"]
@@ -126,11 +116,7 @@ def test_tags_are_added_whatever_was_edited(rei: Rei) -> None:
 
 def test_a_name_in_one_column_is_edited_with_its_parts(rei: Rei) -> None:
     def named(name: str) -> list[JSON]:
-        row = {"key": "1", "email": "ann@example.com", "name": name}
-        return [
-            schema("contacts", {column: {} for column in row}, ("key",)),
-            record("contacts", **row),
-        ]
+        return messages({"key": "1", "email": "ann@example.com", "name": name})
 
     delivered(rei.plugin, named("Ann Smith"))
     again = delivered(rei.plugin, named("Ann Smith"), full_resync=True)
@@ -186,7 +172,7 @@ def test_a_field_that_search_does_not_show_is_kept_unless_it_is_always_sent(
 
     def lead(value: str) -> list[JSON]:
         row = {"key": "1", "Email": "ann@example.com", "Fname": "Ann", "Opportunitie": value}
-        return [schema("contacts", tuple(row), ("key",)), record("contacts", **row)]
+        return messages(row)
 
     delivered(crm.plugin, lead("1"), **KEEP)
     result = delivered(crm.plugin, lead("2"), **KEEP)
@@ -198,8 +184,7 @@ def test_a_field_that_search_does_not_show_is_kept_unless_it_is_always_sent(
 
 def test_a_form_that_the_vendor_shows_after_a_write_is_no_edit(rei: Rei) -> None:
     def at(website: str) -> list[JSON]:
-        row = {"key": "1", "email": "ann@example.com", "website": website}
-        return [schema("contacts", tuple(row), ("key",)), record("contacts", **row)]
+        return messages({"key": "1", "email": "ann@example.com", "website": website})
 
     def stores(website: str) -> None:
         """The vendor stores the website in a form of its own, and its answer shows that."""

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singer_sandbox import Sandbox
-from tests.core.overwrite.crm import CRMS, KEEP, PLUGINS, Crm, Rei
+from tests.core.overwrite.crm import CRMS, KEEP, PLUGINS, Crm, settings_of
 from tests.core.rules.runs import Runs, examples
 from tests.findings.inputs import settled
 from tests.front_door import JSON, state
@@ -80,9 +80,7 @@ def plain(value: Any) -> str:
 class Story:
     def __init__(self, kind: type[Crm], sandbox: Sandbox, directory: Path) -> None:
         sandbox.reset()
-        settings: JSON = {}
-        if issubclass(kind, Rei):
-            settings = sandbox.settings("target-reisoftware", kind.version)
+        settings = settings_of(kind, sandbox)
         name = PLUGINS[kind.vendor]
         self.runs = Runs(name, sandbox, directory, max_retries=1, concurrency=2, **KEEP, **settings)
         self.crm = kind(self.runs.plugin, sandbox)

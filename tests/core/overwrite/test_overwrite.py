@@ -160,12 +160,9 @@ def test_a_delete_is_carried_out_whatever_was_edited(crm: Crm) -> None:
     _, first, _, _ = crm.columns
     crm.run(crm.row("1", "ann@example.com", "Ann", "Smith"), **KEEP)
     crm.edit(0, **{first: "Hannah"})
-    schema = {**crm.schema, "schema": {"type": "object", "properties": {
-        **crm.schema["schema"]["properties"], "_sdc_deleted_at": {"type": ["string", "null"]},
-    }}}  # fmt: skip
     gone = crm.row("1", "ann@example.com")
     gone["record"]["_sdc_deleted_at"] = "2026-01-01T00:00:00Z"
-    assert crm.plugin.run([schema, gone], **KEEP).exit_code == 0
+    assert crm.plugin.run([crm.schema_with("_sdc_deleted_at"), gone], **KEEP).exit_code == 0
     assert crm.records() == []
 
 
@@ -182,10 +179,7 @@ def test_what_another_sync_wrote_is_an_edit(crm: Crm) -> None:
     crm.run(crm.row("1", "ann@example.com", "Ann", "Smith"), **KEEP)
     other = crm.row("1", "ann@example.com", "Anna", "Smith")
     other["record"][crm.id] = crm.ids()[0]
-    schema = {**crm.schema, "schema": {"type": "object", "properties": {
-        **crm.schema["schema"]["properties"], crm.id: {"type": ["string", "null"]},
-    }}}  # fmt: skip
-    assert crm.plugin.run([schema, other], sync="other").exit_code == 0
+    assert crm.plugin.run([crm.schema_with(crm.id), other], sync="other").exit_code == 0
     result = crm.run(crm.row("1", "ann@example.com", "Anne", "Smith"), **KEEP)
     assert crm.values()[0][1] == "Anna"
     assert result.report["streams"][crm.stream]["kept"] == {first: 1}

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from singer_sandbox import Sandbox
-from tests.core.verify.vendors import NAMES, Vendor, vendor
+from tests.core.verify.vendors import Vendor
 from tests.front_door import JSON, record, schema
-
-
-@pytest.fixture(params=NAMES)
-def target(
-    request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path, ledger_url: str | None
-) -> Iterator[Vendor]:
-    yield from vendor(request.param, sandbox, tmp_path, database_url=ledger_url)
 
 
 def test_an_edited_field_is_named_with_the_vendors_value_masked(target: Vendor) -> None:

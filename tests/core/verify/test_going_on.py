@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from singer_sandbox import Sandbox
-from tests.core.verify.vendors import NAMES, Vendor, vendor
+from tests.core.verify.vendors import Vendor, vendor
 from tests.front_door import Result
 
 MANY = 120
 """Two pages of a list, and two rounds of what is asked for one by one."""
 
 PATHS = {"rei": "/contacts", "autoreach": "/members", "merlin": "/flex"}
-
-
-@pytest.fixture(params=NAMES)
-def target(
-    request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path, ledger_url: str | None
-) -> Iterator[Vendor]:
-    yield from vendor(request.param, sandbox, tmp_path, database_url=ledger_url)
 
 
 def reads(target: Vendor) -> int:

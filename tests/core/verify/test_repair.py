@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from singer_sandbox import Sandbox
-from tests.core.verify.vendors import NAMES, WITH_LIST, Vendor, vendor
+from tests.core.verify.vendors import Vendor, vendor, with_list
 from tests.front_door import record, schema
-
-
-@pytest.fixture(params=NAMES)
-def target(
-    request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path, ledger_url: str | None
-) -> Iterator[Vendor]:
-    yield from vendor(request.param, sandbox, tmp_path, database_url=ledger_url)
-
-
-with_list = pytest.mark.parametrize("target", WITH_LIST, indirect=True)
 
 
 @with_list

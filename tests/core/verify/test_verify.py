@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.core.verify.vendors import NAMES, WITH_LIST, Vendor, vendor
+from tests.core.verify.vendors import Vendor, with_list
 from tests.front_door import JSON, Plugin
 from tests.people import SCHEMA, person
-
-
-@pytest.fixture(params=NAMES)
-def target(
-    request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path, ledger_url: str | None
-) -> Iterator[Vendor]:
-    yield from vendor(request.param, sandbox, tmp_path, database_url=ledger_url)
-
-
-with_list = pytest.mark.parametrize("target", WITH_LIST, indirect=True)
 
 
 def test_what_the_vendor_has_as_it_was_delivered_is_no_difference(target: Vendor) -> None:
@@ -146,6 +133,16 @@ def test_a_vendor_that_is_down_ends_it_with_the_reason(target: Vendor) -> None:
     assert "500" in result.error
     target.sandbox.clear_faults()
     assert target.verify().exit_code == 0
+
+
+@pytest.mark.parametrize("target", ["v1"], indirect=True)
+def test_a_page_that_could_not_be_written_is_not_named(target: Vendor) -> None:
+    target.deliver(1)
+    target.plugin.path("drift.html").mkdir()
+    result = target.verify()
+    assert result.exit_code == 0
+    assert "The page could not be written" in result.stderr
+    assert "Page:" not in result.stdout
 
 
 @pytest.mark.parametrize(

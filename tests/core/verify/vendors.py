@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from singer_http.store import DATABASE_FILE as FILE
@@ -109,7 +110,7 @@ class Vendor:
 
 
 NAMES = ("v1", "v2", "autoreach", "merlin")
-WITH_LIST = ("v1", "v2", "autoreach")
+with_list = pytest.mark.parametrize("target", ["v1", "v2", "autoreach"], indirect=True)
 
 
 def vendor(name: str, sandbox: Sandbox, directory: Path, **config: Any) -> Iterator[Vendor]:

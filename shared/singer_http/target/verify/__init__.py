@@ -1,5 +1,5 @@
 """What was delivered against what the vendor has now: compared, listed, marked to be sent again.
 
-`verify` goes through the streams, `stream` through the records of one, `notes` keeps how far it
-came. Nothing here writes to the vendor.
+`command` goes through the streams, `stream` through the records of one. `notes` keeps the progress,
+`repair` marks. Nothing here writes to the vendor.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from singer_http.report.rejects_summary import shape
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.fields import FieldHashes
 from singer_http.sink.kinds import ReadableSink
+from singer_http.sink.overwrite import restricts
 from singer_http.target.plan import Plan
 from singer_http.target.run import TargetRun
 from singer_http.target.verify.notes import Difference
@@ -30,7 +32,7 @@ NO_REQUEST = "the vendor has no request that reads them back"
 
 
 def check_possible(plan: Plan, *, marks: bool) -> None:
-    """Refuse what cannot be, before the database is opened.
+    """Refuse settings that exclude a comparison, before the database is opened.
 
     Raises:
         ConfigError: there is no ledger, or `dry_run` forbids marks.
@@ -65,7 +67,7 @@ class Verification:
         facts = {
             "Account": plan.account,
             "Sync": plan.config["sync"],
-            "Compared": _moment(datetime.datetime.now(datetime.UTC).timestamp()),
+            "Compared": _moment(time.time()),
             "Version": plan.version,
         }
         self._drift = Drift(facts, plan.name)
@@ -154,8 +156,7 @@ class Verification:
             check_signal=self._run.session.check_signal,
         )
         lines = list(_said(done))
-        policies = self._plan.config.get("overwrite") or {}
-        if done.marked and any(policy != "always" for policy in policies.values()):
+        if done.marked and restricts(self._plan.config.get("overwrite")):
             lines.append(
                 "`overwrite` still decides: a field that was edited is sent under `always` only"
             )
@@ -167,7 +168,9 @@ class Verification:
         Raises:
             StopRun: the file of differences cannot be written.
         """
-        file, page = self._plan.path("drift.jsonl"), self._plan.path("drift.html")
+        file = self._plan.path("drift.jsonl")
+        page = self._plan.path("drift.html")
+        shown = None
         for check in checks:
             totals = check.notes.totals()
             self._drift.streams[check.stream] = StreamDrift(
@@ -187,9 +190,10 @@ class Verification:
         written = file if self._drift.differences else None
         try:
             report.write_page(page, self._drift, written)
+            shown = page
         except OSError as error:
             self._logger.warning("The page could not be written: %s", error.strerror)
-        for line in report.screen(self._drift, file=written, page=page):
+        for line in report.screen(self._drift, file=written, page=shown):
             click.echo(line)
 
     def _lines(self, checks: list[StreamCheck]) -> Iterator[JSON]:
@@ -245,8 +249,3 @@ def _said(done: Repaired) -> Iterator[str]:
 
 def _moment(at: float) -> str:
     return f"{datetime.datetime.fromtimestamp(at, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def carry_out(plan: Plan, run: TargetRun, logger: logging.Logger, *, marks: bool) -> bool:
-    """Compare what this sync delivered with what the vendor has; whether there is no difference."""
-    return Verification(plan, run, logger, marks=marks).carry_out()

@@ -1,4 +1,4 @@
-"""How far `--verify` has come, and what it saw: in the database, so that it goes on anywhere.
+"""The progress of `--verify`, and what it saw: in the database, so that it goes on anywhere.
 
 What was seen of a record holds for the delivery that was compared. One that was delivered since is
 compared again.
@@ -24,6 +24,7 @@ PAGE = 1000
 _NO_RUN = -1
 
 _COLUMNS = [delivered.c[name] for name in ("key", "remote_id", "digest", "at", "run", "fields")]
+_OF_DIFFERENCE = [verified.c[name] for name in ("key", "at", "run", "difference", "marked")]
 _COUNTS = (delivered.c.digest != DELETED) & delivered.c.key.not_like(f"{FORMER}%")
 """What is expected at the vendor."""
 
@@ -213,9 +214,8 @@ class Notes:
             delivered,
             (verified.c.scope == delivered.c.scope) & (verified.c.key == delivered.c.key),
         )
-        columns = [verified.c[name] for name in ("key", "at", "run", "difference", "marked")]
         statement = (
-            sa.select(*columns)
+            sa.select(*_OF_DIFFERENCE)
             .select_from(joined)
             .where(
                 (verified.c.scope == self._scope)
@@ -228,10 +228,7 @@ class Notes:
         )
         after = ""
         while page := self._database.query(statement.where(verified.c.key > after)):
-            yield [
-                Difference(row.key, row.at, row.run, json.loads(row.difference), row.marked)
-                for row in page
-            ]
+            yield list(map(_difference, page))
             after = page[-1].key
 
     def mark(self, keys: Sequence[str]) -> None:
@@ -252,14 +249,11 @@ class Notes:
 
     def of_key(self, key: str) -> Difference | None:
         """The difference that a comparison saw last in a key."""
-        columns = [verified.c[name] for name in ("key", "at", "run", "difference", "marked")]
+        own = (verified.c.scope == self._scope) & (verified.c.key == key)
         found = self._database.query(
-            sa.select(*columns).where((verified.c.scope == self._scope) & (verified.c.key == key))
+            sa.select(*_OF_DIFFERENCE).where(own & verified.c.difference.is_not(None))
         )
-        if not found or found[0].difference is None:
-            return None
-        row = found[0]
-        return Difference(row.key, row.at, row.run, json.loads(row.difference), row.marked)
+        return _difference(found[0]) if found else None
 
     def totals(self) -> Totals:
         """How many records there are of each kind."""
@@ -310,3 +304,7 @@ def _is_of_same_run() -> sa.ColumnElement[bool]:
 def _known(row: Any, other: str | None = None, *, marked: bool = False) -> Known:
     remote_id = row.key if row.remote_id == SAME else row.remote_id
     return Known(row.key, remote_id, row.digest, row.at, row.run, row.fields, other, marked=marked)
+
+
+def _difference(row: Any) -> Difference:
+    return Difference(row.key, row.at, row.run, json.loads(row.difference), row.marked)

@@ -17,7 +17,7 @@ from singer_http.errors import NotFound, Refused
 from singer_http.operations import JSON, UNKNOWN
 from singer_http.sink.reading import Reading
 from singer_http.store.store import Store
-from singer_http.target.verify.notes import Known, Notes, Progress, Seen
+from singer_http.target.verify.notes import Known, Notes, Seen
 
 ASKED = 100
 """Records that are asked for between two commits."""
@@ -84,11 +84,6 @@ class StreamCheck:
         self._compared = 0
         self._unsettled = {key for entry in store.ledger.unfinished(scope) for key in entry.keys}
 
-    @property
-    def began(self) -> int:
-        """Epoch seconds at which the comparison began."""
-        return self._progress.began
-
     def run(self) -> None:
         """Compare all records that were not compared since their delivery."""
         place = self._progress.place
@@ -125,7 +120,7 @@ class StreamCheck:
         return requests is None or requests <= records
 
     def _save(self, place: JSON) -> None:
-        self._progress = Progress(self.began, place)
+        self._progress = self._progress._replace(place=place)
         self.notes.save(self._progress)
 
     def _commit(self) -> None:
