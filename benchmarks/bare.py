@@ -4,7 +4,7 @@
     bare.py people   <api_url> <token> <connections> < messages  100 people in a PATCH
     bare.py contacts <api_url> <key>   <connections> < messages  a lookup and a POST for each
 
-It does on each connection's thread what has to be done for an answer, and looks at nothing but
+It does on each connection's thread what has to be done for an answer, and reads nothing but
 the status.
 """
 

@@ -2,7 +2,7 @@
 
     python -m scripts.release 0.2.0
 
-Nothing is committed, tagged or sent anywhere: look at the difference first.
+Nothing is committed, tagged or sent anywhere: check the difference first.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def empty() -> tuple[JSON, JSON]:
 
 
 def nothing() -> tuple[JSON, JSON]:
-    made = report(outcome="stopped", error="Bad credentials: look at client_id and client_secret.")
+    made = report(outcome="stopped", error="Bad credentials: check client_id and client_secret.")
     return stored(made, 0), rejects(0)
 
 
@@ -142,7 +142,7 @@ def stopped() -> tuple[JSON, JSON]:
     made = report(
         outcome="stopped",
         input_complete=False,
-        error="2,511 of 5,000 records were rejected, more than max_rejects (50%) allows: look at "
+        error="2,511 of 5,000 records were rejected, more than max_rejects (50%) allows: check "
         "the reasons in the rejects file, then run again.",
     )
     stream(made, "people", received=5_400, upserted=2_489, rejected=2_511, requests=120)

@@ -44,7 +44,7 @@ def carry_out(
         answer = client.request("POST", url, body=encode(action), effect=effect, meter=meter)
     except NotFound as error:
         if not answers.is_about_record(error):
-            message = f"HTTP {error.status}: {error.reason}; look at {setting}"
+            message = f"HTTP {error.status}: {error.reason}; check {setting}"
             raise RequestRejected(message) from None
         answers.check(error.data, error.status, nothing_was_done=error.nothing_was_done)
         raise

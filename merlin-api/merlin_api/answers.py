@@ -240,7 +240,7 @@ def check(data: Any, status: int, *, nothing_was_done: bool) -> None:
     text = text_of(data)
     error: SingerHTTPError
     if _BAD_KEY.search(text):
-        error = BadCredentials(f"Merlin: {text}; look at api_key")
+        error = BadCredentials(f"Merlin: {text}; check api_key")
     else:
         error = (NotFound if _NO_CONTACT.search(text) else Refused)(status, text, data)
     error.nothing_was_done = nothing_was_done
@@ -262,7 +262,7 @@ def check_at_most_once(data: Any, status: int) -> None:
     text = text_of(data)
     error: SingerHTTPError
     if _BAD_KEY.search(text):
-        error = BadCredentials(f"Merlin: {text}; look at api_key")
+        error = BadCredentials(f"Merlin: {text}; check api_key")
     elif says is Verdict.UNCLEAR:
         error = Uncertain(status, f"the answer was not understood: {text}", 1)
     else:

@@ -54,7 +54,7 @@ def explain(method: str, path: str, status: int, words: str, data: Any) -> Singe
         return _wrong_header(said)
     if status == 403 and isinstance(data, str):
         return RequestRejected(
-            f"{said}; not the API's own words but a firewall's in front of it: look at api_url, or "
+            f"{said}; not the API's own words but a firewall's in front of it: check api_url, or "
             "ask the vendor why this address is blocked"
         )
     if status == 403 and "location" in text:
@@ -64,7 +64,7 @@ def explain(method: str, path: str, status: int, words: str, data: Any) -> Singe
             f"{said}; the token in api_key belongs to another location than location_id names"
         )
     if status == 404 and re.search(r"\bcannot (get|post|put|delete) /", text):
-        return RequestRejected(f"{said}; this is not the address of API v2: look at api_url")
+        return RequestRejected(f"{said}; this is not the address of API v2: check api_url")
     return None
 
 
@@ -90,9 +90,9 @@ def _unauthorized(method: str, path: str, said: str, text: str) -> SingerHTTPErr
         )
     return BadCredentials(
         f"{said}; API v2 needs a private integration token (pit-...) in api_key; with a key of "
-        "API v1, set api_version to v1; look at api_url too"
+        "API v1, set api_version to v1; check api_url too"
     )
 
 
 def _wrong_header(said: str) -> ConfigError:
-    return ConfigError(f"{said}; look at version_header: 2021-07-28 is known to work")
+    return ConfigError(f"{said}; check version_header: 2021-07-28 is known to work")

@@ -198,7 +198,7 @@ class Sandbox:
         return added
 
     def faults(self) -> list[dict[str, Any]]:
-        """The faults, with how often each was looked at (`seen`) and struck (`hits`)."""
+        """The faults, with how often each was checked (`seen`) and struck (`hits`)."""
         return list(self.call("GET", "faults"))
 
     def clear_faults(self) -> None:

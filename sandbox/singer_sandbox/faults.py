@@ -35,7 +35,7 @@ HOLD_SECONDS = 60.0
 
 
 class Fault:
-    """One fault, with how often it was looked at and how often it struck."""
+    """One fault, with how often it was checked and how often it struck."""
 
     def __init__(self, given: Mapping[str, Any], vendors: tuple[str, ...]) -> None:
         unknown = set(given) - {*KINDS, *FILTERS, *EXTRAS}

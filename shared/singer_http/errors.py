@@ -3,7 +3,7 @@
 SingerHTTPError
 ├── StopRun               the run cannot go on: one clear line, exit code 1
 │   ├── ConfigError       change a setting
-│   │   └── NoDatabase    the database cannot be opened: look at `database_url`
+│   │   └── NoDatabase    the database cannot be opened: check `database_url`
 │   │       └── DatabaseUnreachable   it takes no connection now: run again
 │   ├── DatabaseLost      the connection broke, or a lock was held for too long: run again
 │   ├── AlreadyRunning    another run of this sync is under way: wait for it
@@ -11,8 +11,8 @@ SingerHTTPError
 │   ├── BadCredentials    change the key, or ask the vendor for the right
 │   ├── RetryLater        run again at the time that it names
 │   ├── VendorDown        run again when the vendor is back
-│   ├── Incomplete        not everything could be read: run again, or look at the paging settings
-│   ├── RequestRejected   the request is wrong, not the row: look at the address settings
+│   ├── Incomplete        not everything could be read: run again, or check the paging settings
+│   ├── RequestRejected   the request is wrong, not the row: check the address settings
 │   └── Cancelled         nothing: the run is being ended from outside
 ├── Refused               the vendor said no to this row: reject it
 │   └── NotFound          the vendor does not have it (404, 410)
@@ -121,7 +121,7 @@ class VendorDown(StopRun):
 
 
 class Incomplete(StopRun):
-    """The vendor has more than it gave: the text names what to look at if it stays so."""
+    """The vendor has more than it gave: the text names what to check if it stays so."""
 
     needs_person = False
 

@@ -150,7 +150,7 @@ class Operation:
     """The vendor's record, where the answer to a create or an update shows it."""
 
     def __init__(self, key: str = "", *, delete: bool = False) -> None:
-        """Begin with what is known before the record is looked at.
+        """Begin with what is known before the record is checked.
 
         Args:
             key: canonical text of the key columns' values.

@@ -46,7 +46,7 @@ class Reader:
             ) from None
         except SQLAlchemyError as error:
             raise ConfigError(
-                f"The database cannot be read ({_words(error)}): look at database_url and work_dir."
+                f"The database cannot be read ({_words(error)}): check database_url and work_dir."
             ) from None
 
     def _check_version(self) -> None:
@@ -56,7 +56,7 @@ class Reader:
             found = self._connection.scalar(stated)
         if found is None:
             raise ConfigError(
-                "The database holds no tables of a target: look at database_url and work_dir, "
+                "The database holds no tables of a target: check database_url and work_dir, "
                 "or let a target run first."
             )
         if int(found) != VERSION:

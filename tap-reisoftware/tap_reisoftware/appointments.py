@@ -57,7 +57,7 @@ class Appointments(ChildStream, ReiStream, ReadsContacts):
         except Refused as error:
             if self._is_gone(contact):
                 return []
-            message = f"{self.name} of contact {contact}: {error}; look at api_url"
+            message = f"{self.name} of contact {contact}: {error}; check api_url"
             raise RequestRejected(message) from error
         rows = self.rows(self.api.appointments(answer))
         return [self.api.appointment({"contactId": contact, **row}) for row in rows]

@@ -115,7 +115,7 @@ class ListReader(ContactsReader):
         if not scan.complete:
             message = (
                 f"{self._stream.name}: got {scan.got} of {scan.total}: the cursor leads to no "
-                "further page; look at page_size and api_url"
+                "further page; check page_size and api_url"
             )
             raise Incomplete(message)
 

@@ -63,7 +63,7 @@ class SearchReader(ContactsReader):
 
     @override
     def reached(self, records: list[Record]) -> int:
-        return self.newest  # a page is written before the next one is looked at
+        return self.newest  # a page is written before the next one is read
 
     @property
     def _is_full(self) -> bool:
@@ -150,5 +150,5 @@ class SearchReader(ContactsReader):
     def _incomplete(self, problem: str) -> Incomplete:
         return Incomplete(
             f"{self._stream.name}: not all of them can be read: {problem}; "
-            "look at page_size and api_url"
+            "check page_size and api_url"
         )

@@ -134,7 +134,7 @@ class AutoReachSink(HTTPSink):
             if not isinstance(error.data, dict):
                 raise RequestRejected(
                     f"{self.stream}: HTTP {error.status}, and the answer is not in AutoReach's "
-                    f"format: {error.reason}; look at api_url"
+                    f"format: {error.reason}; check api_url"
                 ) from None
             if not is_own_404(error):
                 confirm_lists(self)

@@ -62,7 +62,7 @@ def _rows(kind: str, answer: Any) -> list[JSON]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         said = reason_of(answer) or "no reason given"
         raise RequestRejected(
-            f"{kind}: the answer has no list of objects under 'data' ({said}); look at api_url"
+            f"{kind}: the answer has no list of objects under 'data' ({said}); check api_url"
         )
     return rows
 

@@ -199,7 +199,7 @@ class Contacts(BatchSink):
         except NotFound as error:
             # Contacts have no address of their own that could be missing.
             raise RequestRejected(
-                f"contacts: HTTP {error.status}: {error.reason}; look at api_url and sid"
+                f"contacts: HTTP {error.status}: {error.reason}; check api_url and sid"
             ) from None
         except Refused as error:
             if self._is_about_request(error, list_id, tags):

@@ -385,7 +385,7 @@ class Contacts(ReadableSink):
             label = field.names[-1] if field else name
             self._warn(
                 label,
-                "the vendor did not take its value: look at the field's type and at the settings "
+                "the vendor did not take its value: check the field's type and the settings "
                 "custom_value_name and nulls",
             )
 

@@ -83,7 +83,7 @@ class ReiClient:
             )
         except NotFound as error:
             if isinstance(error.data, str):
-                message = f"HTTP {error.status}, not the API's: {error.reason}; look at api_url"
+                message = f"HTTP {error.status}, not the API's: {error.reason}; check api_url"
                 raise RequestRejected(message) from None
             if not is_own_404(error):
                 self.confirm()

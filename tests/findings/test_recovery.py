@@ -213,7 +213,7 @@ RENAMED: JSON = {
 def test_a_message_in_flight_is_not_sent_again_though_its_mapping_has_another_name(
     merlin: Plugin, sandbox: Sandbox, when: str, passed: int
 ) -> None:
-    """Kind H6: its pending entry named a mapping that was not there, and was not looked at."""
+    """Kind H6: its pending entry named a mapping that was not there, and was not checked."""
     fault = {"vendor": "merlin", "body": "SMS", "after": passed}
     kill_in_flight(merlin, [VISITS, VISIT], when, fault=fault, stream_maps=TWO_TEXTS)
     for maps in (RENAMED, RENAMED, TWO_TEXTS):

@@ -75,8 +75,8 @@ def literals() -> str:
 COMPOSED = {
     "Error: Invalid value for '--input': ...",
     "Ended by SIGTERM",
-    "HTTP ...: ...; look at automation_url",
-    "...: got ... of ...: page ... is empty; look at ...",
+    "HTTP ...: ...; check automation_url",
+    "...: got ... of ...: page ... is empty; check ...",
     "contacts: HTTP 4..: ...",
 }
 """Lines that the code puts together from shorter parts, or that are click's."""

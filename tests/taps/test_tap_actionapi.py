@@ -187,13 +187,13 @@ def test_a_web_page_is_no_answer(sandbox: Sandbox, tap: Tap) -> None:
 def test_a_wrong_key_names_the_setting(sandbox: Sandbox, tap: Tap, auth_error: str) -> None:
     sandbox.options("merlin", auth_error=auth_error)
     done = tap.run(api_key="wrong-key-1")
-    assert "look at api_key" in done.error
+    assert "check api_key" in done.error
     assert "wrong-key-1" not in done.stderr + done.stdout
 
 
 def test_an_address_where_nobody_is_names_the_setting(sandbox: Sandbox, tap: Tap) -> None:
     done = tap.run(api_url=f"{sandbox.url}/merlin/elsewhere/")
-    assert "look at api_url" in done.error
+    assert "check api_url" in done.error
 
 
 def test_a_lost_answer_and_a_pause_are_waited_for(sandbox: Sandbox, tap: Tap) -> None:

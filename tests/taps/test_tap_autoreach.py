@@ -127,7 +127,7 @@ def test_what_is_missing_ends_the_run_and_names_the_settings(
     sandbox.options("autoreach", **options)
     done = tap.run(catalog=catalog)
     assert f"members: {said}" in done.error
-    assert "look at page_param, page_size_param, page_size" in done.error
+    assert "check page_param, page_size_param, page_size" in done.error
 
 
 def test_rows_that_are_added_during_the_read_do_not_end_it(sandbox: Sandbox, tap: Tap) -> None:

@@ -74,7 +74,7 @@ def test_a_page_size_that_the_vendor_refuses_is_named(
     sandbox.options("rei", search_page_max=100)
     error = rei.run(catalog=contacts, page_size=101).error
     assert "pageLimit must not be greater than 100" in error
-    assert "look at page_size" in error
+    assert "check page_size" in error
 
 
 def test_a_bookmark_leaves_out_what_did_not_change(
@@ -189,7 +189,7 @@ def test_a_search_that_does_not_do_as_asked_ends_the_run(
     sandbox.fault(vendor="rei", path=LIST, status=200, answer=answer, times=None)
     error = rei.run(catalog=contacts).error
     assert problem in error
-    assert "look at page_size and api_url" in error
+    assert "check page_size and api_url" in error
 
 
 def test_rows_without_a_cursor_of_their_own_are_read_on_by_date_and_id(

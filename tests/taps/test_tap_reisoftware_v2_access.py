@@ -104,8 +104,8 @@ def test_the_address_goes_by_the_version(
             "The token is not authorized for this scope.",
             "POST /contacts/search needs the scope contacts.readonly",
         ),
-        ("version header is invalid", "look at version_header"),
-        ("version header was not found.", "look at version_header"),
+        ("version header is invalid", "check version_header"),
+        ("version header was not found.", "check version_header"),
     ],
 )
 def test_each_cause_of_a_401_has_its_own_line(
@@ -158,7 +158,7 @@ def test_an_unknown_version_names_its_setting(sandbox: Sandbox, rei: Tap, status
     sandbox.options("rei", unknown_version_status=status)
     error = rei.run(version_header="2035-01-01").error
     assert f"HTTP {status}" in error
-    assert "look at version_header" in error
+    assert "check version_header" in error
 
 
 @only_v2
@@ -174,7 +174,7 @@ def test_a_path_that_is_not_there_is_no_missing_contact(sandbox: Sandbox, rei: T
     sandbox.seed()
     sandbox.fault(vendor="rei", path="appointments", status=404, answer=answer, times=None)
     error = rei.run().error
-    assert "this is not the address of API v2: look at api_url" in error
+    assert "this is not the address of API v2: check api_url" in error
 
 
 @only_v2

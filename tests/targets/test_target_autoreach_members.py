@@ -127,4 +127,4 @@ def test_an_address_without_members_needs_a_person(people: Plugin) -> None:
     rows = [schema("members", ["email"], ["email"]), record("members", email="ann@example.com")]
     result = people.run(rows, api_url=f"{people.config['api_url']}/wrong")
     assert (result.report["outcome"], result.report["needs_person"]) == ("stopped", True)
-    assert "HTTP 404: No such address or method.; look at api_url" in (result.error or "")
+    assert "HTTP 404: No such address or method.; check api_url" in (result.error or "")

@@ -57,7 +57,7 @@ def test_other_tags_or_another_update_setting_are_a_change(kasplo: Plugin) -> No
 def test_an_account_that_has_no_lists_at_this_address_needs_a_person(kasplo: Plugin) -> None:
     result = kasplo.run([SCHEMA, *many(1)], api_url=f"{kasplo.config['api_url']}/wrong")
     assert (result.report["outcome"], result.report["needs_person"]) == ("stopped", True)
-    assert result.error == "list: HTTP 404: No such address or method.; look at api_url"
+    assert result.error == "list: HTTP 404: No such address or method.; check api_url"
 
 
 def test_names_are_found_on_any_page_however_small(kasplo: Plugin, sandbox: Sandbox) -> None:

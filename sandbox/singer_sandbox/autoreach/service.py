@@ -292,7 +292,7 @@ class AutoReach(Vendor[AutoReachAccount]):
         """PATCH people: up to 100, all of them or none."""
         store = self.options["people_store"]
         if store == "lazy":
-            # For benchmarks: taken as sent, read and merged when somebody looks at the state.
+            # For benchmarks: taken as sent, read and merged when somebody reads the state.
             account.unread.append(request.body)
             return reply(200, {"data": [], "meta": {}})
         body = request.json

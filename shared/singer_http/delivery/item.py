@@ -135,7 +135,7 @@ class Item(Operation):
     beside_uncertain: bool = False
     """Rejected before sending, while an uncertain record of its key is outstanding."""
     contested: bool = False
-    """Another key may be the same record at the vendor: looked at again at the start."""
+    """Another key may be the same record at the vendor: checked again at the start."""
     gone: set[str] | None = None
     """Ids that the vendor said it does not know."""
     lost: LostCreate | None = None
@@ -156,7 +156,7 @@ class Item(Operation):
     def __init__(
         self, sink: HTTPSink, route: str, *, key: str, delete: bool, line: bytes, seq: int
     ) -> None:
-        """Begin with what is known before the record is looked at.
+        """Begin with what is known before the record is checked.
 
         Args:
             sink: what it is for.

@@ -158,7 +158,7 @@ class Mirror:
         if not limit.allows(missing, total, at_least=at_least):
             raise StopRun(
                 f"{stream}: the mirror would remove {missing:,} of {total:,} records, more than "
-                f"max_deletes ({self.max_deletes}) allows: nothing was removed. Look at the "
+                f"max_deletes ({self.max_deletes}) allows: nothing was removed. Check the "
                 "source, or raise max_deletes."
             )
         if missing:

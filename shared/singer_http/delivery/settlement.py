@@ -30,8 +30,8 @@ from singer_http.store.rejects import MAIN, NEWER, Rejects, without_rejection
 from singer_http.store.rows import Delivered
 
 WAITS = "waits until the uncertain record of its key is resolved"
-LOOKED_AT = 20
-"""Delivered and rejected records from which a share of rejects is looked at."""
+SHARE_CHECKED_FROM = 20
+"""Delivered and rejected records from which a share of rejects is checked."""
 
 
 class Settlement:
@@ -346,7 +346,7 @@ class RejectLimit:
             self.check()
 
     def check(self) -> None:
-        """Look at the counts, once all that an answer said is written down.
+        """Compare the counts with the limit, once all that an answer said is written down.
 
         Raises:
             StopRun: more than `max_rejects` allows.
@@ -354,10 +354,10 @@ class RejectLimit:
         if not self._rejected:
             return
         total = self._delivered + self._rejected
-        if self._limit.share is not None and total < LOOKED_AT:
+        if self._limit.share is not None and total < SHARE_CHECKED_FROM:
             return
         if not self._limit.allows(self._rejected, total):
             raise StopRun(
                 f"{self._rejected:,} of {total:,} records were rejected, more than max_rejects "
-                f"({self._spec}) allows: look at the reasons in the rejects file, then run again."
+                f"({self._spec}) allows: check the reasons in the rejects file, then run again."
             )

@@ -75,7 +75,7 @@ class HeaderKey(AuthBase):
     """A key in a header of its own."""
 
     def __init__(self, header: str, key: str, *, setting: str = "api_key") -> None:
-        """Register the key as a secret. `setting` is what to look at when it is refused."""
+        """Register the key as a secret. `setting` is what to check when it is refused."""
         redaction.add(key)
         self._header, self._value = header, _header_value(key)
         self.setting = setting
@@ -156,7 +156,7 @@ class ClientCredentials(AuthBase):
     """
 
     setting = "client_id and client_secret"
-    """What to look at when they are refused."""
+    """What to check when they are refused."""
 
     def __init__(
         self,
@@ -259,7 +259,7 @@ class ClientCredentials(AuthBase):
             raise BadCredentials(message) from error
         value = answer.data.get("access_token") if isinstance(answer.data, dict) else None
         if not isinstance(value, str) or not value:
-            message = "The token endpoint's answer has no access_token: look at auth_url"
+            message = "The token endpoint's answer has no access_token: check auth_url"
             raise BadCredentials(message)
         redaction.add(value)
         life = _lifetime(answer.data.get("expires_in"))

@@ -372,12 +372,12 @@ class Client:
             return error
         if action in (Action.RENEW, Action.FORBIDDEN):
             setting = getattr(self.auth, "setting", "the credentials")
-            return BadCredentials(f"HTTP {status}: {words or 'no reason given'}; look at {setting}")
+            return BadCredentials(f"HTTP {status}: {words or 'no reason given'}; check {setting}")
         if action is Action.REQUEST_REJECTED:
             if location := answer.headers.get("Location"):
                 words = f"redirects are not followed (to {urlsplit(location).hostname or 'a path'})"
             what = one_line(f"{request.method} {urlsplit(str(request.url)).path}")
-            return RequestRejected(f"{what}: HTTP {status}: {words}; look at the address settings")
+            return RequestRejected(f"{what}: HTTP {status}: {words}; check the address settings")
         kind = NotFound if action is Action.NOT_FOUND else Refused
         return kind(status, words or "no reason given", answer.data)
 

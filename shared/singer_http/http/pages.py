@@ -110,7 +110,7 @@ class NumberedPages:
         try:
             return self.fetch(number)
         except Refused as error:  # the list, not a record
-            message = f"{self.listed}: HTTP {error.status}: {error.reason}; look at api_url"
+            message = f"{self.listed}: HTTP {error.status}: {error.reason}; check api_url"
             raise RequestRejected(message) from error
 
     def read(self) -> Iterator[list[Row]]:
@@ -134,7 +134,7 @@ class NumberedPages:
                 before = current
             raise Incomplete(
                 f"{self.listed}: the list changed in each of {PASSES} passes over it; run again "
-                f"when fewer changes are made, or look at {self.params.settings}"
+                f"when fewer changes are made, or check {self.params.settings}"
             )
 
     def single_pass(self, number: int) -> Iterator[tuple[int, list[Row]]]:
@@ -162,7 +162,7 @@ class NumberedPages:
     def _error(self, current: _Pass, problem: str) -> str:
         total = "an unknown total" if current.total is None else current.total
         what = f"{self.listed}: got {current.got} of {total}"
-        return f"{what}: {problem}; look at {self.params.settings}"
+        return f"{what}: {problem}; check {self.params.settings}"
 
 
 @dataclass(slots=True)

@@ -181,7 +181,7 @@ class Transport:
             return self._lost(cause, host)
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return RequestRejected(
-                f"The certificate of {host} cannot be verified: look at the address settings, "
+                f"The certificate of {host} cannot be verified: check the address settings, "
                 "or name your CA in REQUESTS_CA_BUNDLE"
             )
         if isinstance(cause, requests.exceptions.InvalidURL | LocationValueError):

@@ -32,7 +32,7 @@ def warn_if_missing(addresses: Sequence[str], plugin: str) -> None:
         logger.warning(MISSING, plugin)
 
 
-def look_at(addresses: Sequence[str], plugin: str) -> str:
+def check_addresses(addresses: Sequence[str], plugin: str) -> str:
     """Whether a message could be sent, for `--check`. None is.
 
     Raises:
@@ -75,7 +75,7 @@ def notify(addresses: Sequence[str], report: JSON, summary: JSON | None) -> None
     for number, (address, event) in enumerate(zip(addresses, came, strict=True), 1):
         if not event.wait(max(0.0, end - time.monotonic())):
             logger.warning(
-                "notify: address %d (%s) did not take the message: look at it with the command "
+                "notify: address %d (%s) did not take the message: check it with the command "
                 "apprise -vv",
                 number,
                 str(address).partition("://")[0][:20],

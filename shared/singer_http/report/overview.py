@@ -174,7 +174,7 @@ def overview(database_url: str, *, since: datetime.datetime) -> Overview:
     file = file_of(parse_url(database_url))
     # Opening would make an empty one, in which nothing ever fails.
     if file and not file.is_file():
-        raise NoDatabase(f"There is no database {file}: look at database_url.")
+        raise NoDatabase(f"There is no database {file}: check database_url.")
     database = Database(database_url)
     try:
         runs = Runs(database)

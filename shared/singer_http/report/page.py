@@ -337,7 +337,7 @@ def _resolve(report: JSON, summary: JSON) -> str:
 
 def _explain(plugin: str) -> str:
     return (
-        "<h3>Look at one record</h3>"
+        "<h3>Check one record</h3>"
         "<p>By its key, email, phone or the vendor's id: when and by which run it was sent, and "
         "what is outstanding.</p>"
         f"<pre>{plugin} --config config.json --explain TEXT</pre>"

@@ -172,13 +172,13 @@ class HTTPSink(abc.ABC):
     def unread(self) -> frozenset[str]:
         """Columns that are not sent: a change in them makes no difference."""
         sent = {column.name for column in (*self.columns.plain, *self.columns.custom)}
-        looked_at = {
+        checked = {
             "_sdc_deleted_at",
             *self.keys,
             *self.extra_columns(),
             *sum(self.identities, ()),
         }
-        return frozenset(self.properties) - sent - looked_at
+        return frozenset(self.properties) - sent - checked
 
     @property
     def has_custom_fields(self) -> bool:

@@ -30,7 +30,7 @@ FEWEST_DIGITS = 7
 BETWEEN_DIGITS = rb"(?:\\u[0-9a-fA-F]{4}|[^0-9])*"
 """In JSON, where a blank may be escaped."""
 PAGE = 2_000
-"""Rejects that are looked at together."""
+"""Rejects that are read together."""
 
 KEY, VENDOR_ID, PART = "key", "id at the vendor", "key's part"
 

@@ -39,7 +39,7 @@ class HTTPStream(PageStream):
     """The member of an answer that holds its rows."""
 
     address_settings: ClassVar[str] = "api_url"
-    """The settings to look at when the vendor refuses a page."""
+    """The settings to check when the vendor refuses a page."""
 
     @property
     def address(self) -> str:
@@ -74,7 +74,7 @@ class HTTPStream(PageStream):
         except Refused as error:
             message = (
                 f"{self.name}: the vendor refuses to list them: {error}; "
-                f"look at {self.address_settings}"
+                f"check {self.address_settings}"
             )
             raise RequestRejected(message) from error
 
@@ -93,7 +93,7 @@ class HTTPStream(PageStream):
             said = reason_of(answer) or "no reason given"
             message = (
                 f"{self.name}: the answer has no list of objects under {self.records_key!r} "
-                f"({said}); look at api_url"
+                f"({said}); check api_url"
             )
             raise RequestRejected(message)
         return rows

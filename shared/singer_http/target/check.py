@@ -25,7 +25,7 @@ from singer_http.errors import (
     SingerHTTPError,
     one_line,
 )
-from singer_http.report.notify import look_at
+from singer_http.report.notify import check_addresses
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
 from singer_http.store import DATABASE_FILE
@@ -123,7 +123,7 @@ class Check:
                 if sink.has_custom_fields:
                     self._tick(f"custom fields, {sink.stream}", partial(_fields, sink))
         if addresses := target.config.get("notify"):
-            self._tick("notify", partial(look_at, addresses, target.name))
+            self._tick("notify", partial(check_addresses, addresses, target.name))
         for note in self._notes:
             self._line(f"Note: {one_line(note, 500)}")
         target.client.close()
@@ -323,4 +323,4 @@ def _opened(url: str | None, default: Path) -> Iterator[sa.Connection | None]:
         raise ConfigError(f"database_url needs the package {error.name}: install it") from None
     except (sa.exc.SQLAlchemyError, OSError) as error:
         cause = one_line(str(getattr(error, "orig", None) or error), 200)
-        raise ConfigError(f"cannot be read ({cause}): look at database_url") from None
+        raise ConfigError(f"cannot be read ({cause}): check database_url") from None

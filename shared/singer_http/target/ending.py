@@ -49,7 +49,7 @@ def end(
 
 
 class _Ending:
-    """What a run leaves to look at. Nothing here fails a run."""
+    """What a run leaves to read. Nothing here fails a run."""
 
     def __init__(
         self, plan: Plan, report: Report, run: TargetRun | None, logger: logging.Logger

@@ -251,7 +251,7 @@ class _Explanation:
         yield f"  {reject.operation}, {tries}, by {by}, {_moment(reject.at)}"
         if reject.kind == RejectionKind.UNCERTAIN:
             yield (
-                "  once somebody has looked at the vendor: --resolve "
+                "  once somebody has checked the vendor: --resolve "
                 f"{sink.stream} KEY sent|unsent|drop"
             )
 

@@ -157,7 +157,7 @@ class Session:
                 raise StopRun(
                     f"{sink.stream}: the ledger of sync {self.sync!r} knows of none that was sent. "
                     "If this really is the first run set first_run: true; if not, the ledger was "
-                    "lost (look at work_dir, database_url, account), and everybody would be "
+                    "lost (check work_dir, database_url, account), and everybody would be "
                     "reached again. Nothing was sent."
                 )
 

@@ -81,7 +81,7 @@ class Takeover:
             if known_name == name and self.store.scopes.streams(other, self.sync):
                 logger.warning(
                     "The database has a ledger of account %s and sync %s for %s. For %s it begins "
-                    "empty: look at api_url if that is not what you want.",
+                    "empty: check api_url if that is not what you want.",
                     name, self.sync, known_server, server,
                 )  # fmt: skip
 
@@ -118,7 +118,7 @@ class Takeover:
         )
         if any(self.store.sample(former, 1, newest=True) for former in written):
             raise ConfigError(
-                f"{what}If this is the same account, look at the credentials; if it is another "
+                f"{what}If this is the same account, check the credentials; if it is another "
                 "one, set account to a new name. Nothing was sent."
             )
         raise ConfigError(

@@ -141,7 +141,7 @@ class HTTPTarget(HTTPPlugin, Target):
         """Refuse settings that cannot be, before anything is read.
 
         Raises:
-            ConfigError: with the setting to look at.
+            ConfigError: with the setting to check.
         """
         mode, rows = self.config["mode"], self.config.get("batch_size_rows")
         if rows is not None and rows < 1:

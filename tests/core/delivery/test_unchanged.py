@@ -43,15 +43,15 @@ def sent_again(plugin: Plugin, sandbox: Sandbox, *messages: JSON, **config: Any)
     return bool(patches(sandbox))
 
 
-def looked_at(result: Result) -> bool:
+def compared(result: Result) -> bool:
     """Whether the record with the odd custom field was mapped: that is when it is warned of."""
     return "nobody_knows" in result.stderr
 
 
 def test_it_is_neither_sent_nor_mapped(people: Plugin) -> None:
-    assert looked_at(people.run([INNER, ODD]))
+    assert compared(people.run([INNER, ODD]))
     again = people.run([INNER, ODD])
-    assert not looked_at(again)
+    assert not compared(again)
     assert again.counts("people") == {"received": 1, "unchanged": 1}
 
 
@@ -69,9 +69,9 @@ def test_settings_that_change_nothing_at_the_vendor_do_not_send_it_again(
 def test_it_is_passed_over_again_once_its_source_has_another_form(people: Plugin) -> None:
     wider = schema("people", {**INNER["schema"]["properties"], "email": {"type": "null"}})
     people.run([INNER, ODD])
-    assert looked_at(people.run([wider, ODD]))
+    assert compared(people.run([wider, ODD]))
     again = people.run([wider, ODD])
-    assert not looked_at(again)
+    assert not compared(again)
     assert again.counts("people") == {"received": 1, "unchanged": 1}
 
 
@@ -87,9 +87,9 @@ def test_columns_of_which_nothing_is_made_may_change(people: Plugin, column: str
             mirror_count="rows" if column == "rows" else "trust",
         )
 
-    assert looked_at(run(1))
+    assert compared(run(1))
     again = run(2)
-    assert not looked_at(again)
+    assert not compared(again)
     assert again.counts("people") == {"received": 1, "unchanged": 1}
 
 

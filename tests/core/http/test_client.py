@@ -96,7 +96,7 @@ def test_credentials_are_renewed_once(server: Server, effect: Effect) -> None:
     client.request("POST", "x", effect=effect)
     assert [seen.headers["Authorization"] for seen in server.seen] == ["Bearer 1", "Bearer 2"]
     server.will(Reply(401), Reply(401, b'{"message": "who?"}'))
-    with pytest.raises(BadCredentials, match=r"HTTP 401: who.*look at key"):
+    with pytest.raises(BadCredentials, match=r"HTTP 401: who.*check key"):
         client.request("POST", "x", effect=effect)
 
 
@@ -104,7 +104,7 @@ def test_credentials_are_renewed_once(server: Server, effect: Effect) -> None:
 def test_a_key_that_is_not_accepted_ends_the_run(server: Server, status: int) -> None:
     client = Client(server.url, auth=HeaderKey("api-key", "no-good-key"))
     server.will(Reply(status, b'{"error": "access_denied", "error_description": "No"}'))
-    with pytest.raises(BadCredentials, match=f"HTTP {status}: No; access_denied; look at api_key"):
+    with pytest.raises(BadCredentials, match=f"HTTP {status}: No; access_denied; check api_key"):
         client.request("GET", "x")
     assert len(server.seen) == 1
 
@@ -117,14 +117,14 @@ class Knowing(HeaderKey):
     ) -> SingerHTTPError | None:
         if words != "closed":
             return None
-        return ConfigError(f"{request.method} {status} {data['id']}: look at office")
+        return ConfigError(f"{request.method} {status} {data['id']}: check office")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_an_auth_says_first_what_a_refusal_means(server: Server, status: int) -> None:
     client = Client(server.url, auth=Knowing("api-key", "some-key"))
     server.will(Reply(status, b'{"message": "closed", "id": 7}'), Reply(422, b'{"message": "no"}'))
-    with pytest.raises(ConfigError, match=f"POST {status} 7: look at office") as error:
+    with pytest.raises(ConfigError, match=f"POST {status} 7: check office") as error:
         client.request("POST", "x", effect=Effect.CREATE)
     assert error.value.nothing_was_done
     with pytest.raises(Refused, match="422: no"):

@@ -197,7 +197,7 @@ def test_parameters_that_are_ignored_stop_the_run(total: int | None, said: str) 
         vendor.read()
     assert str(caught.value) == (
         f"members: got 25 of {said}: page 2 is the same as an earlier one; "
-        "look at page_param and page_size"
+        "check page_param and page_size"
     )
 
 
