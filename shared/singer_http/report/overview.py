@@ -214,7 +214,7 @@ def _last_run(run: StoredRun, report: JSON, extras: JSON) -> LastRun:
         retry_at=report.get("retry_at"),
         input_complete=bool(report.get("input_complete", True)),
         seconds=float(took),
-        received=total(report, "received"),
+        received=total(report, "received", "records"),  # the latter of a tap
         delivered=total(report, *DELIVERED),
         unchanged=total(report, "unchanged"),
         rejected=total(report, "rejected"),

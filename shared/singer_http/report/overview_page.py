@@ -126,8 +126,8 @@ def _limits(runs: Iterable[LastRun]) -> str:
     head = ["account", "plugin", "sync", "limit", "most in a window", "used", "requests", "took"]
     return (
         "<h2>Requests against each limit</h2>"
-        '<p class="soft">Of each last run: the limit of which it used most. Runs of a tap are not '
-        "counted.</p>" + _table(head, rows)
+        '<p class="soft">Of each last run: the limit of which it used most. What other runs '
+        "sent at the same time is not counted.</p>" + _table(head, rows)
     )
 
 
