@@ -217,7 +217,7 @@ class HTTPPlugin(PluginBase):
 
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
-        return Limiter(spec, self._rate_windows) if spec else None
+        return Limiter(spec, self._rate_windows, self.config["max_wait"]) if spec else None
 
     def _rate_windows(self) -> RateWindows:
         """What the processes of this account sent, to this server."""

@@ -10,6 +10,7 @@ from singer_http.files import atomic_write
 from singer_http.operations import JSON
 from singer_http.plugin.base import HTTPPlugin
 from singer_http.report.counts import Report
+from singer_http.store import DATABASE_FILE
 from singer_http.store.database import Database
 from singer_http.store.runs import Runs
 
@@ -58,7 +59,10 @@ class TapReport:
         return {k: v for k, v in told.items() if k not in OF_TARGETS} | {"streams": streams}
 
     def end(self, error: BaseException | None) -> None:
-        """Write it. Nothing here fails a run.
+        """Write it where there is a folder or a database for it. Nothing here fails a run.
+
+        A tap may have neither: it needs no disk if its `database_url` is PostgreSQL, and no
+        database if it has no rate limit.
 
         Args:
             error: what ended the run, if anything did.
@@ -67,18 +71,20 @@ class TapReport:
             error = Cancelled("The reader of the output has ended")
         if error is not None:
             self._report.finish(error)
-        told, logger = self.as_dict(), self._tap.logger
-        try:
+        told, tap = self.as_dict(), self._tap
+        if tap.work_path.is_dir():
             content = json.dumps(told, indent=2).encode() + b"\n"
-            atomic_write(self._tap.path("report.json"), content)
-        except (OSError, StopRun) as problem:
-            logger.warning("The report could not be written: %s", one_line(str(problem)))
-        if isinstance(error, NoDatabase):
-            return
-        try:
-            self._record(told)
-        except StopRun as problem:
-            logger.warning("The report is not in the database: %s", one_line(str(problem)))
+            try:
+                atomic_write(tap.path("report.json"), content)
+            except (OSError, StopRun) as problem:
+                tap.logger.warning("The report could not be written: %s", one_line(str(problem)))
+        there = tap.config.get("database_url") or (tap.work_path / DATABASE_FILE).is_file()
+        if there and not isinstance(error, NoDatabase):
+            try:
+                self._record(told)
+            except StopRun as problem:
+                said = one_line(str(problem))
+                tap.logger.warning("The report is not in the database: %s", said)
 
     def _record(self, told: JSON) -> None:
         database = Database(self._tap.database_url)
