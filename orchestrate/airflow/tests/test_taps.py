@@ -80,7 +80,7 @@ def test_wrong_credentials_of_a_tap_are_not_retried(
     task: RunAccount, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_REI_DALLAS", '{"conn_type": "generic", "password": "no-key"}')
-    with pytest.raises(AirflowFailException, match="dallas: .* ended with 1: HTTP 401"):
+    with pytest.raises(AirflowFailException, match=r"dallas: .* ended with 1: HTTP 401"):
         task.execute({})
     assert last_run(url) == ("tap-reisoftware", "stopped", True)
 
