@@ -32,7 +32,7 @@ def render(found: Overview) -> str:
             {
                 "Runs since": moment(found.since),
                 "Made": moment(found.made_at),
-                "Accounts and syncs": f"{len(found.last_runs):,}",
+                "Last runs": f"{len(found.last_runs):,}",
             }
         ),
         _totals(found),
@@ -161,7 +161,7 @@ def _all(runs: Sequence[LastRun]) -> str:
         ]
         for run in runs
     )
-    return _folded(f"All accounts and syncs: {len(runs):,}", _table(head, rows)) if runs else ""
+    return _folded(f"All last runs: {len(runs):,}", _table(head, rows)) if runs else ""
 
 
 def _absent(found: Overview) -> str:

@@ -8,6 +8,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from singer_http.store import DATABASE_FILE
@@ -120,6 +121,28 @@ def test_a_report_that_cannot_be_kept_is_no_reason_to_fail(
     assert len(done.records("contacts")) == 3
     assert "The report is not in the database: " in done.stderr
     assert report(rei)["outcome"] == "ok"
+
+
+def test_old_runs_of_a_tap_are_removed(
+    sandbox: Sandbox, rei: Tap, contacts: JSON, database: str
+) -> None:
+    for _ in range(2):
+        rei.read(catalog=contacts, account="dallas", database_url=database)
+    columns = "plugin, account, sync, started_at, finished_at, outcome, report"
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "UPDATE singer_http_runs SET started_at = started_at - 100 * 86400;"
+            f"INSERT INTO singer_http_runs (run, {columns})"
+            f" SELECT number, {columns} FROM singer_http_runs, generate_series(1, 110) AS number"
+            " WHERE id = 1"
+        )
+    rei.read(catalog=contacts, account="dallas", database_url=database)
+    rei.read(catalog=contacts, account="reno", database_url=database)
+    with psycopg.connect(database) as connection:
+        found = connection.execute(
+            "SELECT split_part(account, ' ', 1), count(*) FROM singer_http_runs GROUP BY 1"
+        ).fetchall()
+    assert dict(found) == {"dallas": 100, "reno": 1}
 
 
 def overview(tap: Tap) -> tuple[int, str]:
