@@ -39,8 +39,9 @@ _LIMIT: Final = re.compile(r"(?P<count>\d+)\s*/\s*(?P<length>\d+(?:\.\d+)?)?\s*(
 _LONGEST_SLEEP: Final = 30.0  # seconds, so that what other processes give back is noticed
 _NOTICE: Final = 10.0  # seconds of waiting that are worth a line in the log
 
-PACING: Final = 60.0
-"""Seconds that a run waits for its own limit whatever `max_wait` is: this paces its requests."""
+PACING: Final = 61.0
+"""Seconds that a run waits for its own limit whatever `max_wait` is: it paces requests, also by a
+limit per minute."""
 
 READY_WITHIN: Final = 5.0
 """Seconds from a permit to the moment at which the request is handed to a connection."""

@@ -202,6 +202,15 @@ def test_only_a_wait_that_is_certain_stops_a_run(url: str, used: bool) -> None:
         limiter.acquire()
 
 
+def test_a_limit_per_minute_paces_a_run_whatever_max_wait_is(sqlite: str) -> None:
+    limiter = Limiter("1/min", lambda: RateWindows(sqlite, "someone", 60), max_wait=0)
+    with permit(limiter):
+        pass
+    Timer(0.5, limiter.stop).start()
+    with pytest.raises(Cancelled):  # it waited
+        limiter.acquire()
+
+
 def test_a_window_outlives_a_run(url: str) -> None:
     first = limiter_at(url, "3/day")
     for _ in range(3):
