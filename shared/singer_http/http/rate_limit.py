@@ -17,6 +17,7 @@ granted (`READY_WITHIN`), or with another permit, and is over when the client's 
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
 import time
@@ -39,9 +40,9 @@ _LIMIT: Final = re.compile(r"(?P<count>\d+)\s*/\s*(?P<length>\d+(?:\.\d+)?)?\s*(
 _LONGEST_SLEEP: Final = 30.0  # seconds, so that what other processes give back is noticed
 _NOTICE: Final = 10.0  # seconds of waiting that are worth a line in the log
 
-PACING: Final = 61.0
-"""Seconds that a run waits for its own limit whatever `max_wait` is: it paces requests, also by a
-limit per minute."""
+PACING: Final = 60.0
+"""Seconds that a run waits for its own limit whatever `max_wait` is: this paces its requests."""
+_MARGIN: Final = 1.01  # a window is waited for a little longer than its length (`SLACK`)
 
 READY_WITHIN: Final = 5.0
 """Seconds from a permit to the moment at which the request is handed to a connection."""
@@ -151,6 +152,7 @@ class Limiter:
     ) -> None:
         self.limits = parse_limits(spec)
         self._max_wait = max_wait
+        self._longest = math.inf if max_wait is None else max(max_wait, PACING) * _MARGIN
         self._windows = [(limit.count, limit.seconds) for limit in self.limits]
         self._open_windows = open_windows
         self._shared: Windows | None = None
@@ -205,11 +207,11 @@ class Limiter:
         Raises:
             RetryLater: it is.
         """
-        if self._max_wait is None or delay <= max(self._max_wait, PACING) or not self._shared:
+        if delay <= self._longest or not self._shared:
             return
         # Requests in flight may come back unused, and are over soon.
         delay = self._shared.shortest_wait(self._windows)
-        if delay <= max(self._max_wait, PACING):
+        if delay <= self._longest:
             return
         until = datetime.now(UTC) + timedelta(seconds=delay)
         message = (

@@ -202,8 +202,11 @@ def test_only_a_wait_that_is_certain_stops_a_run(url: str, used: bool) -> None:
         limiter.acquire()
 
 
-def test_a_limit_per_minute_paces_a_run_whatever_max_wait_is(sqlite: str) -> None:
-    limiter = Limiter("1/min", lambda: RateWindows(sqlite, "someone", 60), max_wait=0)
+@pytest.mark.parametrize(("spec", "max_wait"), [("1/min", 0), ("1/5min", 300)])
+def test_a_window_of_a_minute_or_of_max_wait_is_waited_for(
+    sqlite: str, spec: str, max_wait: float
+) -> None:
+    limiter = Limiter(spec, lambda: RateWindows(sqlite, "someone", 60), max_wait)
     with permit(limiter):
         pass
     Timer(0.5, limiter.stop).start()
