@@ -137,3 +137,75 @@ def test_messages_are_never_marked(sandbox: Sandbox, tmp_path: Path) -> None:
         again = merlin.plugin.run(messages)
         assert again.counts("sms") == {"received": 1, "unchanged": 1}
         assert len(sandbox.state("merlin")["sms"]) == 1
+
+
+# --- the limit ----------------------------------------------------------------------------------
+
+
+@with_list
+def test_where_most_records_are_gone_nothing_is_marked(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    target.edit(8, **{target.first: "Hannah"})
+    for number in range(1, 7):
+        target.remove(number)
+    result = target.verify("--repair")
+    assert result.exit_code == 1
+    assert result.error.endswith(
+        f"{target.stream}: 6 of 8 records are gone or merged, more than max_deletes (10%) allows: "
+        "nothing was marked. Check the account and api_url; raise max_deletes if they really were "
+        "deleted."
+    )
+    assert f"{target.stream}: nothing was marked" in result.stdout
+    assert "goes on" not in result.stdout + target.page()
+    assert len(target.drift()) == 7
+    assert not any(line["marked"] for line in target.drift())
+    result = target.deliver(*range(1, 9))
+    assert result.counts(target.stream) == {"received": 8, "unchanged": 8}
+
+
+@with_list
+def test_once_the_records_are_seen_again_there_is_no_difference(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    rows = [target.at_vendor()[number] for number in range(1, 7)]
+    for number in range(1, 7):
+        target.remove(number)
+    assert target.verify("--repair").exit_code == 1
+    target.sandbox.put_state(target.name, {target.stream: rows})
+    assert target.verify("--repair").exit_code == 0
+
+
+@with_list
+def test_a_higher_limit_lets_them_be_marked(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    for number in range(1, 7):
+        target.remove(number)
+    assert target.verify("--repair", max_deletes="5").exit_code == 1
+    result = target.verify("--repair", max_deletes="6")
+    assert "6 marked" in result.stdout
+    again = target.deliver(*range(1, 9))
+    assert again.counts(target.stream) == {"received": 8, "unchanged": 2, "created": 6}
+
+
+@with_list
+def test_a_few_are_marked_whatever_their_share(target: Vendor) -> None:
+    target.deliver(1, 2)
+    target.remove(1)
+    target.remove(2)
+    assert "2 marked" in target.verify("--repair").stdout
+
+
+def test_edited_fields_have_no_limit(target: Vendor) -> None:
+    target.deliver(*range(1, 8))
+    for number in range(1, 8):
+        target.edit(number, **{target.first: "Hannah"})
+    assert "7 marked" in target.verify("--repair", max_deletes="0").stdout
+
+
+@with_list
+def test_what_a_mode_does_not_create_does_not_count(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    for number in range(1, 7):
+        target.remove(number)
+    result = target.verify("--repair", mode="update")
+    assert "6 not marked: mode update never creates what is not there" in result.stdout
+    assert "max_deletes" not in result.error

@@ -23,7 +23,7 @@ from singer_http.sink.overwrite import restricts
 from singer_http.target.plan import Plan
 from singer_http.target.run import TargetRun
 from singer_http.target.verify.notes import Difference
-from singer_http.target.verify.repair import Repaired, repair
+from singer_http.target.verify.repair import Repaired, repair, too_many
 from singer_http.target.verify.stream import StreamCheck
 
 PARTS = "they belong to a contact: only records of their own can be compared"
@@ -77,17 +77,20 @@ class Verification:
         """Compare, mark, and tell; whether there is no difference.
 
         Raises:
-            StopRun: not all could be compared. What was found until then is told.
+            StopRun: not all could be compared, or too much is gone for `--repair`. What was found
+                until then is told.
             Interrupted: a signal arrived; as above.
         """
         checks: list[StreamCheck] = []
         error: StopRun | Interrupted | None = None
+        refused: StopRun | None = None
         try:
             for check in self._checks():
                 checks.append(check)
                 check.run()
             if self._marks:
-                for check in checks:
+                refused = self._refused(checks)
+                for check in () if refused else checks:
                     self._repair(check)
         except (StopRun, Interrupted) as stopped:
             signum = self._run.session.signal
@@ -100,6 +103,8 @@ class Verification:
             raise error
         for check in checks:
             check.end()
+        if refused is not None:
+            raise refused
         return not self._drift.differences
 
     # --- the streams --------------------------------------------------------------------------
@@ -146,6 +151,16 @@ class Verification:
         return {labels[name] if unique else name: shape(values.get(name)) for name in edited}
 
     # --- what was found -----------------------------------------------------------------------
+
+    def _refused(self, checks: list[StreamCheck]) -> StopRun | None:
+        """Why nothing is marked, in no stream."""
+        config = self._plan.config
+        for check in checks:
+            found = too_many(check.notes, mode=config["mode"], max_deletes=config["max_deletes"])
+            if found is not None:
+                self._repaired[check.stream] = ["nothing was marked"]
+                return StopRun(f"{check.stream}: {found}.")
+        return None
 
     def _repair(self, check: StreamCheck) -> None:
         done = repair(
