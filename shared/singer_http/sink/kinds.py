@@ -24,7 +24,7 @@ from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, Reject
 from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
-from singer_http.sink.overwrite import Policies, resolve
+from singer_http.sink.overwrite import Policies, refuse, resolve
 from singer_http.sink.reading import Reading
 
 
@@ -243,6 +243,19 @@ class AtMostOnceSink(HTTPSink):
     @abc.abstractmethod
     def perform(self, op: Operation) -> str | None:
         """Do it, with effect `AT_MOST_ONCE`; what the vendor calls it, if anything."""
+
+
+def check_overwrite(sink: HTTPSink) -> None:
+    """Refuse a setting `overwrite` that cannot be kept. May ask the vendor for custom fields.
+
+    Raises:
+        ConfigError: it names no field, or the stream's records cannot be read.
+    """
+    if isinstance(sink, ReadableSink):
+        sink.policies.of(EVERY_FIELD)  # finds the fields that the setting names
+    elif isinstance(sink, BatchSink) and not sink.sends_nothing:
+        hint = f"Give {sink.stream} a pipeline of its own (another sync, without overwrite)."
+        refuse(sink.config.get("overwrite"), sink.stream, hint)
 
 
 @contextlib.contextmanager
