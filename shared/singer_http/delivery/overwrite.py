@@ -54,7 +54,10 @@ class Overwrite:
         for item in items:
             item.judged = None
             remote_id, packed = rows.get(item.stored, (None, None))
-            own = [packed] if packed and remote_id == item.remote_id else []
+            # Of a record that was made or resolved without its id, the id is not known. What was
+            # deleted (then the item has no row) is another record.
+            known = (item.remote_id, None) if item.row is not None else (item.remote_id,)
+            own = [packed] if packed and remote_id in known else []
             # What a run that died was about to write may be there too.
             one: Item | None = item
             while one is not None:

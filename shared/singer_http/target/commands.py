@@ -143,7 +143,7 @@ def work(run: TargetRun, sinks: Sequence[type[HTTPSink]], given: dict[str, Any])
     if words := given.get("resolve"):
         from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
 
-        well = resolve(run.session, sinks, words)
+        well = resolve(run.session, run.router, sinks, words)
     else:
         well = standing(run)
     run.close()

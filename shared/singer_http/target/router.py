@@ -126,9 +126,13 @@ class Router:
 
         Errors as in `open`.
         """
-        source, schema, keys = of_message(decode(line), 0)
-        for route in self._routes(source, schema, keys, line):
+        for route in self.of_stored(line):
             self._note_mapping(route)
+
+    def of_stored(self, line: bytes) -> list[Route]:
+        """The routes of a stored SCHEMA with today's settings, to prepare records; as `remap`."""
+        source, schema, keys = of_message(decode(line), 0)
+        return self._routes(source, schema, keys, line)
 
     def _note_mapping(self, route: Route) -> None:
         """Versions of rows that today's mapping would send otherwise do not stand any more."""
