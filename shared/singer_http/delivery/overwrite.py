@@ -21,13 +21,12 @@ from singer_http.operations import (
     Operation,
     Outcome,
     OutcomeKind,
-    RejectionKind,
     invalid,
 )
 from singer_http.plugin.validation import ALWAYS
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.fields import NONE, FieldHashes, Forms, Written, is_other
-from singer_http.sink.kinds import ReadableSink
+from singer_http.sink.kinds import ReadableSink, gone
 from singer_http.sink.preview import hidden
 from singer_http.store.ledger import Ledger
 
@@ -162,9 +161,7 @@ def judge(sink: HTTPSink, item: Item) -> Operation | Outcome:
     try:
         known = sink.current(item)
     except NotFound as error:
-        if item.id_from_record:
-            return Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)
-        return Outcome(OutcomeKind.GONE)
+        return gone(item, error)
     except SingerHTTPError as error:
         error.nothing_was_done = True  # reading changes nothing
         if isinstance(error, Refused):

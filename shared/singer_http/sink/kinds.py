@@ -78,9 +78,7 @@ class RecordSink(HTTPSink):
         try:
             self.update(op)
         except NotFound as error:
-            if op.id_from_record:
-                return [Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)]
-            return [Outcome(OutcomeKind.GONE)]
+            return [gone(op, error)]
         return [Outcome(OutcomeKind.UPDATED, op.remote_id)]
 
     @abc.abstractmethod
@@ -94,6 +92,18 @@ class RecordSink(HTTPSink):
     @abc.abstractmethod
     def delete(self, op: Operation) -> None:
         """Delete `op.remote_id`."""
+
+
+def gone(op: Operation, error: NotFound) -> Outcome:
+    """The outcome of an update of what the vendor does not have."""
+    if not op.id_from_record:
+        return Outcome(OutcomeKind.GONE)
+    reason = (
+        f"{error.reason} (the vendor has no record with the id that this one names, "
+        f"{op.remote_id}: correct the id, or delete the row; one without an id is matched or "
+        "created)"
+    )
+    return Outcome.rejected(RejectionKind.REFUSED, reason, status=error.status)
 
 
 class ReadableSink(RecordSink):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from singer_sandbox import Sandbox
 from tests.core.verify.vendors import Vendor, vendor, with_list
-from tests.front_door import record, schema
+from tests.front_door import JSON, record, schema
 
 
 @with_list
@@ -17,6 +19,8 @@ def test_a_record_that_is_gone_is_created_anew_by_the_next_run(target: Vendor) -
     result = target.verify("--repair")
     assert result.exit_code == 1
     assert "1 marked" in result.stdout
+    table = [line.split() for line in result.stdout.splitlines()]
+    assert [target.stream, "3", "2", "0", "1", "0"] in table
     assert set(target.at_vendor()) == {1, 3}, "nothing is sent by --repair"
     assert target.deliver(1, 2, 3).counts(target.stream) == {
         "received": 3, "unchanged": 2, "created": 1,
@@ -137,6 +141,26 @@ def test_messages_are_never_marked(sandbox: Sandbox, tmp_path: Path) -> None:
         again = merlin.plugin.run(messages)
         assert again.counts("sms") == {"received": 1, "unchanged": 1}
         assert len(sandbox.state("merlin")["sms"]) == 1
+
+
+@with_list
+@pytest.mark.parametrize("policy", ["always", "if_unedited"])
+def test_a_record_that_names_an_id_that_is_gone_is_rejected_with_what_to_do(
+    target: Vendor, policy: str
+) -> None:
+    target.deliver(1)
+    id_ = target.id_of(1)
+    named = {"id": id_, target.email: "p1@example.com", target.first: "Annie"}
+    lines = [schema(target.stream, tuple(named), ("id",)), record(target.stream, **named)]
+    config: JSON = {"sync": "other", "overwrite": {"*": policy}}
+    assert target.plugin.run(lines, **config).exit_code == 0
+    target.remove(1)
+    assert "1 marked" in target.plugin.run([], "--verify", "--repair", **config).stdout
+    (reject,) = target.plugin.run(lines, **config).rejects
+    assert reject["rejection"]["reason"].endswith(
+        f"(the vendor has no record with the id that this one names, {id_}: correct the id, or "
+        "delete the row; one without an id is matched or created)"
+    )
 
 
 # --- the limit ----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from singer_http.sink.kinds import ReadableSink
 from singer_http.sink.overwrite import restricts
 from singer_http.target.plan import Plan
 from singer_http.target.run import TargetRun
-from singer_http.target.verify.notes import Difference
+from singer_http.target.verify.notes import Difference, Totals
 from singer_http.target.verify.repair import Repaired, repair, too_many
 from singer_http.target.verify.stream import StreamCheck
 
@@ -71,6 +71,7 @@ class Verification:
             "Version": plan.version,
         }
         self._drift = Drift(facts, plan.name)
+        self._totals: dict[str, Totals] = {}
         self._repaired: dict[str, list[str]] = {}
 
     def carry_out(self) -> bool:
@@ -88,6 +89,8 @@ class Verification:
             for check in self._checks():
                 checks.append(check)
                 check.run()
+                # Before anything is marked: what is marked as gone counts as deleted.
+                self._totals[check.stream] = check.notes.totals()
             if self._marks:
                 refused = self._refused(checks)
                 for check in () if refused else checks:
@@ -187,7 +190,7 @@ class Verification:
         page = self._plan.path("drift.html")
         shown = None
         for check in checks:
-            totals = check.notes.totals()
+            totals = self._totals.get(check.stream) or check.notes.totals()
             self._drift.streams[check.stream] = StreamDrift(
                 totals.delivered,
                 totals.same,
