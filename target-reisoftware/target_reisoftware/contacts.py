@@ -268,7 +268,9 @@ class Contacts(ReadableSink):
     @override
     def shown_forms(self, record: JSON, names: Container[str] | None = None) -> dict[str, Forms]:
         found = super().shown_forms(record, names)
-        return found | {"name": values.shown_name(record)} if "name" in found else found
+        if names is None or "name" in names:
+            found["name"] = values.shown_name(record)
+        return found
 
     # --- requests -----------------------------------------------------------------------------
 

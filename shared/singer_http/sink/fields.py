@@ -85,7 +85,8 @@ def forms(value: Any, *, shown: bool, times: bool = True) -> Forms:
     if isinstance(value, str):
         if not _DIGITS.fullmatch(own):
             return (own,)
-        return own, f"{_OF_NUMBER if shown else _OF_DIGITS}{_form_of_number(Decimal(own))}"
+        number = _form_of_number(Decimal(own)) if "." in own else own
+        return own, (_OF_NUMBER if shown else _OF_DIGITS) + number
     if f.exact(value) is None:
         return (own,)
     return (_OF_NUMBER + own, _OF_DIGITS + own) if shown else (_OF_NUMBER + own,)
