@@ -37,8 +37,9 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
         th.IntegerType(minimum=0),
         default=300,
         description=(
-            "The longest pause in seconds (Retry-After) that is waited for; beyond it the run "
-            "stops and names the time to run it again."
+            "The longest pause in seconds that is waited for: one that the vendor names "
+            "(Retry-After), or one of more than a minute that rate_limit makes necessary. Beyond "
+            "it the run stops and names the time to run it again."
         ),
     ),
     th.Property(
