@@ -137,8 +137,9 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.StringType,
         default="10%",
         description=(
-            "The most that a mirror may remove: a number, or a share of the ledger's rows of that "
-            "stream (a share always allows 5). Beyond it the run stops before the first removal."
+            "The most that a mirror may remove, and that --verify --repair may mark as gone: a "
+            "number, or a share of the ledger's rows of that stream (a share always allows 5). "
+            "Beyond it the run stops before the first removal, and nothing is marked."
         ),
     ),
     th.Property(

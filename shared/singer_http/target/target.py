@@ -25,7 +25,7 @@ from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.overwrite import refuse
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options, verify, work
+from singer_http.target.commands import carry_out, options, refuse_several
 from singer_http.target.plan import Plan
 from singer_http.target.reader import LineReader, read_batch, state_value
 
@@ -336,6 +336,7 @@ class HTTPTarget(HTTPPlugin, Target):
     ) -> None:
         super(Target, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
+        refuse_several(commands, file_input)
         given, env = config.config if config else {}, bool(config and config.parse_env)
         try:
             target = cls(config=given, parse_env_config=env)
@@ -361,11 +362,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
             with self._without_traces():
                 return check(self)
-        if commands.get("verify") or commands.get("repair"):
-            return verify(self, commands)
-        if commands.get("resolve") or commands.get("standing"):
-            return work(self.run, self.plan.sinks, commands)
-        return look(self.plan, commands)
+        return carry_out(self, commands)
 
     @classmethod
     @override
