@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +85,32 @@ def test_a_tap_does_not_wait_for_its_own_limit_for_long(
     assert (left["needs_person"], left["error"]) == (False, said)
     names = datetime.fromisoformat(left["retry_at"])
     assert timedelta(hours=23) < names - datetime.now(UTC) < timedelta(hours=25)
+
+
+def test_a_tap_that_is_ended_by_a_signal_needs_nobody(
+    sandbox: Sandbox, rei: Tap, contacts: JSON
+) -> None:
+    sandbox.fill("rei", contacts=3)
+    process = rei.start(catalog=contacts, rate_limit="1/60s", page_size=1)
+    rei.wait_for("is used up, waiting until")
+    process.send_signal(signal.SIGTERM)
+    assert rei.finish(process).exit_code == 143
+    left = report(rei)
+    assert (left["outcome"], left["needs_person"]) == ("stopped", False)
+    assert left["error"] == "ended by a signal"
+
+
+def test_a_tap_whose_reader_has_ended_needs_nobody(
+    sandbox: Sandbox, rei: Tap, contacts: JSON, tmp_path: Path
+) -> None:
+    sandbox.fill("rei", contacts=500)
+    for name, content in (("c", rei.config), ("catalog", contacts)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    command = f"{SCRIPTS}/tap-reisoftware --config c.json --catalog catalog.json | head -c 10"
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, capture_output=True)
+    left = report(rei)
+    assert (left["outcome"], left["needs_person"]) == ("stopped", False)
+    assert left["error"] == "The reader of the output has ended"
 
 
 def test_a_discovery_that_asks_the_vendor_leaves_a_report_if_it_stops(
