@@ -45,6 +45,9 @@ class HTTPPlugin(PluginBase):
     setting_checks: ClassVar[Mapping[str, validation.Check]] = {}
     """Checks of the plugin's own settings, beside their JSON schema: name → check."""
 
+    begins_again: ClassVar[bool] = False
+    """Whether a run that follows one that stopped sends all requests again."""
+
     def __init__(
         self,
         *,
@@ -217,7 +220,10 @@ class HTTPPlugin(PluginBase):
 
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
-        return Limiter(spec, self._rate_windows, self.config["max_wait"]) if spec else None
+        if not spec:
+            return None
+        longest = self.config["max_wait"]
+        return Limiter(spec, self._rate_windows, longest, wait_once_begun=self.begins_again)
 
     def _rate_windows(self) -> RateWindows:
         """What the processes of this account sent, to this server."""
