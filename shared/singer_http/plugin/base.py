@@ -93,7 +93,13 @@ class HTTPPlugin(PluginBase):
             **kwargs: of the constructor.
         """
         schema = cls.config_jsonschema
-        there = {name: value for name, value in given.items() if value is not None}
+        # What is none of a setting's choices has no meaning that it could be asked for.
+        there = {
+            name: value
+            for name, value in given.items()
+            if value is not None
+            and value in (schema["properties"].get(name, {}).get("enum") or (value,))
+        }
         config = {
             name: "" if validation.is_secret(schema["properties"][name]) else "unknown"
             for name in schema.get("required", ())

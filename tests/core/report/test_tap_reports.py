@@ -63,6 +63,13 @@ def test_credentials_that_are_wrong_or_missing_need_a_person(
     assert left["streams"] == {}
 
 
+def test_a_setting_that_is_none_of_its_choices_needs_a_person(rei: Tap, contacts: JSON) -> None:
+    said = rei.run(catalog=contacts, api_version="v9").error
+    assert said == "setting api_version is 'v9'; it takes one of 'v1', 'v2'"
+    left = report(rei)
+    assert (left["outcome"], left["needs_person"], left["error"]) == ("stopped", True, said)
+
+
 def test_a_pause_that_the_vendor_names_is_in_the_report(
     sandbox: Sandbox, rei: Tap, contacts: JSON
 ) -> None:
