@@ -76,18 +76,18 @@ def parse_limits(spec: str) -> tuple[Limit, ...]:
     Raises:
         ValueError: the text is of another form; the message names the setting.
     """
-    return tuple(_parse_limit(part.strip(), spec) for part in spec.split(",") if spec.strip())
+    return tuple(_parse_limit(part.strip()) for part in spec.split(",") if spec.strip())
 
 
-def _parse_limit(text: str, spec: str) -> Limit:
+def _parse_limit(text: str) -> Limit:
     found = _LIMIT.fullmatch(text.lower())
     if found and found["unit"] in _UNITS:
         limit = Limit(int(found["count"]), float(found["length"] or 1) * _UNITS[found["unit"]])
         if limit.count and limit.seconds:
             return limit
     msg = (
-        f"rate_limit: {text!r} in {spec!r} is no limit; write a number, a slash and a time, "
-        "such as '10/s' or '100/10s,200000/day' (units s, min, hour, day), or nothing for no limit"
+        "rate_limit: a number, a slash and a time, such as '10/s' or '100/10s,200000/day' "
+        f"(units s, min, hour, day), or nothing for no limit; not {text!r}"
     )
     raise ValueError(msg)
 
