@@ -60,13 +60,15 @@ TABLES = """
     vacuum analyze warehouse.people
 """
 # One SCHEMA and one version for all: else each would make the others' rows come again.
-EVERYTHING = """
+RELATION = "source('warehouse', 'current_people')"
+EVERYTHING = f"""
+    {{%- set relation = {RELATION} -%}}
+    {{%- set columns = adapter.get_columns_in_relation(relation) -%}}
     select
-        *, md5(row({versioned})::text) as row_version,
+        *, {{{{ singer_http.row_version(columns) }}}} as row_version,
         cast(null as timestamptz) as _sdc_deleted_at
-    from warehouse.current_people
+    from {{{{ relation }}}}
 """
-MOMENT = "previous_contact_date"
 CHANGE = """
     update warehouse.people set first_name = 'N' || (random() * 1e9)::bigint, updated_at = now()
     where external_id in (
@@ -108,13 +110,11 @@ class Pipelines:
         with psycopg.connect(url) as connection:
             session = psutil.Process(connection.info.backend_pid)
             self._server = session.parent() or session
-        columns = ", ".join(COLUMNS)
-        versioned = columns.replace(MOMENT, f"({MOMENT} at time zone 'UTC')")
-        self.everything = EVERYTHING.format(versioned=versioned)
-        for statement in TABLES.format(rows=rows, columns=columns).split(";"):
+        for statement in TABLES.format(rows=rows, columns=", ".join(COLUMNS)).split(";"):
             self.execute(statement)
         stage.empty()
         self._write_project()
+        self.everything = self._compiled("analyses/everything")
 
     def execute(self, statement: str) -> int:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -150,10 +150,12 @@ class Pipelines:
         (self.folder / "meltano.yml").write_text(yaml.safe_dump(project))
         (self.folder / "models").mkdir(exist_ok=True)
         call = (
-            "singer_http.to_send(source('warehouse', 'current_people'), 'people', 'external_id', "
-            f"account='{self.account}', deletes=true)"
+            f"singer_http.to_send({RELATION}, 'people', 'external_id', account='{self.account}', "
+            "deletes=true)"
         )
         (self.folder / "models" / "people.sql").write_text(f"{{{{ {call} }}}}")
+        (self.folder / "analyses").mkdir(exist_ok=True)
+        (self.folder / "analyses" / "everything.sql").write_text(EVERYTHING)
         sources = {"sources": [{"name": "warehouse", "tables": [{"name": "current_people"}]}]}
         (self.folder / "models" / "sources.yml").write_text(yaml.safe_dump(sources))
         dbt = {"name": "bench", "profile": "warehouse",
@@ -210,9 +212,11 @@ class Pipelines:
 
     def plan_sql(self) -> str:
         """What the macro renders, to be a view."""
-        self._call([DBT, "compile", "--select", "people"])
-        compiled = self.folder / "target" / "compiled" / "bench" / "models" / "people.sql"
-        return compiled.read_text()
+        return self._compiled("models/people")
+
+    def _compiled(self, name: str) -> str:
+        self._call([DBT, "compile", "--select", Path(name).name])
+        return (self.folder / "target" / "compiled" / "bench" / f"{name}.sql").read_text()
 
     def by_dbt(self) -> Travelled:
         return self.meltano("dbt-postgres:run", "tap-postgres", "target-autoreach")
