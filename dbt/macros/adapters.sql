@@ -53,7 +53,8 @@
 
 {% macro postgres__key_part(column, index, count) -%}
   {%- if count == 1 -%}
-    cast(singer_key as {{ column.data_type }})
+    {#- Two rows of a union may not have two collations: this one overrides the column's own. -#}
+    cast(singer_key collate "default" as {{ column.data_type }})
   {%- else -%}
     cast(singer_key::json ->> {{ index }} as {{ column.data_type }})
   {%- endif -%}
