@@ -114,7 +114,7 @@ class Pipelines:
             self.execute(statement)
         stage.empty()
         self._write_project()
-        self.everything = self._compiled("analyses/everything")
+        self.everything = self.compiled("analyses/everything")
 
     def execute(self, statement: str) -> int:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -148,13 +148,13 @@ class Pipelines:
                    "send_anonymous_usage_stats": False, "environments": [{"name": "bench"}],
                    "plugins": plugins}  # fmt: skip
         (self.folder / "meltano.yml").write_text(yaml.safe_dump(project))
-        (self.folder / "models").mkdir(exist_ok=True)
+        for folder in ("models", "analyses"):
+            (self.folder / folder).mkdir(exist_ok=True)
         call = (
             f"singer_http.to_send({RELATION}, 'people', 'external_id', account='{self.account}', "
             "deletes=true)"
         )
         (self.folder / "models" / "people.sql").write_text(f"{{{{ {call} }}}}")
-        (self.folder / "analyses").mkdir(exist_ok=True)
         (self.folder / "analyses" / "everything.sql").write_text(EVERYTHING)
         sources = {"sources": [{"name": "warehouse", "tables": [{"name": "current_people"}]}]}
         (self.folder / "models" / "sources.yml").write_text(yaml.safe_dump(sources))
@@ -210,11 +210,8 @@ class Pipelines:
                 kind = "view" if found[0] in ("v", b"v") else "table"
                 connection.execute(f"drop {kind} {SOURCE}".encode())
 
-    def plan_sql(self) -> str:
-        """What the macro renders, to be a view."""
-        return self._compiled("models/people")
-
-    def _compiled(self, name: str) -> str:
+    def compiled(self, name: str) -> str:
+        """What a macro renders, to be a view."""
         self._call([DBT, "compile", "--select", Path(name).name])
         return (self.folder / "target" / "compiled" / "bench" / f"{name}.sql").read_text()
 
@@ -304,7 +301,7 @@ def side_by_side(pipelines: Pipelines, rounds: int) -> Runs:
     """Run the contestants in turn; before each, the rows that it has to find are changed."""
     runs: Runs = {}
     pipelines.first_run()
-    plan = pipelines.plan_sql()
+    plan = pipelines.compiled("models/people")
     cases: dict[str, tuple[Callable[[], None], Callable[[], Travelled]]] = {
         EMPTY: (
             lambda: pipelines.use_view(f"{pipelines.everything} where false"),
@@ -345,7 +342,7 @@ def side_by_side(pipelines: Pipelines, rounds: int) -> Runs:
 def plan_alone(pipelines: Pipelines) -> Runs:
     """A table for which a full extract would take too long to be waited for."""
     pipelines.pretend()
-    plan = pipelines.plan_sql()
+    plan = pipelines.compiled("models/people")
     runs: Runs = {}
     for number in (0, pipelines.rows // 1000):
         for name in (DBT_PLAN, VIEW_PLAN):
