@@ -110,6 +110,7 @@ select
         when runs.outcome <> 'running' then (runs.report::json ->> 'input_complete')::boolean
     end as input_complete
 from {{ relation }} as runs
+where runs.plugin like 'target-%'
   {%- endif -%}
 {%- endmacro %}
 

@@ -103,7 +103,7 @@ class BadCredentials(StopRun):
 
 
 class RetryLater(StopRun):
-    """The vendor asks for a longer pause than `max_wait`."""
+    """The vendor asks for a longer pause than `max_wait`, or the run's own limit needs one."""
 
     needs_person = False
     retry_at: datetime

@@ -16,6 +16,7 @@ from singer_http.errors import ConfigError, StopRun
 from singer_http.store import DATABASE_FILE
 from singer_http.store.server import parse_url
 from singer_http.store.tables import VERSION, meta
+from singer_http.tap.ending import TapReport
 from singer_http.tap.tap import HTTPTap
 
 BUSY_SECONDS = 30.0
@@ -111,8 +112,21 @@ def _words(error: BaseException) -> str:
     return (str(getattr(error, "orig", None) or error).splitlines() or [type(error).__name__])[0]
 
 
+class NoReport(TapReport):
+    """Of a tap that only reads: it is not written."""
+
+    @override
+    def end(self, error: BaseException | None) -> None:
+        pass
+
+
 class DatabaseTap(HTTPTap):
     """A tap that reads the targets' database."""
+
+    @cached_property
+    @override
+    def report(self) -> TapReport:
+        return NoReport(self)
 
     @property
     @override

@@ -38,6 +38,8 @@ MAPPINGS = "mappings"
 """In the STATE of `records`: the mapping of each stream of a pipeline when it was read."""
 NO_KEY = "\n"
 """How the key begins of what has none."""
+OF_TARGETS = runs.c.plugin.startswith("target-")
+"""Which of the runs deliver. A tap's run says nothing of what was delivered."""
 
 
 class DeliveriesStream(PageStream):
@@ -113,9 +115,9 @@ class Runs(DeliveriesStream):
     @override
     def newest(self) -> int | None:
         # A run that is under way changes: the next reading begins with it.
-        open_ones = runs.c.outcome == RUNNING
-        oldest = self._bound(sa.select(sa.func.min(runs.c.started_at)).where(open_ones))
-        return self._bound(sa.select(sa.func.max(runs.c.started_at))) if oldest is None else oldest
+        oldest, newest = sa.func.min(runs.c.started_at), sa.func.max(runs.c.started_at)
+        running = self._bound(sa.select(oldest).where(OF_TARGETS & (runs.c.outcome == RUNNING)))
+        return self._bound(sa.select(newest).where(OF_TARGETS)) if running is None else running
 
     @override
     def since(self, moment: int) -> Iterator[list[Record]]:
@@ -129,7 +131,7 @@ class Runs(DeliveriesStream):
         last = 0
         while page := self.query(
             sa.select(*columns)
-            .where((runs.c.id > last) & (runs.c.started_at >= moment))
+            .where(OF_TARGETS & (runs.c.id > last) & (runs.c.started_at >= moment))
             .order_by(runs.c.id)
             .limit(PAGE)
         ):

@@ -64,6 +64,7 @@ class Contacts(MerlinSink, ReadableSink):
     phones = ("Number",)
     container = "Custom"
     deterministic = True
+    texts = frozenset({"Fname", "Lname", "Opportunitie"})
     shows_all = False  # what SEARCH answers is not documented
 
     @override

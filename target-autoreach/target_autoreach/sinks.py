@@ -187,6 +187,7 @@ class Members(AutoReachSink, ReadableSink):
     fields = (*FIELDS, "list_id")
     read_only = ("id", *READ_ONLY)
     identities = (("id",),)
+    texts = frozenset(FIELDS) - {"previous_contact_date"}
 
     @override
     def writable(self) -> Sequence[str]:

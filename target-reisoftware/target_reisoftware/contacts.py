@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -24,21 +24,14 @@ from singer_http.operations import (
 )
 from singer_http.sink import columns as f
 from singer_http.sink.base import CREATE
-from singer_http.sink.fields import form
+from singer_http.sink.fields import Forms, form
 from singer_http.sink.kinds import ReadableSink, second_step
 from singer_http.sink.reading import Reading
 from target_reisoftware import values
 from target_reisoftware.lookup import ReiClient, duplicate_of, envelope, finder_of, rei_client_of
 from target_reisoftware.matching import Identity, another, may_be
+from target_reisoftware.names import NAMES, READ_ONLY, TEXTS, V2_NAMES
 from target_reisoftware.reading import ContactReading
-
-TEXTS = (
-    "firstName", "lastName", "name", "companyName", "email", "phone", "address1", "city", "state",
-    "postalCode", "country", "website", "timezone", "source",
-)  # fmt: skip
-NAMES = frozenset({"name", "firstName", "lastName"})
-V2_NAMES = {"address": "address1", "customFields": "customField"}
-"""API v2's names → v1's."""
 
 
 class Contacts(ReadableSink):
@@ -47,18 +40,7 @@ class Contacts(ReadableSink):
     stream = "contacts"
     # The vendor's page, and companyName, which its example (cut off there) has in API v1.
     fields = (*TEXTS, "dateOfBirth", "dnd")
-    read_only = (
-        "id", "locationId", "contactName", "type", "assignedTo", "dateAdded", "dateUpdated",
-        "lastActivity", "fingerprint", "emailLowerCase", "firstNameLowerCase", "lastNameLowerCase",
-        "fullNameLowerCase",
-        # Of API v2.
-        "additionalEmails", "additionalPhones", "attachments", "attributionSource", "attributions",
-        "birthDay", "birthMonth", "bounceEmail", "businessId", "businessName", "createdBy",
-        "deleted", "dndSettings", "followers", "gender", "inboundDndSettings", "keyword",
-        "lastAttributionSource", "lastSessionActivityAt", "lastUpdatedBy", "offers",
-        "opportunities", "phoneLabel", "products", "profilePhoto", "searchAfter", "ssn",
-        "unsubscribeEmail", "validEmail", "validEmailDate", "visitorId",
-    )  # fmt: skip
+    read_only = READ_ONLY
     identities = (("id",), ("email",), ("phone",))
     personal = ("email", "phone")
     emails = ("email",)
@@ -67,6 +49,7 @@ class Contacts(ReadableSink):
     shown_if_unset: ClassVar[Mapping[str, str]] = {"dnd": "false"}
     deterministic = True
     not_compared = NOT_IN_UPDATES
+    texts = frozenset(TEXTS)
 
     @cached_property
     def vendor(self) -> ReiClient:
@@ -232,8 +215,12 @@ class Contacts(ReadableSink):
         """The contact as the account's list shows it, if that is read and shows all of it."""
         asks = self.policies.restrict and "dndSettings" not in op.body  # a list may leave it out
         row = self._finder.row(self.vendor, op.remote_id or "") if asks else None
-        shown = {V2_NAMES.get(name, name) for name in row or ()} | {"name"}
-        return self.vendor.api.contact(row) if row and shown.issuperset(op.body) else None
+        if row is None:
+            return None
+        shown = {V2_NAMES.get(name, name) for name in row}
+        if values.tells_case(row):
+            shown.add("name")
+        return self.vendor.api.contact(row) if shown.issuperset(op.body) else None
 
     @override
     def reading(self) -> Reading:
@@ -261,18 +248,29 @@ class Contacts(ReadableSink):
         )
 
     @override
-    def stored_form(self, field: str, value: Any) -> str:
+    def stored_forms(self, field: str, value: Any, *, shown: bool) -> Forms:
         container, _, inner = field.partition(".")
         if container == "customField" and inner:
-            return values.stored(self._kind_of(inner), value)
+            return values.stored(self._kind_of(inner), value, shown=shown)
         if container == "dndSettings" and isinstance(value, dict):
-            return form(value.get("status"))
+            return (form(value.get("status")),)
         if field == "dateOfBirth":
-            return values.stored_day(value)
+            return (values.stored_day(value),)
         if field == "dnd":
-            return form(bool(value))  # none is no
-        found = super().stored_form(field, value)
-        return found.lower() if field == "name" else found  # a list shows it in lower case
+            return (values.stored_flag(value),)
+        return super().stored_forms(field, value, shown=shown)
+
+    @override
+    def own_forms(self, body: JSON) -> dict[str, Forms]:
+        found = super().own_forms(body)
+        return found | {"name": values.own_name(found["name"])} if "name" in found else found
+
+    @override
+    def shown_forms(self, record: JSON, names: Container[str] | None = None) -> dict[str, Forms]:
+        found = super().shown_forms(record, names)
+        if names is None or "name" in names:
+            found["name"] = values.shown_name(record)
+        return found
 
     # --- requests -----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from reisoftware_api.writing import VALUE_NAMES
 from singer_http.exact_json import NotJSON, StrangeJSON, decode, text_of
 from singer_http.operations import JSON, Operation, invalid
 from singer_http.sink import columns as f
-from singer_http.sink.fields import form
+from singer_http.sink.fields import Forms, form, forms
 from singer_http.sink.formats import parse_as_written, parse_date_time
 
 MANY = frozenset({"MULTIPLE_OPTIONS", "CHECKBOX"})
@@ -210,18 +210,47 @@ def custom_values(items: list[JSON]) -> JSON:
 # --- as the vendor stores them ----------------------------------------------------------------
 
 
-def stored(kind: str, value: Any) -> str:
-    """The stored form (see `ReadableSink.stored_form`) of a custom value of this type."""
+def stored(kind: str, value: Any, *, shown: bool) -> Forms:
+    """The forms (see `ReadableSink.stored_forms`) of a custom value of this type."""
     kind = kind.upper()
     if kind == "DATE":
-        return stored_day(value)
-    if kind in MANY and isinstance(value, str):
-        return form(split(value))
+        return (stored_day(value),)
+    if kind in MANY:
+        return (form(split(value) if isinstance(value, str) else value),)
     if kind in NUMBER and (found := f.number_of(value)) is not None:
-        return form(found)
-    return form(value)
+        return (form(found),)
+    return forms(value, shown=shown, times=not kind or kind not in TEXT | ONE)
 
 
 def stored_day(value: Any) -> str:
-    """The stored form of a date, which comes as a day, a time or epoch milliseconds."""
-    return form(day(value))[:10]
+    """The form of a date, which comes as a day, a time or epoch milliseconds."""
+    return form(day(value), times=True)[:10]
+
+
+def stored_flag(value: Any) -> str:
+    """The form of true or false; none is false."""
+    return form(value.strip().lower() in YES if isinstance(value, str) else bool(value))
+
+
+LOWER = "\0lower "
+
+
+def own_name(name: Forms) -> Forms:
+    """The forms in which a name may be shown: a search has it in lower case."""
+    return (*name, LOWER + name[0].lower())
+
+
+def shown_name(contact: JSON) -> Forms:
+    """The forms of a contact's full name."""
+    name = form(contact.get("name") or contact.get("contactName"))
+    parts = form(" ".join(filter(None, (form(contact.get(n)) for n in ("firstName", "lastName")))))
+    if name != name.lower():
+        return (name,)
+    if parts.lower() == name or not name:
+        return (parts,)  # they tell the case
+    return name, LOWER + name
+
+
+def tells_case(contact: JSON) -> bool:
+    """Whether a contact shows in which case its full name is written."""
+    return len(shown_name(contact)) == 1

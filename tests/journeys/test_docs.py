@@ -75,6 +75,7 @@ def literals() -> str:
 COMPOSED = {
     "Error: Invalid value for '--input': ...",
     "Ended by SIGTERM",
+    "HTTP 403: ...; check ...",
     "HTTP ...: ...; check automation_url",
     "...: got ... of ...: page ... is empty; check ...",
     "contacts: HTTP 4..: ...",

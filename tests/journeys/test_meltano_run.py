@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 
 from demo import warehouse
 from demo.__main__ import OURS, PLUGINS
-from demo.meltano import ROOT, Meltano
+from demo.meltano import ROOT, Meltano, MeltanoError
 from demo.postgres import database, postgres
 from singer_sandbox.client import Sandbox
 from singer_sandbox.settings import environment
@@ -171,6 +171,23 @@ def test_contacts_of_reisoftware_go_to_other_vendors_and_to_duckdb(
         ):
             found = connection.execute(f"select count(*) from reisoftware.{table}").fetchone()
             assert found == (len(rei[table]),), table
+
+
+@pytest.mark.usefixtures("meltano")  # installs the plugins
+@pytest.mark.parametrize("plugin", ["tap-reisoftware", "tap-autoreach"])
+def test_a_tap_with_wrong_credentials_says_in_its_report_that_it_needs_a_person(
+    plugin: str, url: str, tmp_path: Path
+) -> None:
+    prefix = plugin.replace("-", "_").upper()
+    vendor = plugin.removeprefix("tap-")
+    with Sandbox(seed=True) as sandbox:
+        run = project(sandbox, url, tmp_path)
+        for secret in ("API_KEY", "CLIENT_SECRET"):
+            run.environment[f"{prefix}_{secret}"] = "wrong"
+        with pytest.raises(MeltanoError):
+            run("run", f"{vendor}-to-duckdb")
+    told = json.loads((tmp_path / "work" / f"{plugin}.report.json").read_text())
+    assert (told["outcome"], told["needs_person"]) == ("stopped", True)
 
 
 @pytest.mark.usefixtures("meltano")  # installs the plugins

@@ -99,6 +99,18 @@ def test_the_three_streams_tell_what_a_run_did(target: Plugin, tap: Tap) -> None
     assert reject["rejected_at"] == expected["at"]
 
 
+def test_the_run_of_a_tap_is_no_delivery(
+    target: Plugin, tap: Tap, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    target.run([SCHEMA, person(1)])
+    source = Tap("tap-autoreach", sandbox, tmp_path, **tap.config)
+    source.read(catalog=only(source.discover(), "people"))
+    told = tap.read()
+    assert [run["plugin"] for run in told.records("runs")] == ["target-autoreach"]
+    again = tap.read(state=told.state)
+    assert [run["plugin"] for run in again.records("runs")] == ["target-autoreach"]
+
+
 def test_only_what_was_written_since_is_read_again(target: Plugin, tap: Tap) -> None:
     target.run([SCHEMA, person(1), person(2), person(3, email=REFUSED)])
     age(target)

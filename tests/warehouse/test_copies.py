@@ -19,6 +19,7 @@ from typing_extensions import override
 from singer_http.identity import masked_identities
 from singer_sandbox import Sandbox
 from tests.core.rules.runs import examples
+from tests.tapping import Tap, only
 from tests.warehouse.conftest import MODELS
 from tests.warehouse.plans import messages, rows_of
 from tests.warehouse.project import Project
@@ -202,6 +203,17 @@ def test_the_models_name_columns_that_the_tap_has(
     assert {column.name for column in cursor.description or ()} <= set(
         json.loads(text)["properties"]
     )
+
+
+def test_the_run_of_a_tap_is_in_no_model(
+    project: Project, connection: psycopg.Connection[Any], warehouse: str, sandbox: Sandbox,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    tap = Tap("tap-autoreach", sandbox, tmp_path, database_url=warehouse)
+    tap.read(catalog=only(tap.discover(), "people"))
+    stored = connection.execute("SELECT plugin FROM singer_http_runs").fetchall()
+    assert stored == [("tap-autoreach",)]
+    assert rows_of(connection, project.sql("runs", "singer_http")) == []
 
 
 def test_the_models_mask_what_the_tap_masks(

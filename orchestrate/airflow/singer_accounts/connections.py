@@ -14,6 +14,27 @@ DIALECTS = {"postgres": "postgresql"}
 """Airflow's type of a connection -> SQLAlchemy's name, where they differ."""
 
 
+OF_HOOKS = frozenset({
+    "aws_conn_id", "azure_conn_id", "cluster-identifier", "cursor", "iam", "redshift",
+    "redshift-serverless", "sqlalchemy_query", "sqlalchemy_scheme", "workgroup-name",
+})  # fmt: skip
+"""Extras that Airflow's own hook of PostgreSQL reads and does not pass on."""
+OF_POSTGRES = frozenset({
+    "application_name", "channel_binding", "client_encoding", "connect_timeout",
+    "fallback_application_name", "gssdelegation", "gssencmode", "gsslib", "hostaddr", "keepalives",
+    "keepalives_count", "keepalives_idle", "keepalives_interval", "krbsrvname",
+    "load_balance_hosts", "max_protocol_version", "min_protocol_version", "oauth_client_id",
+    "oauth_client_secret", "oauth_issuer", "oauth_scope", "options", "passfile", "require_auth",
+    "requirepeer", "scram_client_key", "scram_server_key", "service", "servicefile",
+    "ssl_max_protocol_version", "ssl_min_protocol_version", "sslcert", "sslcertmode",
+    "sslcompression", "sslcrl", "sslcrldir", "sslkey", "sslkeylogfile", "sslmode",
+    "sslnegotiation", "sslpassword", "sslrootcert", "sslsni", "target_session_attrs",
+    "tcp_user_timeout",
+})  # fmt: skip
+"""Options of a connection that PostgreSQL's library (18) knows."""
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
 def hook(connection: str) -> Any:
     """The hook of a database's connection (of `common.sql`)."""
     return Connection.get(connection).get_hook()
@@ -46,9 +67,15 @@ def sqlalchemy_url(connection: str, *, driver: str = "") -> str:
     """The SQLAlchemy URL of a database's connection, with its password.
 
     `driver` is for programs that would take another one for PostgreSQL than they have.
+
+    Raises:
+        AirflowFailException: an extra is none that PostgreSQL knows.
     """
     found = Connection.get(connection)
     dialect = DIALECTS.get(found.conn_type, found.conn_type)
+    extra = found.extra_dejson
+    if dialect == "postgresql":
+        extra = _options(connection, extra)
     url = URL.create(
         f"{dialect}+{driver}" if driver and dialect == "postgresql" else dialect,
         found.login,
@@ -56,6 +83,28 @@ def sqlalchemy_url(connection: str, *, driver: str = "") -> str:
         found.host,
         found.port,
         found.schema,
-        {name: str(value) for name, value in found.extra_dejson.items()},
+        {name: str(value) for name, value in extra.items()},
     )
     return url.render_as_string(hide_password=False)
+
+
+def _options(connection: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a connection's extra PostgreSQL gets.
+
+    A program that gets another option ends before it could say so in a report, and would be
+    started again in vain.
+
+    Raises:
+        AirflowFailException: it does not know one, or not its value.
+    """
+    options = {name: value for name, value in extra.items() if name not in OF_HOOKS}
+    if unknown := sorted(options.keys() - OF_POSTGRES):
+        msg = (
+            f"Connection {connection}: the extra {', '.join(unknown)} is no option of PostgreSQL: "
+            "remove it, or correct its name (sslmode, sslrootcert, options, ...)"
+        )
+        raise AirflowFailException(msg)
+    if (mode := options.get("sslmode", "prefer")) not in SSL_MODES:
+        msg = f"Connection {connection}: sslmode {mode!r} is none of {', '.join(SSL_MODES)}"
+        raise AirflowFailException(msg)
+    return options

@@ -16,6 +16,7 @@ from singer_accounts.task import RunAccount
 
 EACH = "account"
 """Id of the mapped task."""
+LISTED = "list_accounts"
 
 
 def accounts_dag(
@@ -54,7 +55,7 @@ def accounts_dag(
         doc_md=f"`meltano run {job.name}` for each account.",
     ) as dag:
 
-        @task(task_id="list_accounts", retries=retries, retry_delay=retry_delay)
+        @task(task_id=LISTED, retries=retries, retry_delay=retry_delay)
         def list_accounts() -> list[dict[str, str]]:
             try:
                 return [account.row() for account in read(accounts)]
@@ -76,6 +77,7 @@ def accounts_dag(
             job=job,
             page=page,
             of=EACH,
+            accounts=LISTED,
             retries=retries,
             retry_delay=retry_delay,
             trigger_rule="all_done",

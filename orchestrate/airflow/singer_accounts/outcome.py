@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 COUNTS = (
+    "records",
     "received",
     "unchanged",
     "created",
@@ -21,12 +22,12 @@ COUNTS = (
     "requests",
     "retries",
 )
-"""What of a stream's counts a task shows."""
+"""What of a stream's counts a task shows: the first is of a tap, the others are of a target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The reports of one try, of all targets of its job."""
+    """The reports of one try, of all plugins of ours in its job."""
 
     reports: Sequence[Mapping[str, Any]]
 
@@ -37,7 +38,7 @@ class Outcome:
 
     @property
     def error(self) -> str:
-        """The lines that say why a target stopped."""
+        """The lines that say why a plugin stopped."""
         return "; ".join(str(report["error"]) for report in self.reports if report.get("error"))
 
     @property

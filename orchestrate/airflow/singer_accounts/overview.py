@@ -18,6 +18,8 @@ from singer_accounts.job import Job
 COMMAND = "singer-http"
 BAD = ("failed", "upstream_failed")
 """States of an account's task that fail the DAG run."""
+NAMED = 20
+"""Accounts that the error names, at most."""
 WRITTEN = (0, 1)
 """Exit codes of the command: all went well, or a last run did not."""
 
@@ -30,15 +32,19 @@ class Overview(BaseOperator):
         page: where the page goes: a path or a URL that Airflow's object storage takes, with
             `{run_id}` where it should have the DAG run's id. None writes no page.
         of: id of the mapped task.
+        accounts: id of the task that listed the accounts.
     """
 
     template_fields = ()
 
-    def __init__(self, *, job: Job, page: str | None, of: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, job: Job, page: str | None, of: str, accounts: str, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.job = job
         self.page = page
         self.of = of
+        self.accounts = accounts
 
     @override
     def execute(self, context: Context) -> str | None:
@@ -56,21 +62,30 @@ class Overview(BaseOperator):
             made = Path(folder, "overview.html")
             self.log.info("%s", self.summary(since.isoformat(), made))
             where = self.publish(made, run.run_id)
-        failed, all_ = self.count(context, BAD), self.count(context, None)
+        tasks = self.tasks(context)
+        failed = [task for task, state in tasks.items() if state in BAD]
         if failed:
             told = f"; the page: {where}" if where else ""
-            msg = f"{failed} of {all_} accounts failed{told}"
+            # A tap that is not ours is in no page.
+            names = ", ".join(self.names(context, failed[:NAMED]))
+            more = ", ..." if len(failed) > NAMED else ""
+            msg = f"{len(failed)} of {len(tasks)} accounts failed ({names}{more}){told}"
             raise AirflowFailException(msg)
         return where
 
-    def count(self, context: Context, states: Sequence[str] | None) -> int:
-        """How many accounts' tasks of this DAG run there are, or are in a state."""
-        return context["ti"].get_ti_count(
-            dag_id=self.dag_id,
-            task_ids=[self.of],
-            run_ids=[context["dag_run"].run_id],
-            states=list(states) if states else None,
-        )
+    def tasks(self, context: Context) -> dict[str, str | None]:
+        """The accounts' tasks of this DAG run, with their states."""
+        run = context["dag_run"].run_id
+        states: dict[str, str | None] = context["ti"].get_task_states(
+            dag_id=self.dag_id, task_ids=[self.of], run_ids=[run]
+        )[run]
+        return states
+
+    def names(self, context: Context, tasks: Sequence[str]) -> list[str]:
+        """The accounts of these tasks: `account_7` has the 7th entry of the list."""
+        rows = context["ti"].xcom_pull(task_ids=self.accounts) or []
+        numbers = [task.removeprefix(f"{self.of}_") for task in tasks]
+        return [rows[int(n)]["account"] if n.isdecimal() else "no account" for n in numbers]
 
     def summary(self, since: str, page: Path) -> str:
         """Make the page; what the command says."""

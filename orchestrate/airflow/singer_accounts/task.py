@@ -24,7 +24,7 @@ from singer_accounts.outcome import Outcome
 
 
 class RunAccount(BaseOperator):
-    """Runs the job for one account, and decides by the report of its targets.
+    """Runs the job for one account, and decides by the reports of its plugins.
 
     Args:
         job: what runs, for all accounts.

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Stands in for Meltano: does what STAND_IN (JSON) says, and writes down its environment."""
+"""Stands in for Meltano: does what STAND_IN (JSON) says, and writes down its environment.
+
+With `tap` it runs that tap, whose settings are in the environment.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +17,8 @@ from typing import Any
 
 told: dict[str, Any] = json.loads(os.environ["STAND_IN"])
 seen = Path(told["seen"])
+if tap := told.get("tap"):
+    sys.exit(subprocess.run([tap, "--config=ENV"], stdout=subprocess.DEVNULL).returncode)
 folder = Path(os.environ["TARGET_ACTIONAPI_WORK_DIR"])
 system = sorted(path.name for path in Path(os.environ["MELTANO_SYS_DIR_ROOT"]).iterdir())
 seen.write_text(json.dumps({"arguments": sys.argv[1:], "environment": dict(os.environ),

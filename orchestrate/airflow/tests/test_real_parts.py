@@ -212,5 +212,5 @@ def test_who_needs_a_person_fails_at_once_and_a_pause_is_kept(
         check_account(one, "account-002", may_lack=0)
         assert one.sandbox.accounts("merlin")["account-001"]["sizes"]["contacts"] == 0
         log = next((tmp_path / "machines").glob("*/logs/*/*/task_id=overview/attempt=1.log"))
-        assert "1 of 3 accounts failed; the page: " in log.read_text()
+        assert "1 of 3 accounts failed (account-001); the page: " in log.read_text()
         assert "needs a person: " in log.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,31 @@ def test_a_connection_without_a_credential_needs_a_person(
     monkeypatch.setenv("AIRFLOW_CONN_MERLIN_DALLAS", '{"conn_type": "generic", "login": "me"}')
     with pytest.raises(AirflowFailException, match=r"has no password, .*; it has login"):
         task(folder, report=report()).execute({})
+
+
+@pytest.mark.parametrize(("extra", "said"), [
+    ({"sslmode": "always"}, "Connection singer: sslmode 'always' is none of disable, allow, "),
+    ({"ssl_mode": "require"}, "Connection singer: the extra ssl_mode is no option of PostgreSQL: "),
+])  # fmt: skip
+def test_an_extra_that_postgresql_does_not_know_needs_a_person(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, str], said: str
+) -> None:
+    told = {"conn_type": "postgres", "host": "db.example.com", "password": "p", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SINGER", json.dumps(told))
+    with pytest.raises(AirflowFailException, match=re.escape(said)):
+        task(folder, report=report()).execute({})
+    assert not (folder / "seen.json").exists()
+
+
+def test_an_extra_of_airflows_own_hook_is_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"sslmode": "require", "cursor": "dictcursor", "sqlalchemy_scheme": "postgresql"}
+    told = {"conn_type": "postgres", "host": "db.example.com", "schema": "s", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SINGER", json.dumps(told))
+    task(folder, report=report()).execute({})
+    given = json.loads((folder / "seen.json").read_text())["environment"]
+    assert given["TARGET_ACTIONAPI_DATABASE_URL"] == "postgresql://db.example.com/s?sslmode=require"
 
 
 def test_sigterm_is_passed_on_and_waited_for(folder: Path) -> None:

@@ -21,13 +21,12 @@ from singer_http.operations import (
     Operation,
     Outcome,
     OutcomeKind,
-    RejectionKind,
     invalid,
 )
 from singer_http.plugin.validation import ALWAYS
 from singer_http.sink.base import HTTPSink
-from singer_http.sink.fields import FieldHashes, Written
-from singer_http.sink.kinds import ReadableSink
+from singer_http.sink.fields import NONE, FieldHashes, Forms, Written, is_other
+from singer_http.sink.kinds import ReadableSink, gone
 from singer_http.sink.preview import hidden
 from singer_http.store.ledger import Ledger
 
@@ -54,7 +53,10 @@ class Overwrite:
         for item in items:
             item.judged = None
             remote_id, packed = rows.get(item.stored, (None, None))
-            own = [packed] if packed and remote_id == item.remote_id else []
+            # Of a record that was made or resolved without its id, the id is not known. What was
+            # deleted (then the item has no row) is another record.
+            known = (item.remote_id, None) if item.row is not None else (item.remote_id,)
+            own = [packed] if packed and remote_id in known else []
             # What a run that died was about to write may be there too.
             one: Item | None = item
             while one is not None:
@@ -75,7 +77,7 @@ class Overwrite:
         if item.delete or not is_readable(sink):
             return None
         kept = {one.field for one in item.judged.kept} if item.judged else set()
-        forms = {name: form for name, form in sink.forms(item.body).items() if name not in kept}
+        forms = {name: own for name, own in sink.own_forms(item.body).items() if name not in kept}
         before = item.written.packed if item.written is not None and not created else None
         packed = self._hashes.pack(forms, before)
         sent = item.judged.op if item.judged else item
@@ -83,13 +85,13 @@ class Overwrite:
             return packed
         # A vendor may store a value in a form of its own: that is this sync's too. What was not
         # sent may have been edited since it was read: what the answer shows of it is not.
-        names = sink.forms(sent.body)
-        stored = {name: form for name, form in sink.forms(sent.shown, names).items() if form}
+        shown = sink.shown_forms(sent.shown, sink.sent_forms(sent.body))
+        stored = {name: forms[:1] for name, forms in shown.items() if forms != NONE}
         return self._hashes.joined(packed, self._hashes.pack(stored))
 
     def of_body(self, sink: HTTPSink, body: JSON) -> bytes | None:
         """What the ledger keeps of a body that is written; `None` if it cannot be read back."""
-        return self._hashes.pack(sink.forms(body)) if is_readable(sink) else None
+        return self._hashes.pack(sink.own_forms(body)) if is_readable(sink) else None
 
     def perhaps(self, item: Item) -> bytes | None:
         """What the ledger keeps of an update that may have been carried out, or not."""
@@ -115,7 +117,9 @@ def restricts(item: Item, remote_id: str | None = None) -> bool:
     if item.delete or not (remote_id or item.remote_id) or not is_readable(sink):
         return False
     policies = sink.policies
-    return policies.restrict and any(policies.of(name) != ALWAYS for name in sink.forms(item.body))
+    return policies.restrict and any(
+        policies.of(name) != ALWAYS for name in sink.sent_forms(item.body)
+    )
 
 
 def send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
@@ -157,9 +161,7 @@ def judge(sink: HTTPSink, item: Item) -> Operation | Outcome:
     try:
         known = sink.current(item)
     except NotFound as error:
-        if item.id_from_record:
-            return Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)
-        return Outcome(OutcomeKind.GONE)
+        return gone(item, error)
     except SingerHTTPError as error:
         error.nothing_was_done = True  # reading changes nothing
         if isinstance(error, Refused):
@@ -179,10 +181,10 @@ def judge(sink: HTTPSink, item: Item) -> Operation | Outcome:
 
 def _compare(sink: ReadableSink, item: Item, known: JSON) -> tuple[set[str], list[Kept]]:
     """The fields that are not sent; and those of them whose value at the vendor is kept."""
-    ours = sink.forms(item.body)
-    theirs = sink.forms(known, ours)
+    ours = sink.sent_forms(item.body)
+    theirs = sink.shown_forms(known, ours)
     left_out = {name for name in ours if not _may_send(sink, item, known, name, ours, theirs)}
-    kept = [name for name in ours if name in left_out and theirs.get(name, "") != ours[name]]
+    kept = [n for n in ours if n in left_out and is_other(ours[n], theirs.get(n, NONE))]
     # Masked whatever the field is: a report is kept for months, and its values are of persons.
     before, now = (sink.fields_of(record) if kept else {} for record in (known, item.body))
     return left_out, [Kept(name, hidden(before.get(name)), hidden(now[name])) for name in kept]
@@ -193,19 +195,19 @@ def _may_send(
     item: Item,
     known: JSON,
     name: str,
-    ours: Mapping[str, str],
-    theirs: Mapping[str, str],
+    ours: Mapping[str, Forms],
+    theirs: Mapping[str, Forms],
 ) -> bool:
     if sink.policies.of(name) == ALWAYS:
         return True
-    old = theirs.get(name, "")
-    if sink.hides(name, known) or old == ours[name]:
+    old = theirs.get(name, NONE)
+    if sink.hides(name, known) or not is_other(ours[name], old):
         return False
     written = item.written
-    if old == sink.shown_if_unset.get(name) and not (written is not None and written.has(name)):
-        old = ""
+    if old[0] == sink.shown_if_unset.get(name) and not (written is not None and written.has(name)):
+        old = NONE
     own = written is not None and written.wrote(name, old)
-    return sink.policies.may_send(name, old, is_own=own)
+    return sink.policies.may_send(name, is_empty=old == NONE, is_own=own)
 
 
 def digest_beside_kept(item: Item) -> bytes:

@@ -22,12 +22,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from typing_extensions import override
 
-from singer_http.errors import Cancelled, StopRun
+from singer_http.errors import Cancelled, RetryLater, StopRun
 from singer_http.http.clock import CLOCK
 
 _log = logging.getLogger(__name__)
@@ -38,6 +38,10 @@ _LIMIT: Final = re.compile(r"(?P<count>\d+)\s*/\s*(?P<length>\d+(?:\.\d+)?)?\s*(
 
 _LONGEST_SLEEP: Final = 30.0  # seconds, so that what other processes give back is noticed
 _NOTICE: Final = 10.0  # seconds of waiting that are worth a line in the log
+
+PACING: Final = 61.0
+"""Seconds that a run waits for its own limit whatever `max_wait` is: it paces requests, also by a
+limit per minute."""
 
 READY_WITHIN: Final = 5.0
 """Seconds from a permit to the moment at which the request is handed to a connection."""
@@ -95,6 +99,7 @@ class Permits(Protocol):
 
         Raises:
             Cancelled: `stop` was called.
+            RetryLater: the wait would be longer than a run may wait.
             StopRun: permits cannot be had.
         """
 
@@ -121,6 +126,9 @@ class Windows(Protocol):
             StopRun: it cannot be read or written.
         """
 
+    def shortest_wait(self, windows: Sequence[tuple[int, float]]) -> float:
+        """The seconds that pass in any case before `take` grants a permit. Errors as in `take`."""
+
     def give(self, *, used: bool) -> None:
         """Note that a request has been answered, or was not sent. Errors as in `take`."""
 
@@ -132,13 +140,17 @@ class Limiter:
         spec: the setting `rate_limit`, see `parse_limits`; empty lets everything through.
         open_windows: opens what the processes of the account share; called for the first permit,
             never without a limit. May raise StopRun.
+        max_wait: the longest wait in seconds, at least `PACING`; None for any.
 
     Raises:
         ValueError: `spec` cannot be read.
     """
 
-    def __init__(self, spec: str, open_windows: Callable[[], Windows]) -> None:
+    def __init__(
+        self, spec: str, open_windows: Callable[[], Windows], max_wait: float | None = None
+    ) -> None:
         self.limits = parse_limits(spec)
+        self._max_wait = max_wait
         self._windows = [(limit.count, limit.seconds) for limit in self.limits]
         self._open_windows = open_windows
         self._shared: Windows | None = None
@@ -167,6 +179,7 @@ class Limiter:
 
         Raises:
             Cancelled: `stop` was called.
+            RetryLater: the wait would be longer than `max_wait`.
             StopRun: as in `try_acquire`.
         """
         if not self.limits and not self._stopped:
@@ -178,12 +191,32 @@ class Limiter:
                 delay = self.try_acquire()
                 if not delay:
                     return now
+                self._check_wait(delay)
                 if delay > _NOTICE and not noticed:
                     noticed = True
                     self._announce(delay)
                 self._changed.wait(min(delay, _LONGEST_SLEEP))
         msg = "The run is being ended, while a request waited for rate_limit"
         raise Cancelled(msg)
+
+    def _check_wait(self, delay: float) -> None:
+        """Stop the run if its wait is certain to be too long: its slot and its lock serve others.
+
+        Raises:
+            RetryLater: it is.
+        """
+        if self._max_wait is None or delay <= max(self._max_wait, PACING) or not self._shared:
+            return
+        # Requests in flight may come back unused, and are over soon.
+        delay = self._shared.shortest_wait(self._windows)
+        if delay <= max(self._max_wait, PACING):
+            return
+        until = datetime.now(UTC) + timedelta(seconds=delay)
+        message = (
+            f"rate_limit: {self._spec} is used up for {delay:.0f} s, longer than max_wait "
+            f"({self._max_wait:g} s): run again after {until:%Y-%m-%dT%H:%M:%SZ}, or raise max_wait"
+        )
+        raise RetryLater(message, until)
 
     def release(self, *, used: bool) -> None:
         """Give a permit back: when the answer is in or lost, or unused if nothing was sent.
@@ -201,8 +234,11 @@ class Limiter:
 
     def _announce(self, delay: float) -> None:
         until = datetime.fromtimestamp(time.time() + delay, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        spec = ", ".join(map(str, self.limits))
-        _log.info("rate_limit: %s is used up, waiting until %s", spec, until)
+        _log.info("rate_limit: %s is used up, waiting until %s", self._spec, until)
+
+    @property
+    def _spec(self) -> str:
+        return ", ".join(map(str, self.limits))
 
     def stop(self) -> None:
         """Wake all who wait for a permit, and give out no more: `acquire` raises `Cancelled`."""

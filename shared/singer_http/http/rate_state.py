@@ -113,11 +113,21 @@ class RateState(msgspec.Struct):
         for _, seconds in windows:
             if seconds not in self.windows:
                 self.windows = sorted([*self.windows, seconds])
-        delay = max(self._delay(count, seconds) for count, seconds in windows)
+        in_flight = len(self.permits)
+        delay = max(self._delay(count - in_flight, seconds) for count, seconds in windows)
         if delay > 0:
             return delay
         self.permits.append(Permit(number, self.now, hold))
         return 0.0
+
+    def shortest_wait(self, windows: Sequence[tuple[int, float]]) -> float:
+        """The seconds that pass before a permit can be had, even if what is in flight comes back.
+
+        Args:
+            windows: as in `take`.
+        """
+        self._count_overdue()
+        return max(self._delay(count, seconds) for count, seconds in windows)
 
     def give(self, number: int, *, used: bool) -> None:
         """Count a request as answered now, or forget the permit of one that was not sent."""
@@ -132,8 +142,8 @@ class RateState(msgspec.Struct):
             for permit in sorted(overdue, key=lambda permit: permit.taken + permit.hold):
                 self._count(permit.taken + permit.hold)
 
-    def _delay(self, count: int, seconds: float) -> float:
-        room = count - len(self.permits)
+    def _delay(self, room: int, seconds: float) -> float:
+        """Seconds until fewer than `room` answers are in the window."""
         if room <= 0:
             return POLL
         for bucket in reversed(self.buckets):

@@ -9,7 +9,7 @@ import os
 import tempfile
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import click
@@ -80,6 +80,23 @@ class HTTPPlugin(PluginBase):
                 raise
             super().__init__(config=given, validate_config=False, **kwargs)
 
+    @classmethod
+    def unchecked(cls, given: Mapping[str, Any], env: bool, **kwargs: Any) -> Self:
+        """Make a plugin whose settings are refused, to find where it leaves its report.
+
+        Args:
+            given: the settings, as far as there are any.
+            env: whether the environment has more.
+            **kwargs: of the constructor.
+        """
+        schema = cls.config_jsonschema
+        there = {name: value for name, value in given.items() if value is not None}
+        config = {
+            name: "" if validation.is_secret(schema["properties"][name]) else "unknown"
+            for name in schema.get("required", ())
+        } | there
+        return cls(config=config, parse_env_config=env, validate_config=False, **kwargs)
+
     # What a plugin implements
 
     def new_auth(self) -> AuthBase | None:
@@ -115,6 +132,12 @@ class HTTPPlugin(PluginBase):
         return str(self.config.get("account") or self.default_account())
 
     @property
+    def ledger_account(self) -> str:
+        """Whose rows these are in the database: the account, and the server that it is on."""
+        host, slash, path = self.api_url.partition("://")[2].partition("/")
+        return f"{self.account} {host.lower()}{slash}{path}"
+
+    @property
     def api_url(self) -> str:
         """The address that paths are joined to, without a slash at its end."""
         return str(self.config["api_url"]).rstrip("/")
@@ -144,6 +167,15 @@ class HTTPPlugin(PluginBase):
             message = f"work_dir {path} cannot be written: {error.strerror or error}"
             raise ConfigError(message) from error
         return path.resolve()
+
+    def path(self, kind: str) -> Path:
+        """A file of this pipeline in `work_dir`."""
+        parts = [self.name]
+        if account := self.config.get("account"):
+            parts.append(file_name(str(account)))
+        if (sync := self.config.get("sync", "default")) != "default":
+            parts.append(sync)
+        return self.work_dir / f"{'.'.join(parts)}.{kind}"
 
     @cached_property
     def database_url(self) -> str:
@@ -185,7 +217,7 @@ class HTTPPlugin(PluginBase):
 
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
-        return Limiter(spec, self._rate_windows) if spec else None
+        return Limiter(spec, self._rate_windows, self.config["max_wait"]) if spec else None
 
     def _rate_windows(self) -> RateWindows:
         """What the processes of this account sent, to this server."""
@@ -256,6 +288,12 @@ class HTTPPlugin(PluginBase):
 def fingerprint(*parts: str) -> str:
     """A short hash of texts, 16 hex digits; the texts cannot be recovered from it."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def file_name(text: str) -> str:
+    """An account as a part of a file's name."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:60]
+    return safe if safe == text else f"{safe}-{fingerprint(text)[:6]}"
 
 
 def _read(config: Any) -> dict[str, Any]:

@@ -37,8 +37,9 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
         th.IntegerType(minimum=0),
         default=300,
         description=(
-            "The longest pause in seconds (Retry-After) that is waited for; beyond it the run "
-            "stops and names the time to run it again."
+            "The longest pause in seconds that is waited for: one that the vendor names "
+            "(Retry-After), or one of more than a minute that rate_limit makes necessary. Beyond "
+            "it the run stops and names the time to run it again."
         ),
     ),
     th.Property(
@@ -136,8 +137,9 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.StringType,
         default="10%",
         description=(
-            "The most that a mirror may remove: a number, or a share of the ledger's rows of that "
-            "stream (a share always allows 5). Beyond it the run stops before the first removal."
+            "The most that a mirror may remove, and that --verify --repair may mark as gone: a "
+            "number, or a share of the ledger's rows of that stream (a share always allows 5). "
+            "Beyond it the run stops before the first removal, and nothing is marked."
         ),
     ),
     th.Property(

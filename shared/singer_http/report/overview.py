@@ -1,4 +1,4 @@
-"""All accounts and syncs at once: the last run of each, from the runs in the database.
+"""All accounts and syncs at once: the last runs of their plugins, as the database has them.
 
     found = overview(database_url, since=datetime.now(UTC) - timedelta(hours=24))
     found.well            # whether each last run ended well, or is under way
@@ -52,11 +52,12 @@ class LimitUse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The last run of one account and sync."""
+    """The last run of one plugin, account and sync."""
 
     account: str
     plugin: str
     sync: str
+    """Empty for a tap."""
     started_at: str
     outcome: str
     """`ok`, `stopped`, `failed` or `running`."""
@@ -68,6 +69,7 @@ class LastRun:
     """Whether STATE was the last message of the input: else its tap may have stopped."""
     seconds: float
     received: int
+    """Of a tap: what it read."""
     delivered: int
     unchanged: int
     rejected: int
@@ -150,7 +152,7 @@ class Overview:
 
     @property
     def need_person(self) -> int:
-        """Accounts and syncs that no retry helps."""
+        """Last runs that no retry helps."""
         return sum(run.needs_person for run in self.last_runs)
 
     def table(self) -> str:
@@ -214,7 +216,7 @@ def _last_run(run: StoredRun, report: JSON, extras: JSON) -> LastRun:
         retry_at=report.get("retry_at"),
         input_complete=bool(report.get("input_complete", True)),
         seconds=float(took),
-        received=total(report, "received"),
+        received=total(report, "received", "records"),
         delivered=total(report, *DELIVERED),
         unchanged=total(report, "unchanged"),
         rejected=total(report, "rejected"),
@@ -285,7 +287,7 @@ OTHER = Reason("", "", None, "other reasons: see the runs' own pages")
 
 
 def _lines(found: Overview) -> Iterator[str]:
-    head = ["accounts and syncs", *OUTCOMES, "rejects"]
+    head = ["last runs", *OUTCOMES, "rejects"]
     outcomes = found.outcomes
     numbers = [len(found.last_runs), *(outcomes[o] for o in OUTCOMES), found.outstanding]
     yield align([head, [f"{number:,}" for number in numbers]], words=[False] * len(head))

@@ -32,7 +32,7 @@ def render(found: Overview) -> str:
             {
                 "Runs since": moment(found.since),
                 "Made": moment(found.made_at),
-                "Accounts and syncs": f"{len(found.last_runs):,}",
+                "Last runs": f"{len(found.last_runs):,}",
             }
         ),
         _totals(found),
@@ -126,8 +126,8 @@ def _limits(runs: Iterable[LastRun]) -> str:
     head = ["account", "plugin", "sync", "limit", "most in a window", "used", "requests", "took"]
     return (
         "<h2>Requests against each limit</h2>"
-        '<p class="soft">Of each last run: the limit of which it used most. Runs of a tap are not '
-        "counted.</p>" + _table(head, rows)
+        '<p class="soft">Of each last run: the limit of which it used most. What other runs '
+        "sent at the same time is not counted.</p>" + _table(head, rows)
     )
 
 
@@ -161,7 +161,7 @@ def _all(runs: Sequence[LastRun]) -> str:
         ]
         for run in runs
     )
-    return _folded(f"All accounts and syncs: {len(runs):,}", _table(head, rows)) if runs else ""
+    return _folded(f"All last runs: {len(runs):,}", _table(head, rows)) if runs else ""
 
 
 def _absent(found: Overview) -> str:

@@ -18,8 +18,8 @@ from singer_http.operations import JSON
 from singer_http.sink import columns as f
 from singer_http.sink.formats import naive_utc
 
-_FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
-"""A text that is a number with decimals. `01234` is a text: its zero may be what was corrected."""
+_DIGITS = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+"""A text that is a number. `01234` is none: its zero may be what was corrected."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?", re.DOTALL)
 
 
@@ -63,19 +63,61 @@ def _key(item: JSON) -> Any:
 
 # --- values -----------------------------------------------------------------------------------
 
+Forms = tuple[str, ...]
+"""The forms of a value. What was sent and what is shown are one value if they share a form."""
+NONE: Forms = ("",)
+"""The forms of no value."""
+_OF_NUMBER, _OF_DIGITS = "\0number ", "\0text "
 
-def form(value: Any) -> str:
+
+def forms(value: Any, *, shown: bool, times: bool = True) -> Forms:
+    """The forms of a value, its own one first.
+
+    A text is no other text: "1.1" and "1.10" may be two parcels. But a vendor may show a number
+    as a text, with zeros of its own, and a text of digits as a number.
+
+    Args:
+        value: of a field.
+        shown: by the vendor; else it is sent.
+        times: see `form`.
+    """
+    own = form(value, times=times)
+    if isinstance(value, str):
+        if not _DIGITS.fullmatch(own):
+            return (own,)
+        number = _form_of_number(Decimal(own)) if "." in own else own
+        return own, (_OF_NUMBER if shown else _OF_DIGITS) + number
+    if f.exact(value) is None:
+        return (own,)
+    return (_OF_NUMBER + own, _OF_DIGITS + own) if shown else (_OF_NUMBER + own,)
+
+
+def is_other(sent: Forms, shown: Forms) -> bool:
+    """Whether a vendor's value is another one than what is sent."""
+    return set(sent).isdisjoint(shown)
+
+
+def form(value: Any, *, times: bool = False) -> str:
     """A value without what vendors change in it: empty for none.
 
-    Text is trimmed and in Unicode NFC; a number is its shortest text (7, 7.0 and "7" are one), a
-    time is in UTC and in whole seconds, midnight is its day; a list has no order.
+    Text is trimmed and in Unicode NFC; a number is its shortest text; a list has no order.
+
+    Args:
+        value: of a field.
+        times: a text that is a time counts as one: in UTC and in whole seconds, midnight as its
+            day. Not in a field of text, where people may care how it is written.
     """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _form_of_text(value)
+        text = value.strip()
+        if not text.isascii():
+            text = unicodedata.normalize("NFC", text)
+        if times and _MOMENT.fullmatch(text) and (moment := naive_utc(text)):
+            return form_of_time(moment)
+        return text
     if isinstance(value, list):
         parts = sorted(filter(None, map(form, value)))
         return canonical(parts).decode() if parts else ""
@@ -83,17 +125,6 @@ def form(value: Any) -> str:
         members = {name: text for name, inner in value.items() if (text := form(inner))}
         return canonical(members).decode() if members else ""
     return _form_of_number(value)
-
-
-def _form_of_text(value: str) -> str:
-    text = value.strip()
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    if _FRACTION.fullmatch(text):
-        return _form_of_number(Decimal(text))
-    if _MOMENT.fullmatch(text) and (moment := naive_utc(text)):
-        return form_of_time(moment)
-    return text
 
 
 def _form_of_number(value: Any) -> str:
@@ -112,9 +143,9 @@ def form_of_time(moment: datetime.datetime) -> str:
 
 # --- hashes -----------------------------------------------------------------------------------
 
-FORM = b"\x01"
-"""How values are brought into their form: raise it when `form` changes. Hashes of another form
-are not read."""
+FORM = b"\x02"
+"""How values are brought into their form: raise it when `forms` changes. Hashes of another one are
+not read: such a record counts as one whose fields this sync never wrote."""
 _SIZE = 4
 """Bytes of a name, and of a value."""
 
@@ -122,8 +153,9 @@ _SIZE = 4
 class FieldHashes:
     """Packs what a sync wrote last, field by field, into `delivered.fields`; and compares with it.
 
-    A byte for the form, then 8 bytes for each value: a hash of the field, one of its value. A field
-    that is there twice has one of these values: an answer was lost.
+    A byte that says how forms are made, then 8 bytes for each form of a value: a hash of the field,
+    one of the form. A field that is there twice has one of these forms: a vendor may show a value
+    in several, and an answer may have been lost.
     """
 
     def __init__(self, hashed: Callable[[str], bytes]) -> None:
@@ -135,16 +167,17 @@ class FieldHashes:
         self._hashed = hashed
         self._names: dict[str, bytes] = {}
 
-    def pack(self, forms: Mapping[str, str], before: bytes | None = None) -> bytes:
+    def pack(self, written: Mapping[str, Forms], before: bytes | None = None) -> bytes:
         """What is written now takes the place of what was.
 
         Args:
-            forms: field -> its value, as the vendor stores it.
+            written: field -> forms of its value.
             before: what was packed before; its other fields stay.
         """
-        names = {self._name(field) for field in forms}
+        names = {self._name(field) for field in written}
         kept = [entry for entry in _entries(before) if entry[:_SIZE] not in names]
-        return b"".join((FORM, *kept, *(self._entry(*item) for item in forms.items())))
+        new = (self._entry(field, one) for field, forms in written.items() for one in forms)
+        return b"".join((FORM, *kept, *new))
 
     @staticmethod
     def joined(*packed: bytes) -> bytes:
@@ -157,25 +190,28 @@ class FieldHashes:
         name = self._name(field)
         return any(entry[:_SIZE] == name for entry in _entries(packed))
 
-    def wrote(self, packed: bytes | None, field: str, form: str) -> bool:
+    def wrote(self, packed: bytes | None, field: str, shown: Forms) -> bool:
         """Whether a value is what this sync wrote last (false for a field that it never wrote)."""
-        return self._entry(field, form) in _entries(packed)
+        return not self._of(field, shown).isdisjoint(_entries(packed))
 
-    def edited(self, packed: bytes, forms: Mapping[str, str]) -> list[str]:
+    def edited(self, packed: bytes, shown: Mapping[str, Forms]) -> list[str]:
         """The fields that this sync wrote, and that have another value now.
 
         Args:
             packed: what was written.
-            forms: field -> the vendor's value, as it stores it.
+            shown: field -> forms of the vendor's value.
         """
         wrote: dict[bytes, set[bytes]] = {}
         for entry in _entries(packed):
             wrote.setdefault(entry[:_SIZE], set()).add(entry)
         return [
             field
-            for field, form in forms.items()
-            if (values := wrote.get(self._name(field))) and self._entry(field, form) not in values
+            for field, forms in shown.items()
+            if (own := wrote.get(self._name(field))) and own.isdisjoint(self._of(field, forms))
         ]
+
+    def _of(self, field: str, forms: Forms) -> set[bytes]:
+        return {self._entry(field, one) for one in forms}
 
     def _name(self, field: str) -> bytes:
         if field not in self._names:
@@ -197,13 +233,18 @@ class Written(NamedTuple):
         """Whether this sync wrote a field."""
         return self.hashes.has(self.packed, field)
 
-    def wrote(self, field: str, form: str) -> bool:
+    def wrote(self, field: str, shown: Forms) -> bool:
         """Whether a value is what this sync wrote last."""
-        return self.hashes.wrote(self.packed, field, form)
+        return self.hashes.wrote(self.packed, field, shown)
+
+
+def is_read(packed: bytes | None) -> bool:
+    """Whether hashes are of today's form."""
+    return packed is not None and packed.startswith(FORM)
 
 
 def _entries(packed: bytes | None) -> list[bytes]:
-    if not packed or not packed.startswith(FORM):
+    if packed is None or not is_read(packed):
         return []
     size = 2 * _SIZE
     return [packed[start : start + size] for start in range(1, len(packed), size)]

@@ -24,7 +24,7 @@ from singer_http.operations import JSON, Operation, Outcome, OutcomeKind, Reject
 from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink import fields
 from singer_http.sink.base import UPSERT, HTTPSink
-from singer_http.sink.overwrite import Policies, resolve
+from singer_http.sink.overwrite import Policies, refuse, resolve
 from singer_http.sink.reading import Reading
 
 
@@ -78,9 +78,7 @@ class RecordSink(HTTPSink):
         try:
             self.update(op)
         except NotFound as error:
-            if op.id_from_record:
-                return [Outcome.rejected(RejectionKind.REFUSED, error.reason, status=error.status)]
-            return [Outcome(OutcomeKind.GONE)]
+            return [gone(op, error)]
         return [Outcome(OutcomeKind.UPDATED, op.remote_id)]
 
     @abc.abstractmethod
@@ -96,6 +94,18 @@ class RecordSink(HTTPSink):
         """Delete `op.remote_id`."""
 
 
+def gone(op: Operation, error: NotFound) -> Outcome:
+    """The outcome of an update of what the vendor does not have."""
+    if not op.id_from_record:
+        return Outcome(OutcomeKind.GONE)
+    reason = (
+        f"{error.reason} (the vendor has no record with the id that this one names, "
+        f"{op.remote_id}: correct the id, or delete the row; one without an id is matched or "
+        "created)"
+    )
+    return Outcome.rejected(RejectionKind.REFUSED, reason, status=error.status)
+
+
 class ReadableSink(RecordSink):
     """Records that can be read back: `current` is not None for one that exists.
 
@@ -105,6 +115,8 @@ class ReadableSink(RecordSink):
     readable = True
     not_compared: ClassVar[frozenset[str]] = frozenset()
     """Fields of a body that an update never replaces: sent whatever `overwrite` says."""
+    texts: ClassVar[frozenset[str]] = frozenset()
+    """Fields of text: a time in one that is written in another way is another value."""
     shows_all: ClassVar[bool] = True
     """A field that a record lacks when it is read is empty; else it cannot be read."""
     shown_if_unset: ClassVar[Mapping[str, str]] = {}
@@ -177,27 +189,39 @@ class ReadableSink(RecordSink):
         """A body without these fields, named as in `fields_of`."""
         return fields.without(body, names)
 
-    def stored_form(self, field: str, value: Any) -> str:
-        """A value of a field as the vendor stores it, as text; empty for none.
-
-        Two values with one form are the same value to the vendor.
-        """
+    def stored_forms(self, field: str, value: Any, *, shown: bool) -> fields.Forms:
+        """The forms of a value of a field (see `fields.forms`)."""
         if field in self.emails:
-            return fold_email(value)
+            return (fold_email(value),)
         if field in self.phones:
             phone = dialled_phone(value, self.config.get("phone_region"))
-            return phone or fields.form(value)
-        return fields.form(value)
+            return (phone or fields.form(value),)
+        return fields.forms(value, shown=shown, times=field not in self.texts)
 
-    def forms(self, record: JSON, names: Container[str] | None = None) -> dict[str, str]:
-        """The fields that are compared: name -> value in its stored form.
+    def sent_forms(self, body: JSON) -> dict[str, fields.Forms]:
+        """The fields of a body that are compared: name -> forms of its value."""
+        return self._forms(body, None, shown=False)
+
+    def own_forms(self, body: JSON) -> dict[str, fields.Forms]:
+        """As `sent_forms`, and what else the vendor may make of a value on its own."""
+        return self.sent_forms(body)
+
+    def shown_forms(
+        self, record: JSON, names: Container[str] | None = None
+    ) -> dict[str, fields.Forms]:
+        """The fields of a record that are compared: name -> forms of its value.
 
         Args:
-            record: a body, or a record as `current` gives it.
+            record: as `current` gives it.
             names: these fields only.
         """
+        return self._forms(record, names, shown=True)
+
+    def _forms(
+        self, record: JSON, names: Container[str] | None, *, shown: bool
+    ) -> dict[str, fields.Forms]:
         return {
-            name: self.stored_form(name, value)
+            name: self.stored_forms(name, value, shown=shown)
             for name, value in self.fields_of(record).items()
             if name not in self.not_compared and (names is None or name in names)
         }
@@ -229,6 +253,19 @@ class AtMostOnceSink(HTTPSink):
     @abc.abstractmethod
     def perform(self, op: Operation) -> str | None:
         """Do it, with effect `AT_MOST_ONCE`; what the vendor calls it, if anything."""
+
+
+def check_overwrite(sink: HTTPSink) -> None:
+    """Refuse a setting `overwrite` that cannot be kept. May ask the vendor for custom fields.
+
+    Raises:
+        ConfigError: it names no field, or the stream's records cannot be read.
+    """
+    if isinstance(sink, ReadableSink):
+        sink.policies.of(EVERY_FIELD)  # finds the fields that the setting names
+    elif isinstance(sink, BatchSink) and not sink.sends_nothing:
+        hint = f"Give {sink.stream} a pipeline of its own (another sync, without overwrite)."
+        refuse(sink.config.get("overwrite"), sink.stream, hint)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from singer_http.errors import ConfigError
-from singer_http.plugin.validation import ALWAYS, EVERY_FIELD, IF_EMPTY, IF_UNEDITED
+from singer_http.plugin.validation import ALWAYS, EVERY_FIELD, IF_UNEDITED
 from singer_http.sink.columns import CustomFields
 
 
@@ -29,18 +29,16 @@ class Policies:
         """Whether there is anything that is not always overwritten."""
         return any(policy != ALWAYS for policy in (self.default, *self.named.values()))
 
-    def may_send(self, name: str, theirs: str, *, is_own: bool) -> bool:
+    def may_send(self, name: str, *, is_empty: bool, is_own: bool) -> bool:
         """Whether another value may take the place of the vendor's.
 
         Args:
             name: of the field.
-            theirs: the vendor's value in its stored form; empty for none.
-            is_own: it is what this sync wrote last.
+            is_empty: the vendor has no value.
+            is_own: its value is what this sync wrote last.
         """
         policy = self.of(name)
-        if policy == IF_UNEDITED:
-            return not theirs or is_own
-        return policy != IF_EMPTY or not theirs
+        return is_empty or policy == ALWAYS or (policy == IF_UNEDITED and is_own)
 
 
 def resolve(

@@ -91,6 +91,10 @@ class RateWindows:
             self._mine.append(number)
         return delay
 
+    def shortest_wait(self, windows: Sequence[tuple[int, float]]) -> float:
+        """The seconds that pass in any case before `take` grants a permit. Errors as in `take`."""
+        return self._change(_READ_LOCKED, lambda state: state.shortest_wait(windows))
+
     def give(self, *, used: bool) -> None:
         """Note that a request has been answered, or was not sent. Errors as in `take`.
 

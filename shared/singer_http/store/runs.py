@@ -1,4 +1,4 @@
-"""The runs of the targets: each one's report, and how it ended."""
+"""The runs of the plugins: each one's report, and how it ended."""
 
 from __future__ import annotations
 
@@ -65,11 +65,7 @@ class Runs:
             report: as in the report's file.
             account: account and server, as in `scopes`.
         """
-        own = (
-            (runs.c.plugin == report["plugin"])
-            & (runs.c.account == account)
-            & (runs.c.sync == report["sync"])
-        )
+        own = _own(report, account)
         # Only one run of a sync holds the lock: another that still runs there was killed.
         for dead in self._select(own & (runs.c.outcome == RUNNING)):
             told = json.dumps(_killed(dead))
@@ -86,7 +82,7 @@ class Runs:
                 run=report["run"],
                 plugin=report["plugin"],
                 account=account,
-                sync=report["sync"],
+                sync=_sync(report),
                 started_at=int(datetime.fromisoformat(report["started_at"]).timestamp()),
                 outcome=RUNNING,
                 report=json.dumps(report),
@@ -112,10 +108,11 @@ class Runs:
         self._database.execute(runs.update().where(runs.c.id == number).values(**values))
 
     def record(self, report: JSON, page: JSON, account: str) -> None:
-        """Write how a run ended that could not do so itself, begun or not; committed."""
+        """Write how a run ended that did not do so while it ran, begun or not; committed."""
         there = self.find(report["run"])
         number = there.id if there else self._insert(report, account)
         self.save(number, report, page, ended=True)
+        self._prune(_own(report, account))
         self._database.commit()
 
     def last(self, plugin: str, limit: int) -> Sequence[StoredRun]:
@@ -218,6 +215,20 @@ class Runs:
             sa.select(*columns).where(where).order_by(runs.c.id.desc()).limit(limit)
         )
         return [StoredRun(*row) for row in found]
+
+
+def _own(report: JSON, account: str) -> sa.ColumnElement[bool]:
+    """The runs of the same plugin, account (as in `scopes`) and sync."""
+    return sa.and_(
+        runs.c.plugin == report["plugin"],
+        runs.c.account == account,
+        runs.c.sync == _sync(report),
+    )
+
+
+def _sync(report: JSON) -> str:
+    """Empty for a tap: its runs are no runs of the pipeline that delivers."""
+    return str(report.get("sync", ""))
 
 
 def _lock_of(run: StoredRun) -> str:

@@ -23,7 +23,7 @@ PASSING = ("08", "40", "57", "53300", "55P03")
 many connections, lock."""
 LASTING = (
     "authentication failed", "no password supplied", "does not exist", "pg_hba.conf",
-    "permission denied",
+    "permission denied", "connection is bad: invalid ", "for connection option",
 )  # fmt: skip
 """Texts of a refused connection that stays refused: such an error has no SQLSTATE."""
 LOCK_SECONDS = 30

@@ -276,6 +276,7 @@ class _Output:
         """Count records."""
         self.count += number
         self._counter.increment(number)
+        self._stream._tap.report.add(self._stream.name, number)
 
     def write(self, records: list[Record]) -> None:
         """Write records, each as the stream maps turn it out."""

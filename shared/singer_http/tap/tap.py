@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from decimal import Decimal
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import click
 from singer_sdk import Tap
 from typing_extensions import override
 
-from singer_http.errors import ConfigError, Interrupted
+from singer_http.errors import ConfigError, Interrupted, StopRun
 from singer_http.plugin.base import HTTPPlugin
 from singer_http.tap.prefetch import Prefetcher
 from singer_http.tap.writer import PageWriter
 
 if TYPE_CHECKING:
     from singer_sdk import Stream
+    from singer_sdk.plugin_base import _ConfigInput
+
+    from singer_http.http.client import Client
+    from singer_http.tap.ending import TapReport
 
 
 class HTTPTap(HTTPPlugin, Tap):
@@ -48,6 +53,25 @@ class HTTPTap(HTTPPlugin, Tap):
     @override
     def discover_streams(self) -> Sequence[Stream]:
         return [stream(self) for stream in self.stream_types]
+
+    @cached_property
+    def report(self) -> TapReport:
+        """What this run read."""
+        from singer_http.tap.ending import TapReport  # noqa: PLC0415 - `--about` starts without it
+
+        return TapReport(self)
+
+    @cached_property
+    @override
+    def client(self) -> Client:
+        client = super().client
+        client.on_request = self.report.timeline.note
+        return client
+
+    def read(self) -> None:
+        """Read what is selected, and leave a report whatever happens."""
+        with self.report:
+            self.sync_all()
 
     @cached_property
     def prefetcher(self) -> Prefetcher:
@@ -103,35 +127,67 @@ class HTTPTap(HTTPPlugin, Tap):
 
     @classmethod
     @override
-    def invoke(
+    def invoke(  # type: ignore[override]
         cls,
         *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
-        **kwargs: Any,
     ) -> None:
+        super(Tap, cls).invoke(about=about, about_format=about_format)
+        cls.print_version(print_fn=cls.logger.info)
         # Records have no reference cycles, so the cyclic collector runs rarely: it costs a third.
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)
-        super().invoke(
-            state=_object(state, "--state"), catalog=_object(catalog, "--catalog"), **kwargs
-        )
+        given, env = _settings(config)
+        with cls._reporting_stops(given, env):
+            tap = cls(
+                config=given,
+                parse_env_config=env,
+                state=_object(state, "--state"),
+                catalog=_object(catalog, "--catalog"),
+            )
+        tap.read()
+
+    @classmethod
+    @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        # `meltano run` discovers first, and a vendor that is asked then may refuse the credentials.
+        with cls._reporting_stops(*_settings(ctx.params.get("config"))):
+            super().cb_discover(ctx, param, value)
+
+    @classmethod
+    @contextmanager
+    def _reporting_stops(cls, given: dict[str, Any], env: bool) -> Iterator[None]:
+        """Leave a report of a run that stops before it reads anything."""
+        try:
+            yield
+        except StopRun as error:
+            with suppress(Exception):
+                cls.unchecked(given, env, setup_mapper=False).report.end(error)
+            raise
 
 
-def _object(file: IO[str] | None, option: str) -> IO[str] | None:
-    """The same text, if it is a JSON object.
+def _settings(config: _ConfigInput | None) -> tuple[dict[str, Any], bool]:
+    """The settings that the command line names; whether the environment has more."""
+    return (config.config, config.parse_env) if config else ({}, False)
+
+
+def _object(file: IO[str] | None, option: str) -> dict[str, Any] | None:
+    """Its JSON object.
 
     Raises:
         ConfigError: it is something else.
     """
     if file is None:
         return None
-    text = file.read()
     try:
-        good = isinstance(json.loads(text), dict)
+        found = json.loads(file.read(), parse_float=Decimal)
     except ValueError:
-        good = False
-    if not good:
+        found = None
+    if not isinstance(found, dict):
         message = f"{option} is not a JSON object"
         raise ConfigError(message)
-    return io.StringIO(text)
+    return found

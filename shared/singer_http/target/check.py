@@ -28,6 +28,8 @@ from singer_http.errors import (
 from singer_http.report.notify import check_addresses
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
+from singer_http.sink.kinds import check_overwrite
+from singer_http.sink.overwrite import restricts
 from singer_http.store import DATABASE_FILE
 from singer_http.store.scopes import accounts_of, guard_key
 from singer_http.store.server import parse_url, require_unicode
@@ -122,6 +124,7 @@ class Check:
             for sink in self._sinks:
                 if sink.has_custom_fields:
                     self._tick(f"custom fields, {sink.stream}", partial(_fields, sink))
+            self._check_overwrite()
         if addresses := target.config.get("notify"):
             self._tick("notify", partial(check_addresses, addresses, target.name))
         for note in self._notes:
@@ -236,6 +239,20 @@ class Check:
             raise self._refusal
         return "accepted" if self._asked else "not tried: this vendor has nothing to read"
 
+    def _check_overwrite(self) -> None:
+        """Whether the setting names fields: a policy for a misspelt one would protect nothing."""
+        setting = self._target.config.get("overwrite") or {}
+        for sink in self._sinks if restricts(setting) else ():
+            if sink.readable and self._target.config["unknown_fields"] != "send":
+                self._tick(f"overwrite, {sink.stream}", partial(_overwrite, sink))
+                continue
+            # A column that the vendor does not know is a field then: only a run sees the columns.
+            try:
+                check_overwrite(sink)
+            except ConfigError as error:
+                unless = " unless that is a column of it" if sink.readable else ""
+                self._notes.append(f"a run with {sink.stream} stops{unless}: {error}")
+
     def _context(self) -> SinkContext:
         target = self._target
         return SinkContext(
@@ -284,6 +301,11 @@ def _fields(sink: HTTPSink) -> str:
     names = [field.names[-1] for field in sink.account_fields().fields]
     shown = ", ".join(names[:8])
     return f"{len(names)} ({shown}{', ...' if len(names) > 8 else ''})" if names else "none"
+
+
+def _overwrite(sink: HTTPSink) -> str:
+    check_overwrite(sink)
+    return ", ".join(f"{name}: {policy}" for name, policy in sink.config["overwrite"].items())
 
 
 def _mark(*, well: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -76,6 +76,24 @@ def options() -> list[click.Option]:
     ]
 
 
+def refuse_several(given: dict[str, Any], file_input: IO[bytes] | None) -> None:
+    """Refuse what cannot be done together: one of them would be left out in silence.
+
+    Args:
+        given: the options of `options()`: name -> value.
+        file_input: `--input`.
+
+    Raises:
+        ConfigError: names what was given.
+    """
+    named = [f"--{name}" for name, value in given.items() if value not in (None, False)]
+    commands = [name for name in named if name != "--repair" or "--verify" not in named]
+    if len(commands) > 1:
+        raise ConfigError(f"{' and '.join(commands)} are commands of their own: give one of them.")
+    if commands and file_input is not None:
+        raise ConfigError(f"{commands[0]} reads no records: leave --input out.")
+
+
 class _Target(Protocol):
     """What the commands need of a target."""
 
@@ -86,6 +104,15 @@ class _Target(Protocol):
     @property
     def run(self) -> TargetRun: ...
     def check_settings(self) -> None: ...
+
+
+def carry_out(target: _Target, given: dict[str, Any]) -> bool | None:
+    """Carry out the command besides `--check`; whether all went well, `None` if there is none."""
+    if given.get("verify") or given.get("repair"):
+        return verify(target, given)
+    if given.get("resolve") or given.get("standing"):
+        return work(target.run, target.plan.sinks, given)
+    return look(target.plan, given)
 
 
 def verify(target: _Target, given: dict[str, Any]) -> bool:
@@ -116,7 +143,7 @@ def work(run: TargetRun, sinks: Sequence[type[HTTPSink]], given: dict[str, Any])
     if words := given.get("resolve"):
         from singer_http.target.resolve import resolve  # noqa: PLC0415 - rarely needed
 
-        well = resolve(run.session, sinks, words)
+        well = resolve(run.session, run.router, sinks, words)
     else:
         well = standing(run)
     run.close()

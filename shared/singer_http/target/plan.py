@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singer_http.plugin.base import fingerprint
-
 if TYPE_CHECKING:
     from singer_http.sink.base import HTTPSink
     from singer_http.target.takeover import EarlierAPI
@@ -48,9 +46,3 @@ class Plan:
             ConfigError: it is in `work_dir`, which cannot be written.
         """
         return self.find_database()
-
-
-def file_name(text: str) -> str:
-    """An account as a part of a file's name."""
-    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:60]
-    return safe if safe == text else f"{safe}-{fingerprint(text)[:6]}"

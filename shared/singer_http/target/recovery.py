@@ -172,9 +172,7 @@ class Recovery:
         digest = reject.digest or UNKNOWN
         source = item.source if item.digest == digest else b""
         delivered = Delivered(reject.key, digest, source, item.remote_id, claims)
-        if item.digest == digest:
-            overwrite = Overwrite(store.ledger, delivery.scope)
-            delivered.fields = overwrite.of_body(item.sink, item.body)
+        delivered.fields = fields_of(store, delivery.scope, item, digest)
         settle_as_sent(store, delivery.scope, delivered)
         store.commit()
 
@@ -252,6 +250,20 @@ def settle_as_sent(store: Store, scope: int, delivered: Delivered) -> None:
     store.ledger.acknowledge(scope, delivered)
     store.rejects.drop(scope, delivered.key, slot=MAIN)
     store.rejects.promote(scope, delivered.key)
+
+
+def fields_of(store: Store, scope: int, item: Item, digest: bytes) -> bytes | None:
+    """What `overwrite` compares with of a record that arrived; `None` if it was another one then.
+
+    Args:
+        store: the database.
+        scope: of the ledger.
+        item: the operation that the record asks for today.
+        digest: of what was sent.
+    """
+    if item.digest != digest:
+        return None
+    return Overwrite(store.ledger, scope).of_body(item.sink, item.body)
 
 
 def prepared(session: Session, route: Route, line: bytes) -> Item:

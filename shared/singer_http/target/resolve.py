@@ -7,24 +7,37 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
-from singer_http.errors import StopRun, one_line
+from singer_http.errors import SingerHTTPError, StopRun, one_line
 from singer_http.exact_json import decode, text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import UNKNOWN, RejectionKind
 from singer_http.sink.base import HTTPSink
+from singer_http.sink.overwrite import restricts
 from singer_http.store.rejects import MAIN, NEWER, shown_key
-from singer_http.store.rows import Delivered, Reject
-from singer_http.target.recovery import settle_as_sent
+from singer_http.store.rows import Delivered, Reject, Scope
+from singer_http.target.recovery import fields_of, prepared, settle_as_sent
+from singer_http.target.router import Router
 from singer_http.target.session import Session
 
 RESOLVED = "resolved as unsent: it is sent with the next run"
 
 
-def resolve(session: Session, sinks: Sequence[type[HTTPSink]], words: tuple[str, str, str]) -> bool:
+NOT_READ = (
+    " Its fields are not known ({why}), so `overwrite` keeps what the vendor has in them until the "
+    "source has the same values."
+)
+
+
+def resolve(
+    session: Session,
+    router: Router,
+    sinks: Sequence[type[HTTPSink]],
+    words: tuple[str, str, str],
+) -> bool:
     """Settle a record, and say what was done; whether there was one."""
     stream, key, how = words
     try:
-        said = _resolve(session, sinks, stream, key, how)
+        said = _resolve(session, router, sinks, stream, key, how)
     except StopRun as error:
         _say(one_line(str(error)))
         return False
@@ -37,7 +50,12 @@ def _say(text: str) -> None:
 
 
 def _resolve(
-    session: Session, sinks: Sequence[type[HTTPSink]], stream: str, key: str, how: str
+    session: Session,
+    router: Router,
+    sinks: Sequence[type[HTTPSink]],
+    stream: str,
+    key: str,
+    how: str,
 ) -> str:
     sink = next((sink for sink in sinks if sink.stream == stream), None)
     if sink is None:
@@ -52,6 +70,7 @@ def _resolve(
     stored = found[0].key
     main = next((reject for reject in found if reject.slot == MAIN), found[0])
     rejects, ledger = session.store.rejects, session.store.ledger
+    note = ""
     if how == "unsent":
         rejects.mark(scope.id, stored, kind=str(RejectionKind.HELD), reason=RESOLVED, resent=False)
         newer = any(reject.slot == NEWER for reject in found)
@@ -64,6 +83,8 @@ def _resolve(
         remote_id = row.remote_id if row else main.remote_id
         delivered = Delivered(stored, main.digest or UNKNOWN, b"", remote_id, None)
         if how == "sent":
+            if sink.readable:
+                note = _note_fields(session, router, scope, main, delivered)
             settle_as_sent(session.store, scope.id, delivered)
             done = "it counts as delivered"
         else:
@@ -74,7 +95,25 @@ def _resolve(
             done = "it is given up"
     session.store.commit()
     session.export_rejects(even_unchanged=True)
-    return f"{stream}: {key}: {done}."
+    return f"{stream}: {key}: {done}.{note}"
+
+
+def _note_fields(
+    session: Session, router: Router, scope: Scope, reject: Reject, delivered: Delivered
+) -> str:
+    """Add what `overwrite` and `--verify` compare with; what is to be said, if that cannot be."""
+    try:
+        routes = router.of_stored(scope.schema_message or b"")
+        route = next(route for route in routes if route.name == reject.route)
+        item = prepared(session, route, reject.record)
+        delivered.fields = fields_of(session.store, scope.id, item, delivered.digest)
+        why = "its mapping has changed since"
+    except SingerHTTPError as error:
+        why = one_line(str(error), 200)
+    except (ValueError, StopIteration):
+        why = "its mapping does not exist any more"
+    told = delivered.fields is not None or not restricts(session.config.get("overwrite"))
+    return "" if told else NOT_READ.format(why=why)
 
 
 def _find(session: Session, scope: int, key: str) -> list[Reject]:

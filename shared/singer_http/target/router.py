@@ -15,11 +15,10 @@ from singer_http.delivery.intake import Intake
 from singer_http.errors import ConfigError, StopRun
 from singer_http.exact_json import canonical, decode
 from singer_http.operations import JSON
-from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.context import SinkContext
 from singer_http.sink.formats import properties_of
-from singer_http.sink.kinds import BatchSink, ReadableSink
+from singer_http.sink.kinds import BatchSink, check_overwrite
 from singer_http.sink.overwrite import refuse
 from singer_http.sink.schemas import of_message
 from singer_http.sink.version import refuse_if_read, without
@@ -127,9 +126,13 @@ class Router:
 
         Errors as in `open`.
         """
-        source, schema, keys = of_message(decode(line), 0)
-        for route in self._routes(source, schema, keys, line):
+        for route in self.of_stored(line):
             self._note_mapping(route)
+
+    def of_stored(self, line: bytes) -> list[Route]:
+        """The routes of a stored SCHEMA with today's settings, to prepare records; as `remap`."""
+        source, schema, keys = of_message(decode(line), 0)
+        return self._routes(source, schema, keys, line)
 
     def _note_mapping(self, route: Route) -> None:
         """Versions of rows that today's mapping would send otherwise do not stand any more."""
@@ -206,7 +209,7 @@ class Router:
         named = config.get("version_column")
         sink = sink_class(self._context, without(schema, named), keys)
         refuse_if_read(sink, named)
-        self._check_overwrite(sink)
+        check_overwrite(sink)
         intake = Intake(
             sink,
             schema,
@@ -227,20 +230,6 @@ class Router:
         else:
             self.refuse_useless_overwrite(sink_class)
         return Route(delivery, intake, mapping, spool)
-
-    def _check_overwrite(self, sink: HTTPSink) -> None:
-        """Refuse a setting `overwrite` that cannot be kept.
-
-        Raises:
-            ConfigError: it names no field, or the stream's records cannot be read.
-        """
-        if isinstance(sink, ReadableSink):
-            sink.policies.of(EVERY_FIELD)  # finds the fields that the setting names
-        elif isinstance(sink, BatchSink) and not sink.sends_nothing:
-            setting = self._session.config.get("overwrite") or {}
-            own = {n: p for n, p in setting.items() if n in {EVERY_FIELD, *sink.writable()}}
-            hint = f"Give {sink.stream} a pipeline of its own (another sync, without overwrite)."
-            refuse(own, sink.stream, hint)
 
     def refuse_useless_overwrite(self, sink: type[HTTPSink]) -> None:
         """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.

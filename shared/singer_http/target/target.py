@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -26,8 +25,8 @@ from singer_http.plugin.validation import is_secret
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.overwrite import refuse
 from singer_http.store import DATABASE_FILE
-from singer_http.target.commands import look, options, verify, work
-from singer_http.target.plan import Plan, file_name
+from singer_http.target.commands import carry_out, options, refuse_several
+from singer_http.target.plan import Plan
 from singer_http.target.reader import LineReader, read_batch, state_value
 
 if TYPE_CHECKING:
@@ -115,12 +114,6 @@ class HTTPTarget(HTTPPlugin, Target):
     def earlier_api(self) -> EarlierAPI | None:
         """How to know a ledger that was written through an earlier API of the vendor."""
         return None
-
-    @property
-    def ledger_account(self) -> str:
-        """Whose rows these are in the ledger: the account, and the server that it is on."""
-        host, slash, path = self.api_url.partition("://")[2].partition("/")
-        return f"{self.account} {host.lower()}{slash}{path}"
 
     @cached_property
     @override
@@ -328,15 +321,6 @@ class HTTPTarget(HTTPPlugin, Target):
 
         return Progress(self.report, self.config.get("rate_limit") or "")
 
-    def path(self, kind: str) -> Path:
-        """A file of this pipeline in `work_dir`."""
-        parts = [self.name]
-        if account := self.config.get("account"):
-            parts.append(file_name(str(account)))
-        if (sync := self.config["sync"]) != "default":
-            parts.append(sync)
-        return self.work_dir / f"{'.'.join(parts)}.{kind}"
-
     # --- command line -------------------------------------------------------------------------
 
     @classmethod
@@ -352,6 +336,7 @@ class HTTPTarget(HTTPPlugin, Target):
     ) -> None:
         super(Target, cls).invoke(about=about, about_format=about_format)
         cls.print_version(print_fn=cls.logger.info)
+        refuse_several(commands, file_input)
         given, env = config.config if config else {}, bool(config and config.parse_env)
         try:
             target = cls(config=given, parse_env_config=env)
@@ -367,14 +352,8 @@ class HTTPTarget(HTTPPlugin, Target):
     @classmethod
     def _end_unmade(cls, error: ConfigError, given: dict[str, Any], env: bool) -> None:
         """Leave a report of a run whose settings are refused, if they allow that much."""
-        schema = cls.config_jsonschema
-        there = {name: value for name, value in given.items() if value is not None}
-        config = {
-            name: "" if is_secret(schema["properties"][name]) else "unknown"
-            for name in schema["required"]
-        } | there
         with contextlib.suppress(Exception):
-            cls(config=config, parse_env_config=env, validate_config=False)._end(error)
+            cls.unchecked(given, env)._end(error)
 
     def _carry_out(self, commands: dict[str, Any]) -> bool | None:
         """Carry out a command that is no run; whether all went well, `None` if there is none."""
@@ -383,11 +362,7 @@ class HTTPTarget(HTTPPlugin, Target):
 
             with self._without_traces():
                 return check(self)
-        if commands.get("verify") or commands.get("repair"):
-            return verify(self, commands)
-        if commands.get("resolve") or commands.get("standing"):
-            return work(self.run, self.plan.sinks, commands)
-        return look(self.plan, commands)
+        return carry_out(self, commands)
 
     @classmethod
     @override

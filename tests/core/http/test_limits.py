@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
-from singer_http.errors import Cancelled, StopRun
+from singer_http.errors import Cancelled, RetryLater, StopRun
 from singer_http.http.clock import CLOCK, Clock
 from singer_http.http.rate_limit import Limit, Limiter, parse_limits
 from singer_http.store.rate_windows import RateWindows
@@ -185,6 +186,29 @@ def test_a_permit_that_was_not_used_counts_for_nothing(url: str) -> None:
         limiter.acquire()
         limiter.release(used=False)
     assert use_up(limiter) == 2
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_only_a_wait_that_is_certain_stops_a_run(url: str, used: bool) -> None:
+    limiter = Limiter("2/h", lambda: RateWindows(url, "someone", 60), max_wait=300)
+    with permit(limiter):
+        pass
+    limiter.acquire()  # in flight: whether it is sent is not known yet
+    Timer(1.0, limiter.release, kwargs={"used": used}).start()
+    if used:
+        with pytest.raises(RetryLater, match="2/3600s is used up for 3"):
+            limiter.acquire()
+    else:
+        limiter.acquire()
+
+
+def test_a_limit_per_minute_paces_a_run_whatever_max_wait_is(sqlite: str) -> None:
+    limiter = Limiter("1/min", lambda: RateWindows(sqlite, "someone", 60), max_wait=0)
+    with permit(limiter):
+        pass
+    Timer(0.5, limiter.stop).start()
+    with pytest.raises(Cancelled):  # it waited
+        limiter.acquire()
 
 
 def test_a_window_outlives_a_run(url: str) -> None:

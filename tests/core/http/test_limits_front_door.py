@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.front_door import JSON, Plugin, record, schema
+from tests.front_door import JSON, Plugin, record, schema, state
 
 SCHEMA = schema("people", ("id", "email"))
 
@@ -39,6 +43,54 @@ def test_a_longer_window_outlives_the_run(people: Plugin, sandbox: Sandbox) -> N
     people.run([SCHEMA, *rows(6)], **config)
     people.run([SCHEMA, *rows(6, "q")], **config)
     assert most_in_a_window(sandbox, 6.0) <= 8
+
+
+def test_a_run_that_would_wait_for_its_own_limit_for_long_stops_and_loses_nothing(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    messages = [SCHEMA, *rows(8), state(8)]
+    config: JSON = {"batch_size_rows": 1, "concurrency": 3, "rate_limit": "5/h"}
+    result = people.run(messages, **config)
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        r"rate_limit: 5/3600s is used up for 3\d\d\d s, longer than max_wait \(300 s\): run again "
+        r"after 20[-0-9]+T[0-9:]+Z, or raise max_wait",
+        result.error,
+    )
+    assert len(sandbox.state("autoreach")["people"]) == 5
+    assert result.states == []
+    again = datetime.fromisoformat(result.report["retry_at"])
+    assert timedelta(minutes=55) < again - datetime.now(UTC) < timedelta(minutes=62)
+    assert (result.report["outcome"], result.report["needs_person"]) == ("stopped", False)
+
+    result = people.run(messages, **{**config, "rate_limit": "8/h"})
+    assert (result.exit_code, result.states) == (0, [8])
+    assert len(sandbox.state("autoreach")["people"]) == 8
+    assert sum(r["method"] == "PATCH" for r in sandbox.requests("autoreach")) == 8
+
+
+def test_a_message_that_waited_for_the_limit_is_sent_once_by_a_later_run(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    merlin = Plugin("target-actionapi", sandbox, tmp_path, first_run=True)
+    sms = schema("sms", ("id", "number", "text"))
+    texts = [record("sms", id=str(n), number="+15550100000", text=f"no. {n}") for n in range(6)]
+    result = merlin.run([sms, *texts], rate_limit="4/h")
+    assert "longer than max_wait" in result.error
+    assert len(sandbox.state("merlin")["sms"]) == 4
+    result = merlin.run([sms, *texts], first_run=False)
+    assert result.exit_code == 0, result.stderr
+    assert sorted(one["text"] for one in sandbox.state("merlin")["sms"]) == [
+        f"no. {n}" for n in range(6)
+    ]
+
+
+def test_a_short_wait_for_the_limit_paces_a_run_whatever_max_wait_is(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    result = people.run([SCHEMA, *rows(6)], max_wait=0, rate_limit="4/2s", batch_size_rows=1)
+    assert result.exit_code == 0, result.stderr
+    assert len(sandbox.state("autoreach")["people"]) == 6
 
 
 @pytest.mark.parametrize("form", [{"retry_after": 1}, {"retry_after_date": 2}, {"reset": 2}])

@@ -34,10 +34,15 @@ class Memory:
     def take(self, windows: Sequence[tuple[int, float]]) -> float:
         self.set_time()
         number = random.getrandbits(63)
+        shortest = self.shortest_wait(windows)
         delay = self.state.take(number, windows, HOLD)
+        assert delay or not shortest
         if not delay:
             self.mine.append(number)
         return delay
+
+    def shortest_wait(self, windows: Sequence[tuple[int, float]]) -> float:
+        return self.state.shortest_wait(windows)
 
     def give(self, *, used: bool) -> None:
         self.set_time()

@@ -24,7 +24,7 @@ from tests.findings.inputs import settled
 from tests.front_door import JSON, state
 
 KEYS = ("one", "two")
-VALUES = ("Ann", "Bob", " Ann ", "Cleo", "007", "7")
+VALUES = ("Ann", "ann", " Ann ", "Cleo", "007", "7", "7.0")
 FOLDERS = itertools.count()
 STEPS = ("after_pending", "after_answer", "before_acknowledged", "after_acknowledged")
 

@@ -33,6 +33,41 @@ def test_a_field_that_there_is_not_is_named_with_those_that_there_are(crm: Crm) 
     assert crm.columns[1] in result.error
 
 
+def test_nothing_is_sent_where_a_field_is_misspelt(crm: Crm) -> None:
+    lines = [crm.schema, crm.row("1", "ann@example.com", "Ann", "Smith")]
+    result = crm.plugin.run(lines, overwrite={"frist_name": "if_unedited"})
+    assert result.exit_code == 1
+    assert crm.records() == []
+
+
+def test_check_crosses_a_misspelt_field_and_ticks_one_that_there_is(crm: Crm) -> None:
+    wrong = crm.plugin.run([], "--check", overwrite={"frist_name": "if_unedited"})
+    assert wrong.exit_code == 1
+    (line,) = (line for line in wrong.stderr.splitlines() if f"overwrite, {crm.stream}:" in line)
+    assert f"'frist_name', which is no field of {crm.stream}" in line
+    assert crm.columns[1] in line
+    for name in (crm.columns[1], "color"):
+        right = crm.plugin.run([], "--check", overwrite={"*": "always", name: "if_unedited"})
+        assert right.exit_code == 0, right.stderr
+        assert f"overwrite, {crm.stream}: *: always, {name}: if_unedited" in right.stderr
+    assert "overwrite" not in crm.plugin.run([], "--check").stderr
+
+
+def test_an_unknown_column_that_is_sent_is_a_field(sandbox: Sandbox, tmp_path: Path) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+    setting: JSON = {"overwrite": {"shoe_size": "if_unedited"}, "unknown_fields": "send"}
+    checked = crm.plugin.run([], "--check", **setting)
+    assert checked.exit_code == 0
+    assert "a run with members stops unless that is a column of it: overwrite names" in (
+        checked.stderr
+    )
+    row = crm.row("1", "ann@example.com", "Ann", "Smith")
+    row["record"]["shoe_size"] = "44"
+    lines = [crm.schema_with("shoe_size"), row]
+    assert crm.plugin.run(lines, overwrite=setting["overwrite"]).exit_code == 1
+    assert crm.plugin.run(lines, **setting).exit_code == 0
+
+
 @pytest.mark.parametrize("name", ["color", "Color", "contact.color", "fieldcolor0000000001"])
 def test_a_custom_field_is_found_as_columns_are(
     sandbox: Sandbox, tmp_path: Path, name: str
@@ -52,13 +87,17 @@ def test_contacts_of_kasplo_cannot_be_read(kasplo: Plugin) -> None:
     assert kasplo.run([], overwrite={"*": "always", "email": "always"}).exit_code == 0
 
 
-@pytest.mark.parametrize("setting", [{"*": "if_empty"}, {"first_name": "if_unedited"}])
+@pytest.mark.parametrize(
+    "setting", [{"*": "if_empty"}, {"first_name": "if_unedited"}, {"frist_name": "if_unedited"}]
+)
 def test_people_of_autoreach_cannot_be_read(people: Plugin, setting: JSON) -> None:
     messages = [schema("people", ("id", "first_name")), record("people", id="1", first_name="A")]
     result = people.run(messages, overwrite=setting)
     assert result.exit_code == 1
     assert "overwrite must be always here: people cannot be read back" in result.error
     assert not people.sandbox.state("autoreach")["people"]
+    checked = people.run([], "--check", overwrite={"*": "if_empty"})
+    assert "a run with people stops: overwrite must be always here" in checked.stderr
 
 
 def test_links_and_messages_overwrite_nothing_and_go_with_contacts(

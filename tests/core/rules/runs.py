@@ -146,7 +146,7 @@ class Runs:
         with contextlib.redirect_stderr(io.StringIO()):
             target = self.target()
             run = target.run
-            assert resolve(run.session, type(target).sinks, (stream, key, how))
+            assert resolve(run.session, run.router, type(target).sinks, (stream, key, how))
             run.close()
 
 

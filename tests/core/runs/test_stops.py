@@ -117,6 +117,9 @@ def test_a_database_that_is_away_needs_nobody_and_one_that_does_not_exist_does(
     assert told(away.report) == ("stopped", False, None), away.error
     unknown = people.run(MESSAGES, database_url=postgresql.replace("/postgres?", "/nowhere?"))
     assert told(unknown.report) == ("stopped", True, None), unknown.error
+    for option in ("sslmode=always", "keepalives=often", "nonsense=1"):
+        wrong = people.run(MESSAGES, database_url=f"postgresql://127.0.0.1:1/db?{option}")
+        assert told(wrong.report) == ("stopped", True, None), wrong.error
     nowhere = people.run(MESSAGES, database_url="sqlite:////proc/nowhere.db")
     assert told(nowhere.report) == ("stopped", True, None), nowhere.error
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from singer_sandbox import Sandbox
 from tests.core.verify.vendors import Vendor, vendor, with_list
-from tests.front_door import record, schema
+from tests.front_door import JSON, record, schema
 
 
 @with_list
@@ -17,6 +19,8 @@ def test_a_record_that_is_gone_is_created_anew_by_the_next_run(target: Vendor) -
     result = target.verify("--repair")
     assert result.exit_code == 1
     assert "1 marked" in result.stdout
+    table = [line.split() for line in result.stdout.splitlines()]
+    assert [target.stream, "3", "2", "0", "1", "0"] in table
     assert set(target.at_vendor()) == {1, 3}, "nothing is sent by --repair"
     assert target.deliver(1, 2, 3).counts(target.stream) == {
         "received": 3, "unchanged": 2, "created": 1,
@@ -137,3 +141,95 @@ def test_messages_are_never_marked(sandbox: Sandbox, tmp_path: Path) -> None:
         again = merlin.plugin.run(messages)
         assert again.counts("sms") == {"received": 1, "unchanged": 1}
         assert len(sandbox.state("merlin")["sms"]) == 1
+
+
+@with_list
+@pytest.mark.parametrize("policy", ["always", "if_unedited"])
+def test_a_record_that_names_an_id_that_is_gone_is_rejected_with_what_to_do(
+    target: Vendor, policy: str
+) -> None:
+    target.deliver(1)
+    id_ = target.id_of(1)
+    named = {"id": id_, target.email: "p1@example.com", target.first: "Annie"}
+    lines = [schema(target.stream, tuple(named), ("id",)), record(target.stream, **named)]
+    config: JSON = {"sync": "other", "overwrite": {"*": policy}}
+    assert target.plugin.run(lines, **config).exit_code == 0
+    target.remove(1)
+    assert "1 marked" in target.plugin.run([], "--verify", "--repair", **config).stdout
+    (reject,) = target.plugin.run(lines, **config).rejects
+    assert reject["rejection"]["reason"].endswith(
+        f"(the vendor has no record with the id that this one names, {id_}: correct the id, or "
+        "delete the row; one without an id is matched or created)"
+    )
+
+
+# --- the limit ----------------------------------------------------------------------------------
+
+
+@with_list
+def test_where_most_records_are_gone_nothing_is_marked(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    target.edit(8, **{target.first: "Hannah"})
+    for number in range(1, 7):
+        target.remove(number)
+    result = target.verify("--repair")
+    assert result.exit_code == 1
+    assert result.error.endswith(
+        f"{target.stream}: 6 of 8 records are gone or merged, more than max_deletes (10%) allows: "
+        "nothing was marked. Check the account and api_url; raise max_deletes if they really were "
+        "deleted."
+    )
+    assert f"{target.stream}: nothing was marked" in result.stdout
+    assert "goes on" not in result.stdout + target.page()
+    assert len(target.drift()) == 7
+    assert not any(line["marked"] for line in target.drift())
+    result = target.deliver(*range(1, 9))
+    assert result.counts(target.stream) == {"received": 8, "unchanged": 8}
+
+
+@with_list
+def test_once_the_records_are_seen_again_there_is_no_difference(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    rows = [target.at_vendor()[number] for number in range(1, 7)]
+    for number in range(1, 7):
+        target.remove(number)
+    assert target.verify("--repair").exit_code == 1
+    target.sandbox.put_state(target.name, {target.stream: rows})
+    assert target.verify("--repair").exit_code == 0
+
+
+@with_list
+def test_a_higher_limit_lets_them_be_marked(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    for number in range(1, 7):
+        target.remove(number)
+    assert target.verify("--repair", max_deletes="5").exit_code == 1
+    result = target.verify("--repair", max_deletes="6")
+    assert "6 marked" in result.stdout
+    again = target.deliver(*range(1, 9))
+    assert again.counts(target.stream) == {"received": 8, "unchanged": 2, "created": 6}
+
+
+@with_list
+def test_a_few_are_marked_whatever_their_share(target: Vendor) -> None:
+    target.deliver(1, 2)
+    target.remove(1)
+    target.remove(2)
+    assert "2 marked" in target.verify("--repair").stdout
+
+
+def test_edited_fields_have_no_limit(target: Vendor) -> None:
+    target.deliver(*range(1, 8))
+    for number in range(1, 8):
+        target.edit(number, **{target.first: "Hannah"})
+    assert "7 marked" in target.verify("--repair", max_deletes="0").stdout
+
+
+@with_list
+def test_what_a_mode_does_not_create_does_not_count(target: Vendor) -> None:
+    target.deliver(*range(1, 9))
+    for number in range(1, 7):
+        target.remove(number)
+    result = target.verify("--repair", mode="update")
+    assert "6 not marked: mode update never creates what is not there" in result.stdout
+    assert "max_deletes" not in result.error

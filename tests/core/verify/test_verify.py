@@ -161,6 +161,24 @@ def test_what_cannot_be_is_refused(
     assert said in result.error
 
 
+def test_the_rate_limit_holds_as_in_a_run(target: Vendor) -> None:
+    numbers = range(1, 26)
+    target.deliver(*numbers)
+    for number in numbers:  # what differs in a list is asked for one by one
+        target.edit(number, **{target.first: "Hannah"})
+    target.sandbox.log(clear=True)
+    pages = {"page_size": 1} if target.name == "autoreach" else {}
+    result = target.verify(rate_limit="10/s", concurrency=8, **pages)
+    assert f"edited fields: {target.first} (25)" in result.stdout
+    times = [
+        request["at"]
+        for request in target.sandbox.requests(target.name)
+        if "oauth" not in request["path"]
+    ]
+    assert len(times) >= 25
+    assert max(sum(at <= other < at + 1 for other in times) for at in times) <= 10
+
+
 def test_a_run_and_a_comparison_of_one_sync_exclude_each_other(target: Vendor) -> None:
     target.deliver(1)
     target.sandbox.fault(vendor=target.name, hold="read", times=1)

@@ -17,13 +17,13 @@ from singer_http.report import drift as report
 from singer_http.report.drift import Drift, StreamDrift
 from singer_http.report.rejects_summary import shape
 from singer_http.sink.base import HTTPSink
-from singer_http.sink.fields import FieldHashes
+from singer_http.sink.fields import NONE, FieldHashes
 from singer_http.sink.kinds import ReadableSink
 from singer_http.sink.overwrite import restricts
 from singer_http.target.plan import Plan
 from singer_http.target.run import TargetRun
-from singer_http.target.verify.notes import Difference
-from singer_http.target.verify.repair import Repaired, repair
+from singer_http.target.verify.notes import Difference, Totals
+from singer_http.target.verify.repair import Repaired, repair, too_many
 from singer_http.target.verify.stream import StreamCheck
 
 PARTS = "they belong to a contact: only records of their own can be compared"
@@ -71,23 +71,29 @@ class Verification:
             "Version": plan.version,
         }
         self._drift = Drift(facts, plan.name)
+        self._totals: dict[str, Totals] = {}
         self._repaired: dict[str, list[str]] = {}
 
     def carry_out(self) -> bool:
         """Compare, mark, and tell; whether there is no difference.
 
         Raises:
-            StopRun: not all could be compared. What was found until then is told.
+            StopRun: not all could be compared, or too much is gone for `--repair`. What was found
+                until then is told.
             Interrupted: a signal arrived; as above.
         """
         checks: list[StreamCheck] = []
         error: StopRun | Interrupted | None = None
+        refused: StopRun | None = None
         try:
             for check in self._checks():
                 checks.append(check)
                 check.run()
+                # Before anything is marked: what is marked as gone counts as deleted.
+                self._totals[check.stream] = check.notes.totals()
             if self._marks:
-                for check in checks:
+                refused = self._refused(checks)
+                for check in () if refused else checks:
                     self._repair(check)
         except (StopRun, Interrupted) as stopped:
             signum = self._run.session.signal
@@ -100,6 +106,8 @@ class Verification:
             raise error
         for check in checks:
             check.end()
+        if refused is not None:
+            raise refused
         return not self._drift.differences
 
     # --- the streams --------------------------------------------------------------------------
@@ -134,9 +142,9 @@ class Verification:
 
     def _edited(self, sink: ReadableSink, packed: bytes, record: JSON) -> JSON:
         """The fields that were edited: name -> the vendor's value, masked."""
-        forms = sink.forms(record)
+        forms = sink.shown_forms(record)
         if sink.shows_all:
-            forms = dict.fromkeys(sink.field_names, "") | forms
+            forms = dict.fromkeys(sink.field_names, NONE) | forms
         edited = self._hashes.edited(packed, forms)
         if not edited:
             return {}
@@ -146,6 +154,16 @@ class Verification:
         return {labels[name] if unique else name: shape(values.get(name)) for name in edited}
 
     # --- what was found -----------------------------------------------------------------------
+
+    def _refused(self, checks: list[StreamCheck]) -> StopRun | None:
+        """Why nothing is marked, in no stream."""
+        config = self._plan.config
+        for check in checks:
+            found = too_many(check.notes, mode=config["mode"], max_deletes=config["max_deletes"])
+            if found is not None:
+                self._repaired[check.stream] = ["nothing was marked"]
+                return StopRun(f"{check.stream}: {found}.")
+        return None
 
     def _repair(self, check: StreamCheck) -> None:
         done = repair(
@@ -172,7 +190,7 @@ class Verification:
         page = self._plan.path("drift.html")
         shown = None
         for check in checks:
-            totals = check.notes.totals()
+            totals = self._totals.get(check.stream) or check.notes.totals()
             self._drift.streams[check.stream] = StreamDrift(
                 totals.delivered,
                 totals.same,

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from singer_http.delivery.mirror import ALWAYS_ALLOWED
 from singer_http.operations import DELETED
+from singer_http.plugin.validation import parse_share
 from singer_http.sink.base import CREATE, UPDATE
 from singer_http.store.rows import Delivered
 from singer_http.store.store import Store
@@ -32,6 +34,32 @@ class Repaired:
     """Why differences were not marked -> number."""
 
 
+def too_many(notes: Notes, *, mode: str, max_deletes: str) -> str | None:
+    """Why nothing must be marked: most records are not missing, but cannot be seen.
+
+    What is marked as gone is created again, so a wrong account or an empty answer would make every
+    record twice. A field that was edited is only written again: those have no limit.
+
+    Args:
+        notes: of a comparison that has ended.
+        mode: the setting.
+        max_deletes: the setting, what may vanish from the vendor.
+    """
+    missing = sum(
+        one.marked is None and one.what["difference"] != "edited" and not _left(mode, one)
+        for page in notes.differences()
+        for one in page
+    )
+    total, limit = notes.totals().delivered, parse_share(max_deletes)
+    if limit.allows(missing, total, at_least=ALWAYS_ALLOWED if limit.share else 0):
+        return None
+    return (
+        f"{missing:,} of {total:,} records are gone or merged, more than max_deletes "
+        f"({max_deletes}) allows: nothing was marked. Check the account and api_url; raise "
+        "max_deletes if they really were deleted"
+    )
+
+
 def repair(
     store: Store,
     notes: Notes,
@@ -53,7 +81,7 @@ def repair(
     for page in notes.differences():
         going = []
         for one in page:
-            if why := LEFT.get((mode, one.what["difference"])):
+            if why := _left(mode, one):
                 done.left[why] += 1
             elif one.marked is None:
                 going.append(one)
@@ -65,6 +93,10 @@ def repair(
             check_signal()
             done.outstanding += len(store.rejects.states(scope, [one.key for one in going]))
     return done
+
+
+def _left(mode: str, one: Difference) -> str | None:
+    return LEFT.get((mode, one.what["difference"]))
 
 
 def _mark(store: Store, notes: Notes, scope: int, differences: Sequence[Difference]) -> None:

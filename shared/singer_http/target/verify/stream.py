@@ -15,6 +15,7 @@ from typing import Protocol
 
 from singer_http.errors import NotFound, Refused
 from singer_http.operations import JSON, UNKNOWN
+from singer_http.sink.fields import is_read
 from singer_http.sink.reading import Reading
 from singer_http.store.store import Store
 from singer_http.target.verify.notes import Known, Notes, Seen
@@ -226,7 +227,7 @@ class StreamCheck:
         return None
 
     def _compared_with(self, known: Known, record: JSON) -> Seen:
-        if known.fields is None:
+        if known.fields is None or not is_read(known.fields):
             return Seen(known, skipped=NO_FIELDS)
         if edited := self._compare(known.fields, record):
             return Seen(known, _difference(known, "edited", fields=edited))
