@@ -74,12 +74,13 @@ differs as {{ singer_http.materialized() }} (
     where case
         when present.singer_present is null
             then standing.singer_hashed{{ ' or standing.singer_delivered' if deletes }}
-        else (
+        else not coalesce(
             standing.singer_version = present.row_version
             {%- if deleted_at and singer_http.is_moment(deleted_at) %}
             or standing.singer_state = 'deleted' and present._sdc_deleted_at is not null
-            {%- endif %}
-        ) is not true
+            {%- endif %},
+            false
+        )
     end
 ),
 
