@@ -114,7 +114,7 @@ clean: ## remove what make made; what runs left (.singer-http, output) stays
 # PostgreSQL. The tests of the dbt package run dbt; no plugin needs it.
 $(MELTANO): REQUIREMENTS := 'meltano[postgres]==4.4.*'
 $(DBT): REQUIREMENTS := 'dbt-core==1.11.*' 'dbt-postgres==1.11.*'
-$(MELTANO) $(DBT): $(UV)
+$(MELTANO) $(DBT): $(UV) Makefile
 	@rm -rf $(@D:/bin=)
 	@$(UV) venv --quiet $(@D:/bin=)
 	@$(UV) pip install --quiet --python $(@D:/bin=) $(REQUIREMENTS)

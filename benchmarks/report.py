@@ -58,8 +58,9 @@ class Report:
         lines = [
             f"## {results.title}",
             "",
-            f"{results.records:,} records, {self._size.rounds} rounds. Seconds of whole processes:",
-            f"median (least to most). Ratio: times as fast as {base}, the median of the rounds'.",
+            f"{results.records:,} records, {_rounds(self._size.rounds)}. Seconds of whole",
+            f"processes: median (least to most). Ratio: times as fast as {base}, the median of the",
+            "rounds'.",
             "",
             "| | seconds | records/s | CPU s | peak MB | ratio |",
             "| --- | --- | --- | --- | --- | --- |",
@@ -148,7 +149,7 @@ class Report:
         lines = [
             f"## {results.title}",
             "",
-            f"{self._size.starts} rounds.",
+            f"{_rounds(self._size.starts)}.",
             "",
             "| | median s | CPU s | times the empty one |",
             "| --- | --- | --- | --- |",
@@ -171,8 +172,8 @@ class Report:
         lines = [
             "## Whole pipelines on PostgreSQL",
             "",
-            f"{rows:,} rows of 12 columns, {rounds} rounds. Ours are `meltano run`, the ledger in",
-            "the same PostgreSQL. Seconds: median (least to most). Ratio: times as fast as the",
+            f"{rows:,} rows of 12 columns, {_rounds(rounds)}. Ours are `meltano run`, the ledger",
+            "in the same PostgreSQL. Seconds: median (least to most). Ratio: times as fast as the",
             "full extract, the median of the rounds'. CPU: of all processes, PostgreSQL's too.",
             "",
             "| changed | | seconds | CPU s | rows that travelled | ratio | tap MB | target MB |",
@@ -277,6 +278,10 @@ def _times(runs: Runs, name: str, changed: int) -> float:
     pairs = zip(runs.get((FULL, changed), []), runs.get((name, changed), []), strict=False)
     ratios = [full.sample.wall / each.sample.wall for full, each in pairs]
     return statistics.median(ratios) if ratios else 0.0
+
+
+def _rounds(number: int) -> str:
+    return f"{number} round" if number == 1 else f"{number} rounds"
 
 
 def _failures(results: Results) -> list[str]:

@@ -3,18 +3,20 @@
   these that its SQL does not share with PostgreSQL.
 #}
 
-{# The canonical text of a key, as the ledger has it; null where a part is missing. #}
+{# The canonical text of a key, as the ledger has it; null or empty where a part is missing. #}
 {% macro key_text(columns) -%}
   {{ return(adapter.dispatch('key_text', 'singer_http')(columns)) }}
 {%- endmacro %}
 
+{# Byte by byte ("C"): a column's own collation may take texts that differ in case for equal. #}
 {% macro postgres__key_text(columns) -%}
   {%- if columns | length == 1 -%}
-    nullif({{ singer_http._part_text(columns[0]) }}, '')
+    {#- Not in nullif: the planner knows how many texts a column has, but not of an expression. -#}
+    {{ singer_http._part_text(columns[0]) }} collate "C"
   {%- else -%}
-    '['
+    ('['
     {%- for column in columns %} || {{ "',' || " if not loop.first }}to_json(nullif(
-      {{- singer_http._part_text(column) }}, ''))::text{% endfor %} || ']'
+      {{- singer_http._part_text(column) }} collate "C", ''))::text{% endfor %} || ']') collate "C"
   {%- endif -%}
 {%- endmacro %}
 
@@ -51,7 +53,8 @@
 
 {% macro postgres__key_part(column, index, count) -%}
   {%- if count == 1 -%}
-    cast(singer_key as {{ column.data_type }})
+    {#- Two rows of a union may not have two collations: this one overrides the column's own. -#}
+    cast(singer_key collate "default" as {{ column.data_type }})
   {%- else -%}
     cast(singer_key::json ->> {{ index }} as {{ column.data_type }})
   {%- endif -%}
@@ -107,8 +110,9 @@
   {{ return(adapter.dispatch('version_text', 'singer_http')(column)) }}
 {%- endmacro %}
 
+{# As in key_text: another version must not look the same. #}
 {% macro postgres__version_text(column) -%}
-  {{ singer_http._unambiguous(column) }}::text
+  {{ singer_http._unambiguous(column) }}::text collate "C"
 {%- endmacro %}
 
 {# The text of a moment must not depend on the session's time zone. #}

@@ -2,30 +2,32 @@
   One row, whose column singer_ok is true. Where the plan must not be carried out it fails with one
   line instead.
 #}
-{% macro _checks(relation, stream, account, sync, server, deletes, max_deletes, max_shrink) -%}
+{% macro _checks(relation, stream, account, deletes, max_deletes, max_shrink) -%}
 {%- set about = stream ~ ': ' -%}
 {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
 {%- set limit = singer_http._limit('max_deletes', max_deletes) -%}
 {%- set shrink = singer_http._limit('max_shrink', max_shrink) -%}
-{%- set hashed_limit = '0' if deletes else 'keys / 2' -%}
+{%- set keys, delivered = '(select keys from totals)', '(select delivered from totals)' -%}
+{%- set rows_present = '(select rows_present from counted)' -%}
 select case
-    when servers > 1
-        then {{ singer_http._stop([about ~ 'the ledger knows ' ~ account ~ ' at ', '$servers',
-            ' servers: name one (the argument server of to_send)']) }}
-    when hashed > {{ hashed_limit }}
-        then {{ singer_http._stop([about, '$hashed', ' of ', '$keys', ' keys stand hashed in the '
+    when (select servers from places) > 1
+        then {{ singer_http._stop([about ~ 'the ledger knows ' ~ account ~ ' at ',
+            '$(select servers from places)', ' servers: name one (the argument server of to_send)']) }}
+    when hashed > 0{{ '' if deletes else ' and hashed > ' ~ keys ~ ' / 2' }}
+        then {{ singer_http._stop([about, '$hashed', ' of ', '$' ~ keys, ' keys stand hashed in the '
             ~ 'ledger, as emails and phones do, and cannot be compared: take an id of your own as key'
             ~ ' (setting keys of the target)']) }}
     when repeated > 0
         then {{ singer_http._stop([about, '$repeated', ' keys have several rows in ' ~ name
             ~ ': keep one row of each']) }}
     {%- if singer_http.copied() %}
-    when doubled > 0
-        then {{ singer_http._stop([about ~ 'the copied table records has ', '$doubled', ' rows more '
+    when (select doubled from totals) > 0
+        then {{ singer_http._stop([about ~ 'the copied table records has ',
+            '$(select doubled from totals)', ' rows more '
             ~ 'than keys, so old versions stand beside new ones: have the loader of tap-deliveries '
             ~ 'replace the row of a key (upsert)']) }}
-    when rows_present = 0
-        then {{ singer_http._stop([about ~ name ~ ' is empty (', '$rows_present',
+    when {{ rows_present }} = 0
+        then {{ singer_http._stop([about ~ name ~ ' is empty (', '$' ~ rows_present,
             ' rows): nothing is planned']) }}
     {%- endif %}
     {%- if deletes %}
@@ -35,16 +37,16 @@ select case
         then {{ singer_http._stop([about, '$keyless', ' rows of ' ~ name ~ ' have no key, so it is '
             ~ 'unknown which records are gone: nothing is planned']) }}
     {%- if max_shrink != '100%' %}
-    when rows_present = 0
-        then {{ singer_http._stop([about ~ name ~ ' is empty, ', '$delivered', ' records were '
+    when {{ rows_present }} = 0
+        then {{ singer_http._stop([about ~ name ~ ' is empty, ', '$' ~ delivered, ' records were '
             ~ 'delivered: nothing is planned (with max_shrink 100% it would be)']) }}
     {%- endif %}
     when gone > {{ limit }}
-        then {{ singer_http._stop([about ~ 'the plan would delete ', '$gone', ' of ', '$delivered',
+        then {{ singer_http._stop([about ~ 'the plan would delete ', '$gone', ' of ', '$' ~ delivered,
             ' records, more than max_deletes (' ~ max_deletes ~ ') allows: nothing is planned. Check '
             ~ name ~ ', or raise max_deletes']) }}
-    when delivered - rows_present > {{ shrink }}
-        then {{ singer_http._stop([about ~ name ~ ' has ', '$rows_present', ' rows, ', '$delivered',
+    when {{ delivered }} - {{ rows_present }} > {{ shrink }}
+        then {{ singer_http._stop([about ~ name ~ ' has ', '$' ~ rows_present, ' rows, ', '$' ~ delivered,
             ' records were delivered: that is less than max_shrink (' ~ max_shrink
             ~ ') allows, so nothing is planned']) }}
     {%- endif %}
@@ -52,33 +54,55 @@ select case
 end as singer_ok
 from (
     select
-        count(*) as keys,
-        {%- if singer_http.copied() %}
-        count(*) - count(distinct singer_key) as doubled,
-        {%- endif %}
-        coalesce(sum(case when singer_delivered then 1 else 0 end), 0) as delivered,
-        coalesce(sum(case when singer_hashed then 1 else 0 end), 0) as hashed
-    from standing
-) as known
-cross join ({{ singer_http.servers(stream, account, sync, server) }}) as places
+        {{ singer_http._number_of('singer_missing and singer_hashed') }} as hashed,
+        {{ singer_http._number_of('singer_missing and singer_delivered') }} as gone,
+        {{ singer_http._number_of("not singer_missing and coalesce(singer_key, '') = ''") }} as keyless
+    from differs
+) as found
 cross join (
     -- Which of several rows is the last one cannot be told. Rows without a key are rejected later.
     select count(*) as repeated
     from (
         select singer_key
         from present
-        where singer_key in (select singer_key from changed)
+        where singer_key in (
+            select singer_key from differs where not singer_missing and singer_key <> ''
+        )
         group by singer_key
         having count(*) > 1
     ) as several
 ) as duplicates
+{%- endmacro %}
+
+
+{#
+  Numbers that the checks may need. A database that works out a common table expression only when it
+  is read (PostgreSQL) saves a look at everything where nothing is gone.
+#}
+{% macro _totals(relation, stream, account, sync, server, deletes) -%}
+places as {{ singer_http.materialized() }} (
+    {{ singer_http.servers(stream, account, sync, server) | indent(4) }}
+),
+
+totals as {{ singer_http.materialized() }} (
+    select
+        count(*) as keys,
+        {%- if singer_http.copied() %}
+        count(*) - count(distinct singer_key) as doubled,
+        {%- endif %}
+        {{ singer_http._number_of('singer_delivered') }} as delivered
+    from standing
+),
 {%- if deletes or singer_http.copied() %}
-cross join (select count(*) as rows_present from {{ relation }}) as counted
+
+counted as {{ singer_http.materialized() }} (
+    select count(*) as rows_present from {{ relation }}
+),
 {%- endif %}
-{%- if deletes %}
-cross join (select count(*) as gone from gone) as missing
-cross join (select count(*) as keyless from changed where singer_key is null) as without_key
-{%- endif %}
+{%- endmacro %}
+
+{% macro _number_of(condition) -%}
+  coalesce(sum(case when {{ condition }} then 1 else 0 end), 0)
 {%- endmacro %}
 
 
@@ -110,6 +134,6 @@ cross join (select count(*) as keyless from changed where singer_key is null) as
   {%- elif number | float == 0 -%}
     0
   {%- else -%}
-    greatest(5, {{ number }} * delivered / 100)
+    greatest(5, {{ number }} * (select delivered from totals) / 100)
   {%- endif -%}
 {%- endmacro %}

@@ -51,42 +51,45 @@ present as {{ singer_http.inlined() }} (
         {{ deleted_at.quoted if deleted_at else 'cast(null as ' ~ moment ~ ')' }} as _sdc_deleted_at,
         {{ singer_http.version_text(version_column) if version_column
             else singer_http.row_version(columns) }} as row_version,
-        {{ singer_http.key_text(key_columns) }} as singer_key
+        {{ singer_http.key_text(key_columns) }} as singer_key,
+        true as singer_present
     from {{ relation }}
 ),
 
+-- One pass over both: rows that do not stand, and keys of the ledger that the relation has no more.
 -- Outstanding records stand in no version, and deleted ones only if the row is deleted still.
-changed as {{ singer_http.materialized() }} (
-    select present.*
+differs as {{ singer_http.materialized() }} (
+    select
+        {%- for column in kept %}
+        present.{{ column.quoted }},
+        {%- endfor %}
+        present._sdc_deleted_at,
+        present.row_version,
+        coalesce(present.singer_key, standing.singer_key) as singer_key,
+        present.singer_present is null as singer_missing,
+        standing.singer_hashed,
+        standing.singer_delivered
     from present
-    where not exists (
-        select 1
-        from standing
-        where
-            standing.singer_key = present.singer_key
+    full join standing on standing.singer_key = present.singer_key
+    where case
+        when present.singer_present is null
+            then standing.singer_hashed{{ ' or standing.singer_delivered' if deletes }}
+        else not coalesce(
+            standing.singer_version = present.row_version
             {%- if deleted_at and singer_http.is_moment(deleted_at) %}
-            and (
-                standing.singer_version = present.row_version
-                or standing.singer_state = 'deleted' and present._sdc_deleted_at is not null
-            )
-            {%- else %}
-            and standing.singer_version = present.row_version
-            {%- endif %}
-    )
+            or standing.singer_state = 'deleted' and present._sdc_deleted_at is not null
+            {%- endif %},
+            false
+        )
+    end
 ),
-{% if deletes %}
-gone as {{ singer_http.materialized() }} (
-    select singer_key
-    from standing
-    where
-        singer_delivered
-        and not exists (select 1 from present where present.singer_key = standing.singer_key)
-),
-{% endif %}
+
+{{ singer_http._totals(relation, stream, account, sync, server, deletes) }}
+
 -- It is evaluated before the first row is read; it fails, or is true.
 checked as {{ singer_http.materialized() }} (
-    {{ singer_http._checks(relation, stream, account, sync, server, deletes, max_deletes,
-        max_shrink) | indent(4) }}
+    {{ singer_http._checks(relation, stream, account, deletes, max_deletes, max_shrink)
+        | indent(4) }}
 )
 
 select
@@ -98,8 +101,8 @@ select
     {%- if copied %},
     (select singer_run from trust) as _sdc_planned_after
     {%- endif %}
-from changed
-where (select singer_ok from checked)
+from differs
+where not singer_missing and (select singer_ok from checked)
 {%- if deletes %}
 union all
 select
@@ -115,8 +118,8 @@ select
     {%- if copied %},
     (select singer_run from trust)
     {%- endif %}
-from gone
-where (select singer_ok from checked)
+from differs
+where singer_missing and singer_delivered and (select singer_ok from checked)
 {%- endif %}
 {%- endmacro %}
 

@@ -58,6 +58,15 @@ class DeliveriesStream(PageStream):
         """Set no signpost: it would use the clock of this machine."""
 
     @override
+    def compare_start_date(self, value: str, start_date_value: str) -> str:
+        """Take the bookmark where there is one.
+
+        A later `start_date` would leave out what changed in between, and a copy of the ledger would
+        keep it as it was.
+        """
+        return value
+
+    @override
     def pages(self, context: Context | None) -> Iterator[list[Record]]:
         incremental = self.replication_method == REPLICATION_INCREMENTAL
         since = self._since(context) if incremental else 0
@@ -158,7 +167,8 @@ class Records(DeliveriesStream):
     """What the ledger knows of each key: its last delivery, the version that stands.
 
     A version also stops standing without a delivery: with a new reject, which is read here, and
-    where the target's mapping changed: then all rows of that stream are read again.
+    where the target's mapping changed: then all rows of that stream are read again, also those
+    before `start_date`, which an earlier reading may have copied.
     """
 
     name = "records"
@@ -181,11 +191,9 @@ class Records(DeliveriesStream):
 
     @override
     def since(self, moment: int) -> Iterator[list[Record]]:
-        given = self.config.get("start_date")
-        first = int(_moment(str(given)).timestamp()) if given else 0
         for scope, mapping in self._mappings.items():
             same = self._mapped_before.get(scope, mapping) == mapping
-            yield from self._rows(int(scope), moment if same else first)
+            yield from self._rows(int(scope), moment if same else 0)
 
     def _rows(self, scope: int, moment: int) -> Iterator[list[Record]]:
         for keys in self._delivered(scope, moment):

@@ -20,7 +20,10 @@ class TapDeliveries(DatabaseTap):
         th.Property(
             "start_date",
             th.DateTimeType,
-            description="What was written before is left out. A time without a zone is UTC.",
+            description=(
+                "The first reading leaves out what was written before; later ones begin where the "
+                "last one ended. A time without a zone is UTC."
+            ),
         ),
         th.Property(
             "include_records",

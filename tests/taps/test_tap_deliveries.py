@@ -235,6 +235,26 @@ def test_what_is_older_than_start_date_is_left_out(target: Plugin, tap: Tap) -> 
     assert keys(tap.read(start_date="2025-06-15T15:06:40Z")) == ["p1", "p2"]
 
 
+def test_a_start_date_after_the_bookmark_leaves_nothing_out(target: Plugin, tap: Tap) -> None:
+    """What was written in between would stand in the copy as it was before."""
+    target.run([VERSIONED, versioned(1, "1")], version_column="v")
+    age(target)
+    first = tap.read()
+    target.run([VERSIONED, versioned(1, "2", email="b@example.com")], version_column="v")
+    again = tap.read(state=first.state, start_date="2099-01-01T00:00:00Z")
+    assert versions(again) == {"p1": "2"}
+    assert len(again.records("runs")) == 2
+
+
+def test_nor_does_one_after_which_the_mapping_changed(target: Plugin, tap: Tap) -> None:
+    target.run([VERSIONED, versioned(1, "1")], version_column="v")
+    age(target)
+    first = tap.read()
+    target.run([VERSIONED, versioned(2, "1")], version_column="v", nulls="send")
+    again = tap.read(state=first.state, start_date="2099-01-01T00:00:00Z")
+    assert versions(again) == {"p1": None, "p2": "1"}
+
+
 def test_a_full_table_of_rejects_shows_what_is_outstanding_now(target: Plugin, tap: Tap) -> None:
     target.run([SCHEMA, person(1, email=REFUSED), person(2, email=REFUSED)])
     catalog = only(tap.discover(), "rejects")

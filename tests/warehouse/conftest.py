@@ -28,15 +28,30 @@ CREATE TABLE warehouse.members_two (
 );
 CREATE TABLE warehouse.people_swapped (external_id text, first_name text, email text);
 CREATE TYPE warehouse.mood AS ENUM ('good', 'bad');
+DO $$ BEGIN
+    CREATE COLLATION warehouse.own (
+        provider = icu, locale = 'und-u-ks-level2', deterministic = false
+    );
+EXCEPTION WHEN feature_not_supported THEN  -- built without ICU: it tells case apart then
+    CREATE COLLATION warehouse.own FROM "POSIX";
+END $$;
+CREATE TABLE warehouse.people_collated (
+    external_id text COLLATE warehouse.own, email text, first_name text,
+    row_version text COLLATE warehouse.own
+);
 CREATE TABLE warehouse.people_types (external_id text, tags text[], mood warehouse.mood);
 """
-TABLES = ("people_text", "people_number", "members_two", "people_swapped", "people_types")
+TABLES = (
+    "people_text", "people_number", "members_two", "people_swapped", "people_collated",
+    "people_types",
+)  # fmt: skip
 ANY = {"deletes": True, "max_deletes": "100%", "max_shrink": "100%"}
 MODELS = {
     "people_text": plan("people_text", "people", "'external_id'", **ANY),
     "people_number": plan("people_number", "people", "['external_id']", **ANY),
     "members_two": plan("members_two", "members", "['k', 'part']", **ANY),
     "people_swapped": plan("people_swapped", "people", "'external_id'"),
+    "people_collated": plan("people_collated", "people", "'external_id'", **ANY),
     "people_types": plan("people_types", "people", "'external_id'", **ANY),
     "guarded": plan("people_text", "people", "'external_id'", deletes=True),
     "guarded_view": "{{ config(materialized='view') }}"

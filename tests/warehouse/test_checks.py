@@ -10,8 +10,9 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.core.rules.runs import Ran, Runs
+from tests.core.standing.test_plans import DOCUMENTED
 from tests.front_door import JSON
-from tests.warehouse.plans import columns_of, messages, rows_of
+from tests.warehouse.plans import ACCOUNT, columns_of, messages, rows_of
 from tests.warehouse.project import Project
 
 pytestmark = pytest.mark.xdist_group("dbt")
@@ -40,8 +41,16 @@ class Pipeline:
         """Key -> whether it is deleted."""
         return {row["external_id"]: row["_sdc_deleted_at"] is not None for row in self.plan(model)}
 
-    def send(self, model: str = "guarded", **config: Any) -> Ran:
-        columns = columns_of(self.connection, "people_text")
+    def documented(self, table: str) -> dict[str, bool]:
+        """As `planned`, by the plain SQL of docs/standing.md."""
+        assert DOCUMENTED is not None
+        query = DOCUMENTED[1].replace("0.9", "0").replace("my-account", ACCOUNT)
+        query = query.replace("people_versions", f"warehouse.{table}")
+        found = rows_of(self.connection, query)
+        return {row["external_id"]: row["_sdc_deleted_at"] is not None for row in found}
+
+    def send(self, model: str = "guarded", *, table: str = "people_text", **config: Any) -> Ran:
+        columns = columns_of(self.connection, table)
         ran = self.runs.run(
             messages("people", columns, ["external_id"], self.plan(model)), **config
         )
@@ -202,3 +211,20 @@ def test_the_view_fails_too(pipeline: Pipeline) -> None:
     pipeline.fill()
     with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="is empty"):
         pipeline.connection.execute("SELECT * FROM to_autoreach.guarded_view LIMIT 1")
+
+
+def test_columns_with_a_collation_are_compared_byte_by_byte(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """Theirs ignores case, where PostgreSQL has such collations."""
+    table = "warehouse.people_collated"
+    connection.execute(f"INSERT INTO {table} VALUES ('K1', 'a@example.com', 'A', 'v')")
+    pipeline.send("people_collated", table="people_collated")
+    for planned in (pipeline.planned, pipeline.documented):
+        assert planned("people_collated") == {}
+    connection.execute(f"UPDATE {table} SET first_name = 'B', row_version = 'V'")
+    for planned in (pipeline.planned, pipeline.documented):
+        assert planned("people_collated") == {"K1": False}
+    connection.execute(f"UPDATE {table} SET external_id = 'k1', row_version = 'v'")
+    for planned in (pipeline.planned, pipeline.documented):
+        assert planned("people_collated") == {"k1": False, "K1": True}

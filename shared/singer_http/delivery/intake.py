@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from singer_http.exact_json import canonical, encode_sorted, text_of
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import DELETED, JSON, Rejection, invalid
 from singer_http.sink.base import HTTPSink
-from singer_http.sink.columns import shortened
+from singer_http.sink.columns import applier, shortened
 from singer_http.sink.schemas import validator
 from singer_http.sink.version import version_of
 
@@ -87,12 +88,29 @@ class Intake:
             self.complete_key(record, item)
             self._prepare(record, item)
         except Rejection as rejection:
+            item.named = self._identities_of(record, item)
             return rejection
         except StopRun:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a record rejects it
+            item.named = self._identities_of(record, item)
             return invalid(f"cannot be prepared: {type(error).__name__}: {one_line(str(error))}")
         return None
+
+    def _identities_of(self, record: JSON, item: Item) -> tuple[str, ...]:
+        """What an invalid record is known by at the vendor, if that much of it can be read."""
+        if item.delete or item.identities:
+            return item.identities
+        sink, trial = self.sink, Item(self.sink, self.route, key="", delete=False, line=b"", seq=0)
+        # Without the columns that are wrong, and without custom fields.
+        readable = {column: record[column] for column in sink.keys if column in record}
+        for column in sink.columns.plain:
+            with contextlib.suppress(Exception):
+                applier([column], send_nulls=False)(record)
+                readable[column.name] = record.get(column.name)
+        with contextlib.suppress(Exception):
+            sink.prepare(readable, trial)
+        return trial.identities
 
     def key_of(self, record: JSON) -> str:
         """The canonical text of a record's key: `7`, `7.0` and `7e0` are one.

@@ -126,6 +126,8 @@ class Item(Operation):
     """An earlier copy of the key that this one replaced; sent if this one is rejected."""
     conflict_keys: tuple[str, ...] = ()
     """Held while in flight: no two operations that share one are in flight at once."""
+    named: tuple[str, ...] = ()
+    """Identities of a record that could not be prepared, as far as it can be read."""
     alone: bool = False
     """Refused before: sent in a request of its own, so that no other record is refused with it."""
     removal: bool = False

@@ -18,7 +18,11 @@ from singer_http.operations import (
 )
 from singer_http.store.ledger import FORMER, Ledger
 from singer_http.store.rejects import Rejects
+from singer_http.store.rows import RejectState
 
+WAITS_FOR_REJECT = (
+    "a rejected record may be the same record at the vendor: it is deleted once none is"
+)
 NAMES = 10_000
 """Hashed keys whose text is remembered, so that a reason can name them."""
 
@@ -66,13 +70,13 @@ class Ownership:
         firsts: dict[str, list[Item]] = {}
         ids: dict[str, list[Item]] = {}
         held: dict[str, set[str]] = {}
-        if known := [item.stored for item in items if item.row and item.identities]:
+        if known := [item.stored for item in items if item.row and _has_claims(item)]:
             held = self._ledger.claims_of(self._scope, known)
         for item in items:
             claims = self.hashed(item)
             if claims:
                 firsts.setdefault(claims[0], []).append(item)
-                claims += held.get(item.stored, ())
+            claims += held.get(item.stored, ())
             keys = [item.key, *(f"\n{claim}" for claim in claims)]
             own = item.id_from_record and not item.sink.names_parent
             if own and item.remote_id and item.remote_id != item.key:
@@ -100,6 +104,8 @@ class Ownership:
             owners = self._ledger.claimants(self._scope, [first]).get(first, set())
             if found := self._owned(item, owners, "has the same identity at the vendor"):
                 return found
+        if item.delete and not item.id_from_record:
+            return None  # `protects` decides
         if item.remote_id is not None and not item.sink.names_parent:
             return self.owner_of_id(item, item.remote_id)
         return None
@@ -110,14 +116,18 @@ class Ownership:
         return self._owned(item, owners, f"is already {remote_id} at the vendor")
 
     def _owned(self, item: Item, owners: set[str], why: str) -> Rejection | None:
-        rows = self._ledger.rows(self._scope, sorted(owners - {item.stored})) if owners else {}
+        others = sorted(owners - {item.stored})
+        rows = self._ledger.rows(self._scope, others) if others else {}
+        states = self._rejects.states(self._scope, others)
         for row in rows.values():
-            if _is_delivered(row) and not row.key.startswith(FORMER):
+            # A delete that waits for rejected records does not stand in their way.
+            waits = _is_held_delete(states.get(row.key))
+            if _is_delivered(row) and not (waits or row.key.startswith(FORMER)):
                 name = self.names.of(row.key)
                 if row.remote_id is not None:
                     self._wanted.add(row.remote_id)
                 return invalid(f"the record with the key {name} {why}", remote_id=row.remote_id)
-        for key, state in self._rejects.states(self._scope, sorted(owners - {item.stored})).items():
+        for key, state in states.items():
             if state.kind == RejectionKind.UNCERTAIN:
                 return invalid(
                     f"the record with the key {self.names.of(key)} {why}, if it arrived: it is "
@@ -139,6 +149,8 @@ class Ownership:
         elif not sink.names_parent:
             released = self.others_refer_to(item)
             named = not released and self._rejected_row_names(item, mirror)
+        if named and not item.removal:
+            return Outcome.rejected(RejectionKind.HELD, WAITS_FOR_REJECT, attempts=0)
         if not (released or named):
             return None
         return Outcome(OutcomeKind.SKIPPED, released=True, postponed=named)
@@ -169,7 +181,12 @@ class Ownership:
 
     def _rejected_row_names(self, item: Item, mirror: Mirror | None) -> bool:
         """Whether a rejected row, of this run or an earlier one, may be the record of a removal."""
-        if mirror is not None and mirror.names(self.held_claims(item), item):
+        if not self._rejects.any_in(self._scope):
+            return False
+        held = self.held_claims(item)
+        if mirror is not None and mirror.names(held, item):
+            return True
+        if self._rejects.claim(self._scope, item.stored, {*held, *self.hashed(item)}):
             return True
         if item.remote_id is None:
             return False
@@ -178,5 +195,14 @@ class Ownership:
         )
 
 
+def _has_claims(item: Item) -> bool:
+    """Whether a key's earlier claims matter: a delete waits for who may get its record."""
+    return bool(item.identities) or (item.delete and not item.sink.names_parent)
+
+
 def _is_delivered(row: Row) -> bool:
     return row.digest != DELETED
+
+
+def _is_held_delete(state: RejectState | None) -> bool:
+    return state is not None and state.kind == RejectionKind.HELD and state.digest == DELETED

@@ -26,8 +26,8 @@ from singer_http.sink.base import MIRROR
 from singer_http.sink.kinds import ReadableSink
 from singer_http.store.arrivals import Arrivals
 from singer_http.store.ledger import FORMER, Ledger
-from singer_http.store.rejects import MAIN, NEWER, Rejects, without_rejection
-from singer_http.store.rows import Delivered
+from singer_http.store.rejects import MAIN, NEWER, Rejects
+from singer_http.store.rows import Delivered, without_rejection
 
 WAITS = "waits until the uncertain record of its key is resolved"
 SHARE_CHECKED_FROM = 20
@@ -291,6 +291,8 @@ class Settlement:
         return item.digest.hex() if item.other_content else MAIN
 
     def _put(self, item: Item, rejection: Rejection, slot: str, remote_id: str | None) -> None:
+        sink = item.sink
+        nothing = item.delete or rejection.blocked or sink.at_most_once or sink.names_parent
         self._rejects.put(
             self._scope,
             key=item.stored,
@@ -306,6 +308,7 @@ class Settlement:
             digest=item.digest or UNKNOWN,
             resent=item.origin.resend,
             record=without_rejection(item.line),
+            claims_on=() if nothing else map(self._ledger.hashed, item.identities or item.named),
         )
 
 

@@ -10,35 +10,23 @@ from __future__ import annotations
 import datetime
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from singer_http.exact_json import StrangeJSON, decode, encode
+from singer_http.exact_json import StrangeJSON, decode
 from singer_http.operations import RejectionKind
 from singer_http.store.database import Database, json_list
-from singer_http.store.rows import Reject, RejectState
-from singer_http.store.tables import rejects, scopes
+from singer_http.store.rows import REJECTION, ExportedLine, Reject, RejectState, with_rejection
+from singer_http.store.tables import claims, rejects, scopes
 
 MAIN = ""
 NEWER = "newer"
 LAST = 1 << 62
 """Behind every record of a run."""
-_MARK = b'"rejection"'
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-
-class ExportedLine(NamedTuple):
-    """A line of the rejects file."""
-
-    stream: str
-    """The target stream; empty for a SCHEMA."""
-    key: str | None
-    """As it is stored; `None` where it is hashed, or there is none."""
-    line: bytes
 
 
 class Rejects:
@@ -68,6 +56,7 @@ class Rejects:
         insert: Any = sqlite.insert if database.sqlite else postgresql.insert
         # What is newer stays: it arrived later, and was rejected first.
         self._insert = insert(rejects).on_conflict_do_nothing()
+        self._insert_claim = insert(claims).on_conflict_do_nothing()
         self.changed = False
         """Something was written since the export was last made."""
 
@@ -137,6 +126,20 @@ class Rejects:
         where = (rejects.c.scope == scope) & rejects.c.remote_id.in_(list(ids))
         return {row[0] for row in self._query(sa.select(rejects.c.remote_id).where(where))}
 
+    def claim(self, scope: int, key: str, claims_on: Iterable[str]) -> bool:
+        """Whether an outstanding record of another (stored) key has one of these (hashed) claims.
+
+        A delete has none: it stands for nothing.
+        """
+        wanted = [_CLAIM + claim[1:] for claim in claims_on]
+        if scope in self._empty or not wanted:
+            return False
+        self._apply()
+        own = (claims.c.scope == scope) & claims.c.claim.in_(wanted) & (claims.c.key != key)
+        same = (rejects.c.scope == claims.c.scope) & (rejects.c.key == claims.c.key)
+        there = sa.select(rejects.c.id).join(claims, same)
+        return bool(self._query(there.where(own & (rejects.c.operation != "delete")).limit(1)))
+
     def any(self, scope: int) -> bool:
         """Whether something is outstanding."""
         if scope in self._empty:
@@ -168,8 +171,12 @@ class Rejects:
         digest: bytes,
         resent: bool,
         record: bytes,
+        claims_on: Iterable[str] = (),
     ) -> None:
-        """Keep a record; it replaces what is older in the same slot of its key."""
+        """Keep a record; it replaces what is older in the same slot of its key.
+
+        `claims_on` are the (hashed) claims of what it stands for at the vendor.
+        """
         values = {
             "scope": scope, "key": key, "slot": slot, "run": self._run, "seq": seq,
             "at": int(time.time()), "kind": str(kind),
@@ -181,6 +188,10 @@ class Rejects:
         self._empty.discard(scope)
         self._hold(_DELETE, _place(scope, key, self._run, seq, slot))
         self._hold(self._insert, values)
+        self._hold(_DELETE_CLAIMS, {"in_scope": scope, "of": key})
+        for claim in claims_on:
+            values = {"scope": scope, "claim": _CLAIM + claim[1:], "key": key}
+            self._hold(self._insert_claim, values)
 
     def drop(self, scope: int, key: str, seq: int = LAST, *, slot: str | None = None) -> None:
         """A record with this `seq` settled a key: drop rejects that are as old or older.
@@ -203,7 +214,7 @@ class Rejects:
 
     def corrects(self, scope: int, line: bytes) -> bool:
         """Whether a RECORD line may correct something that is outstanding."""
-        return scope not in self._empty and _MARK in line
+        return scope not in self._empty and REJECTION in line
 
     def drop_corrected(self, scope: int, stream: str, line: bytes, seq: int) -> None:
         """Drop the reject that a line of a corrected export is about, unless it is uncertain.
@@ -320,27 +331,6 @@ def exported(row: Any, stream: str) -> bytes:
     return with_rejection(row.record, rejection)
 
 
-def with_rejection(line: bytes, rejection: dict[str, Any]) -> bytes:
-    """A RECORD line with the member `rejection`; the rest stays as it is, to the byte."""
-    body = line.rstrip()
-    return body[:-1].rstrip() + b',"rejection":' + orjson.dumps(rejection) + b"}"
-
-
-def without_rejection(line: bytes) -> bytes:
-    """A RECORD line without a `rejection` that an export of rejects gave it, on one line."""
-    line = line.strip()
-    if _MARK not in line:
-        return line
-    try:
-        message = decode(line)
-    except ValueError:
-        return line
-    if not isinstance(message, dict) or "rejection" not in message:
-        return line
-    message.pop("rejection")
-    return encode(message)
-
-
 def _corrected(line: bytes, stream: str) -> tuple[str, str] | None:
     """Slot and stored key of the reject that an exported line is about."""
     try:
@@ -364,6 +354,14 @@ def _place(scope: int, key: str, run: str, seq: int, slot: str) -> dict[str, Any
     return {"in_scope": scope, "of": key, "this_run": run, "up_to": seq, "slots": slot}
 
 
+_CLAIM = "?"
+"""Before a claim of a rejected record, which owns nothing: no claim of the ledger begins so."""
+_DELETE_CLAIMS = claims.delete().where(
+    (claims.c.scope == sa.bindparam("in_scope"))
+    & (claims.c.key == sa.bindparam("of"))
+    & (claims.c.claim >= _CLAIM)
+    & (claims.c.claim < chr(ord(_CLAIM) + 1))
+)
 _OF_KEY = (rejects.c.scope == sa.bindparam("in_scope")) & (rejects.c.key == sa.bindparam("of"))
 _NOT_NEWER = (rejects.c.run != sa.bindparam("this_run")) | (rejects.c.seq <= sa.bindparam("up_to"))
 _DELETE = rejects.delete().where(_OF_KEY & (rejects.c.slot == sa.bindparam("slots")) & _NOT_NEWER)

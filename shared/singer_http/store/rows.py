@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import orjson
+
+from singer_http.exact_json import decode, encode
 from singer_http.operations import Effect
 from singer_http.store.tables import NAME
+
+REJECTION = b'"rejection"'
+"""In a RECORD line of an export of rejects."""
 
 
 class Scope(NamedTuple):
@@ -77,6 +83,16 @@ class RejectState(NamedTuple):
     """The vendor's record that it went into, which is another key's."""
 
 
+class ExportedLine(NamedTuple):
+    """A line of the rejects file."""
+
+    stream: str
+    """The target stream; empty for a SCHEMA."""
+    key: str | None
+    """As it is stored; `None` where it is hashed, or there is none."""
+    line: bytes
+
+
 def parts_of(names: bytes | None) -> list[bytes]:
     """The hashes of a key's names, `NAME` bytes each."""
     found = names or b""
@@ -128,3 +144,24 @@ class Delivered:
     def add_names(self, more: bytes | None) -> None:
         """Add those that the key does not have already."""
         self.names = b"".join(dict.fromkeys([*parts_of(self.names), *parts_of(more)]))
+
+
+def with_rejection(line: bytes, rejection: dict[str, Any]) -> bytes:
+    """A RECORD line with the member `rejection`; the rest stays as it is, to the byte."""
+    body = line.rstrip()
+    return body[:-1].rstrip() + b',"rejection":' + orjson.dumps(rejection) + b"}"
+
+
+def without_rejection(line: bytes) -> bytes:
+    """A RECORD line without a `rejection` that an export of rejects gave it, on one line."""
+    line = line.strip()
+    if REJECTION not in line:
+        return line
+    try:
+        message = decode(line)
+    except ValueError:
+        return line
+    if not isinstance(message, dict) or "rejection" not in message:
+        return line
+    message.pop("rejection")
+    return encode(message)

@@ -23,8 +23,7 @@ from singer_http.report.counts import Report
 from singer_http.sink.base import HTTPSink
 from singer_http.sink.preview import example
 from singer_http.store.dry_copy import Pipeline
-from singer_http.store.rejects import ExportedLine
-from singer_http.store.rows import Scope
+from singer_http.store.rows import ExportedLine, Scope
 from singer_http.store.runs import lock_name
 from singer_http.store.store import Store
 

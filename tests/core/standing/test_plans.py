@@ -233,6 +233,8 @@ class ByPlan(Fed):
         query = DOCUMENTED[1].replace("0.9", "0")  # two rows are not many
         query = query.replace("my-account", target.account).replace("'people'", ":stream")
         query = query.replace("'default'", ":sync")
+        if "database_url" not in self.runs.plugin.config:
+            query = query.replace(' COLLATE "C"', "")  # as the page says of SQLite
         engine = sa.create_engine(url_of(self.runs.plugin))
         with engine.connect() as connection:
             connection.execute(
