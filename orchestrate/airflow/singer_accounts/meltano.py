@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from singer_accounts.folder import Folder
+
 LEFT_OUT = ("AIRFLOW_", "_AIRFLOW")
 """Variables of the worker that a plugin must not see: they have Airflow's own secrets."""
 INSTALLED = ("extractors", "loaders", "mappers", "utilities")
@@ -22,17 +24,18 @@ class Meltano:
         command: the command of Meltano.
         project: the folder of `meltano.yml`, with its plugins installed.
         locks: whether the job has a target of ours, which takes a lock for its account.
-        folder: an empty one. What Meltano and the plugins write goes there, so that two runs on
+        folder: of this run. What Meltano and the plugins write goes there, so that two runs on
             one machine share nothing, and a task leaves nothing.
     """
 
-    def __init__(self, command: str, project: Path, folder: Path, *, locks: bool) -> None:
+    def __init__(self, command: str, project: Path, folder: Folder, *, locks: bool) -> None:
         self._command = command
         self._locks = locks
         self._project = project
-        self._system = folder / "meltano"
-        self.work_dir = folder / "work"
-        self._state_home = folder / "state"
+        self._folder_lock = folder.lock
+        self._system = folder.path / "meltano"
+        self.work_dir = folder.path / "work"
+        self._state_home = folder.path / "state"
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
 
@@ -79,6 +82,7 @@ class Meltano:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=(self._folder_lock,),  # it may outlive a worker that is killed
         )
         if self._ended:  # between the two
             self.end()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -18,6 +16,7 @@ from typing_extensions import override
 
 from singer_accounts import connections
 from singer_accounts.accounts import Account
+from singer_accounts.folder import folder
 from singer_accounts.job import Job
 from singer_accounts.meltano import Meltano, settings
 from singer_accounts.outcome import Outcome
@@ -52,9 +51,9 @@ class RunAccount(BaseOperator):
             AirflowException: anything else; Airflow retries.
         """
         account = Account.of(self.account)
-        with tempfile.TemporaryDirectory(prefix="singer-account-") as folder:
+        with folder() as own:
             job = self.job
-            meltano = Meltano(job.meltano, job.project, Path(folder), locks=job.has_target)
+            meltano = Meltano(job.meltano, job.project, own, locks=job.has_target)
             self._meltano = meltano
             environment = meltano.environment(job.plugins, self.values(account))
             code = meltano.run(job.name, environment, self.log.info)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,6 +23,8 @@ from airflow.sdk.exceptions import (
 )
 
 from singer_accounts import Job
+from singer_accounts.folder import PREFIX
+from singer_accounts.folder import folder as try_folder
 from singer_accounts.task import RunAccount
 
 STAND_IN = Path(__file__).with_name("meltano_stand_in.py")
@@ -171,3 +178,42 @@ def test_sigterm_is_passed_on_and_waited_for(folder: Path) -> None:
     with pytest.raises(AirflowException, match="ended with 143"):
         one.execute({})
     assert (folder / "seen.ended").read_text() == "after the requests in flight"
+
+
+def test_the_folder_of_a_killed_try_is_removed_by_the_next_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    program = "import os, signal; from singer_accounts.folder import folder\n"
+    program += "with folder() as own: os.kill(os.getpid(), signal.SIGKILL)"
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    killed = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = folder.glob(f"{PREFIX}*")
+    with try_folder() as one, try_folder() as other:
+        assert not left.exists()
+        assert one.path.exists()
+        assert other.path.exists()
+    assert not [*folder.glob(f"{PREFIX}*")]
+
+
+def test_the_folder_of_a_run_whose_worker_was_killed_stays_until_the_run_ends(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    program = "import os, signal, subprocess; from singer_accounts.folder import folder\n"
+    program += "with folder() as own:\n subprocess.Popen(['cat'], pass_fds=(own.lock,))\n"
+    program += " os.kill(os.getpid(), signal.SIGKILL)"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    worker.wait()
+    (left,) = folder.glob(f"{PREFIX}*")
+    with try_folder():
+        assert left.exists()
+    worker.communicate()  # cat ends with its input
+    with try_folder():
+        assert not left.exists()
