@@ -99,6 +99,7 @@ def test_a_pause_that_the_vendor_names_to_a_tap_is_kept(
 def test_a_limit_of_a_day_that_is_used_up_frees_the_slot(
     task: RunAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    task.execute({})
     monkeypatch.setenv("TAP_REISOFTWARE_RATE_LIMIT", "1/day")
     with pytest.raises(AirflowRescheduleException) as raised:
         task.execute({})
