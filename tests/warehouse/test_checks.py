@@ -228,3 +228,15 @@ def test_columns_with_a_collation_are_compared_byte_by_byte(
     connection.execute(f"UPDATE {table} SET external_id = 'k1', row_version = 'v'")
     for planned in (pipeline.planned, pipeline.documented):
         assert planned("people_collated") == {"k1": False, "K1": True}
+
+
+def test_the_delete_of_an_old_key_comes_after_the_row_with_the_new_one(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """Before it, it would take away the record that the row updates."""
+    table = "warehouse.people_collated"
+    connection.execute(f"INSERT INTO {table} VALUES ('a', 'a@example.com', 'A', 'v')")
+    pipeline.send("people_collated", table="people_collated")
+    connection.execute(f"UPDATE {table} SET external_id = 'b'")
+    for planned in (pipeline.planned, pipeline.documented):
+        assert list(planned("people_collated").items()) == [("b", False), ("a", True)]
