@@ -240,3 +240,18 @@ def test_the_delete_of_an_old_key_comes_after_the_row_with_the_new_one(
     connection.execute(f"UPDATE {table} SET external_id = 'b'")
     for planned in (pipeline.planned, pipeline.documented):
         assert list(planned("people_collated").items()) == [("b", False), ("a", True)]
+
+
+def test_a_delete_has_its_key_to_the_last_digit(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """A column that is narrower by now would round it to the key of another record."""
+    for key in ("7.1234", "7.123"):
+        insert = "INSERT INTO warehouse.people_text VALUES (%s, %s, 'A')"
+        connection.execute(insert, (key, f"p{key}@example.com"))
+    pipeline.send()
+    connection.execute(
+        "INSERT INTO warehouse.people_number VALUES (7.123, 'p7.123@example.com', 'A')"
+    )
+    rows = [row for row in pipeline.plan("people_number") if row["_sdc_deleted_at"] is not None]
+    assert [str(row["external_id"]) for row in rows] == ["7.1234"]
