@@ -255,3 +255,17 @@ def test_a_delete_has_its_key_to_the_last_digit(
     )
     rows = [row for row in pipeline.plan("people_number") if row["_sdc_deleted_at"] is not None]
     assert [str(row["external_id"]) for row in rows] == ["7.1234"]
+
+
+def test_hashed_keys_that_were_deleted_do_not_count(pipeline: Pipeline) -> None:
+    """A table that had an email among its keys is planned once that one is gone."""
+    pipeline.fill(1, 2)
+    insert = "INSERT INTO warehouse.people_text VALUES ('x@example.com', 'x@example.com', 'X')"
+    pipeline.connection.execute(insert)
+    pipeline.send("upserts")
+    assert "1 of 3 keys stand hashed" in pipeline.refusal()
+    row = {"external_id": "x@example.com", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    columns = columns_of(pipeline.connection, "people_text")
+    pipeline.runs.run(messages("people", columns, ["external_id"], [row]))
+    pipeline.fill(1)
+    assert pipeline.planned() == {"k2": True}
