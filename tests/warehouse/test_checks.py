@@ -41,10 +41,10 @@ class Pipeline:
         """Key -> whether it is deleted."""
         return {row["external_id"]: row["_sdc_deleted_at"] is not None for row in self.plan(model)}
 
-    def documented(self, table: str) -> dict[str, bool]:
+    def documented(self, table: str, share: str = "0") -> dict[str, bool]:
         """As `planned`, by the plain SQL of docs/standing.md."""
         assert DOCUMENTED is not None
-        query = DOCUMENTED[1].replace("0.9", "0").replace("my-account", ACCOUNT)
+        query = DOCUMENTED[1].replace("0.9", share).replace("my-account", ACCOUNT)
         query = query.replace("people_versions", f"warehouse.{table}")
         found = rows_of(self.connection, query)
         return {row["external_id"]: row["_sdc_deleted_at"] is not None for row in found}
@@ -269,3 +269,21 @@ def test_hashed_keys_that_were_deleted_do_not_count(pipeline: Pipeline) -> None:
     pipeline.runs.run(messages("people", columns, ["external_id"], [row]))
     pipeline.fill(1)
     assert pipeline.planned() == {"k2": True}
+
+
+def test_the_plain_sql_deletes_nothing_where_the_keys_are_others(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """As many rows as before say nothing: a load may have lost or changed their keys."""
+    table = "warehouse.people_collated"
+    connection.execute(
+        f"INSERT INTO {table} SELECT 'k' || n, n || '@example.com', 'A', 'v'"
+        " FROM generate_series(1, 20) AS n"
+    )
+    pipeline.send("people_collated", table="people_collated")
+    connection.execute(f"DELETE FROM {table} WHERE external_id IN ('k1', 'k2')")
+    assert pipeline.documented("people_collated", "0.9") == {"k1": True, "k2": True}
+    connection.execute(f"UPDATE {table} SET external_id = 'n3' WHERE external_id = 'k3'")
+    assert pipeline.documented("people_collated", "0.9") == {"n3": False}
+    connection.execute(f"UPDATE {table} SET external_id = NULL")
+    assert pipeline.documented("people_collated", "0.9") == {None: False}
