@@ -287,3 +287,20 @@ def test_the_plain_sql_deletes_nothing_where_the_keys_are_others(
     assert pipeline.documented("people_collated", "0.9") == {"n3": False}
     connection.execute(f"UPDATE {table} SET external_id = NULL")
     assert pipeline.documented("people_collated", "0.9") == {None: False}
+
+
+def test_a_key_that_is_another_one_in_the_columns_type_is_no_delete(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """007 was delivered; the column is a number by now: the delete would be that of 7."""
+    connection.execute(
+        "INSERT INTO warehouse.people_text VALUES ('007', 'p7@example.com', 'A'),"
+        " ('8', 'p8@example.com', 'A')"
+    )
+    pipeline.send()
+    connection.execute("INSERT INTO warehouse.people_number VALUES (7, 'p7@example.com', 'A')")
+    assert (
+        "people: 1 delivered keys are others in the type that they have in warehouse.people_number"
+        in pipeline.refusal("people_number")
+    )
+    assert pipeline.planned("people_text") == {}
