@@ -242,9 +242,7 @@ def test_the_delete_of_an_old_key_comes_after_the_row_with_the_new_one(
         assert list(planned("people_collated").items()) == [("b", False), ("a", True)]
 
 
-def test_a_delete_has_its_key_to_the_last_digit(
-    pipeline: Pipeline, connection: Connection
-) -> None:
+def test_a_delete_has_its_key_to_the_last_digit(pipeline: Pipeline, connection: Connection) -> None:
     """A column that is narrower by now would round it to the key of another record."""
     for key in ("7.1234", "7.123"):
         insert = "INSERT INTO warehouse.people_text VALUES (%s, %s, 'A')"
