@@ -52,11 +52,13 @@
 {%- endmacro %}
 
 {% macro postgres__key_part(column, index, count) -%}
+  {#- A length or scale would cut a key that was longer once: it would be another record's. -#}
+  {%- set kind = column.data_type.split('(')[0] -%}
   {%- if count == 1 -%}
     {#- Two rows of a union may not have two collations: this one overrides the column's own. -#}
-    cast(singer_key collate "default" as {{ column.data_type }})
+    cast(singer_key collate "default" as {{ kind }})
   {%- else -%}
-    cast(singer_key::json ->> {{ index }} as {{ column.data_type }})
+    cast(singer_key::json ->> {{ index }} as {{ kind }})
   {%- endif -%}
 {%- endmacro %}
 

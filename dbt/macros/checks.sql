@@ -2,19 +2,19 @@
   One row, whose column singer_ok is true. Where the plan must not be carried out it fails with one
   line instead.
 #}
-{% macro _checks(relation, stream, account, deletes, max_deletes, max_shrink) -%}
+{% macro _checks(relation, stream, account, keys, deletes, max_deletes, max_shrink) -%}
 {%- set about = stream ~ ': ' -%}
 {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
 {%- set limit = singer_http._limit('max_deletes', max_deletes) -%}
 {%- set shrink = singer_http._limit('max_shrink', max_shrink) -%}
-{%- set keys, delivered = '(select keys from totals)', '(select delivered from totals)' -%}
+{%- set known, delivered = '(select keys from totals)', '(select delivered from totals)' -%}
 {%- set rows_present = '(select rows_present from counted)' -%}
 select case
     when (select servers from places) > 1
         then {{ singer_http._stop([about ~ 'the ledger knows ' ~ account ~ ' at ',
             '$(select servers from places)', ' servers: name one (the argument server of to_send)']) }}
-    when hashed > 0{{ '' if deletes else ' and hashed > ' ~ keys ~ ' / 2' }}
-        then {{ singer_http._stop([about, '$hashed', ' of ', '$' ~ keys, ' keys stand hashed in the '
+    when hashed > 0{{ '' if deletes else ' and hashed > ' ~ known ~ ' / 2' }}
+        then {{ singer_http._stop([about, '$hashed', ' of ', '$' ~ known, ' keys stand hashed in the '
             ~ 'ledger, as emails and phones do, and cannot be compared: take an id of your own as key'
             ~ ' (setting keys of the target)']) }}
     when repeated > 0
@@ -49,6 +49,11 @@ select case
         then {{ singer_http._stop([about ~ name ~ ' has ', '$' ~ rows_present, ' rows, ', '$' ~ delivered,
             ' records were delivered: that is less than max_shrink (' ~ max_shrink
             ~ ') allows, so nothing is planned']) }}
+    {%- set others = '(' ~ singer_http._other_keys(keys) ~ ')' %}
+    when {{ others }} > 0
+        then {{ singer_http._stop([about, '$' ~ others, ' delivered keys are others in the type that '
+            ~ 'they have in ' ~ name ~ ' (007 is 7 as a number), so their deletes would be those of '
+            ~ 'other records: cast its key columns to text']) }}
     {%- endif %}
     else true
 end as singer_ok
@@ -72,6 +77,23 @@ cross join (
         having count(*) > 1
     ) as several
 ) as duplicates
+{%- endmacro %}
+
+
+{# How many of the keys that are gone would be written otherwise in the columns of a delete. #}
+{% macro _other_keys(keys) -%}
+select count(*)
+    from (
+        select
+            singer_key,
+            {%- for column in keys %}
+            {{ singer_http.key_part(column, loop.index0, keys | length) }} as {{ column.quoted }}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        from differs
+        where singer_missing and singer_delivered
+    ) as gone_keys
+    where {{ singer_http.key_text(keys) }} <> singer_key
 {%- endmacro %}
 
 

@@ -9,7 +9,7 @@ select
     version as singer_version,
     state as singer_state,
     {%- endif %}
-    key_hashed as singer_hashed,
+    key_hashed and state <> 'deleted' as singer_hashed,
     delivered_at is not null and state <> 'deleted' as singer_delivered
 from ({{ singer_http.ledger_rows('standing') }}) as ledger
 where

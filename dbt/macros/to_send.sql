@@ -88,8 +88,8 @@ differs as {{ singer_http.materialized() }} (
 
 -- It is evaluated before the first row is read; it fails, or is true.
 checked as {{ singer_http.materialized() }} (
-    {{ singer_http._checks(relation, stream, account, deletes, max_deletes, max_shrink)
-        | indent(4) }}
+    {{ singer_http._checks(relation, stream, account, key_columns, deletes, max_deletes,
+        max_shrink) | indent(4) }}
 )
 
 select

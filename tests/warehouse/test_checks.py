@@ -41,10 +41,10 @@ class Pipeline:
         """Key -> whether it is deleted."""
         return {row["external_id"]: row["_sdc_deleted_at"] is not None for row in self.plan(model)}
 
-    def documented(self, table: str) -> dict[str, bool]:
+    def documented(self, table: str, share: str = "0") -> dict[str, bool]:
         """As `planned`, by the plain SQL of docs/standing.md."""
         assert DOCUMENTED is not None
-        query = DOCUMENTED[1].replace("0.9", "0").replace("my-account", ACCOUNT)
+        query = DOCUMENTED[1].replace("0.9", share).replace("my-account", ACCOUNT)
         query = query.replace("people_versions", f"warehouse.{table}")
         found = rows_of(self.connection, query)
         return {row["external_id"]: row["_sdc_deleted_at"] is not None for row in found}
@@ -228,3 +228,77 @@ def test_columns_with_a_collation_are_compared_byte_by_byte(
     connection.execute(f"UPDATE {table} SET external_id = 'k1', row_version = 'v'")
     for planned in (pipeline.planned, pipeline.documented):
         assert planned("people_collated") == {"k1": False, "K1": True}
+
+
+def test_the_delete_of_an_old_key_comes_after_the_row_with_the_new_one(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """Before it, it would take away the record that the row updates."""
+    table = "warehouse.people_collated"
+    connection.execute(f"INSERT INTO {table} VALUES ('a', 'a@example.com', 'A', 'v')")
+    pipeline.send("people_collated", table="people_collated")
+    connection.execute(f"UPDATE {table} SET external_id = 'b'")
+    for planned in (pipeline.planned, pipeline.documented):
+        assert list(planned("people_collated").items()) == [("b", False), ("a", True)]
+
+
+def test_a_delete_has_its_key_to_the_last_digit(pipeline: Pipeline, connection: Connection) -> None:
+    """A column that is narrower by now would round it to the key of another record."""
+    for key in ("7.1234", "7.123"):
+        insert = "INSERT INTO warehouse.people_text VALUES (%s, %s, 'A')"
+        connection.execute(insert, (key, f"p{key}@example.com"))
+    pipeline.send()
+    connection.execute(
+        "INSERT INTO warehouse.people_number VALUES (7.123, 'p7.123@example.com', 'A')"
+    )
+    rows = [row for row in pipeline.plan("people_number") if row["_sdc_deleted_at"] is not None]
+    assert [str(row["external_id"]) for row in rows] == ["7.1234"]
+
+
+def test_hashed_keys_that_were_deleted_do_not_count(pipeline: Pipeline) -> None:
+    """A table that had an email among its keys is planned once that one is gone."""
+    pipeline.fill(1, 2)
+    insert = "INSERT INTO warehouse.people_text VALUES ('x@example.com', 'x@example.com', 'X')"
+    pipeline.connection.execute(insert)
+    pipeline.send("upserts")
+    assert "1 of 3 keys stand hashed" in pipeline.refusal()
+    row = {"external_id": "x@example.com", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    columns = columns_of(pipeline.connection, "people_text")
+    pipeline.runs.run(messages("people", columns, ["external_id"], [row]))
+    pipeline.fill(1)
+    assert pipeline.planned() == {"k2": True}
+
+
+def test_the_plain_sql_deletes_nothing_where_the_keys_are_others(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """As many rows as before say nothing: a load may have lost or changed their keys."""
+    table = "warehouse.people_collated"
+    connection.execute(
+        f"INSERT INTO {table} SELECT 'k' || n, n || '@example.com', 'A', 'v'"
+        " FROM generate_series(1, 20) AS n"
+    )
+    pipeline.send("people_collated", table="people_collated")
+    connection.execute(f"DELETE FROM {table} WHERE external_id IN ('k1', 'k2')")
+    assert pipeline.documented("people_collated", "0.9") == {"k1": True, "k2": True}
+    connection.execute(f"UPDATE {table} SET external_id = 'n3' WHERE external_id = 'k3'")
+    assert pipeline.documented("people_collated", "0.9") == {"n3": False}
+    connection.execute(f"UPDATE {table} SET external_id = NULL")
+    assert pipeline.documented("people_collated", "0.9") == {None: False}
+
+
+def test_a_key_that_is_another_one_in_the_columns_type_is_no_delete(
+    pipeline: Pipeline, connection: Connection
+) -> None:
+    """007 was delivered; the column is a number by now: the delete would be that of 7."""
+    connection.execute(
+        "INSERT INTO warehouse.people_text VALUES ('007', 'p7@example.com', 'A'),"
+        " ('8', 'p8@example.com', 'A')"
+    )
+    pipeline.send()
+    connection.execute("INSERT INTO warehouse.people_number VALUES (7, 'p7@example.com', 'A')")
+    assert (
+        "people: 1 delivered keys are others in the type that they have in warehouse.people_number"
+        in pipeline.refusal("people_number")
+    )
+    assert pipeline.planned("people_text") == {}
