@@ -89,9 +89,21 @@ class Overwrite:
         stored = {name: forms[:1] for name, forms in shown.items() if forms != NONE}
         return self._hashes.joined(packed, self._hashes.pack(stored))
 
-    def of_body(self, sink: HTTPSink, body: JSON) -> bytes | None:
+    def of_body(self, sink: HTTPSink, body: JSON, before: bytes | None = None) -> bytes | None:
         """What the ledger keeps of a body that is written; `None` if it cannot be read back."""
-        return self._hashes.pack(sink.own_forms(body)) if is_readable(sink) else None
+        return self._hashes.pack(sink.own_forms(body), before) if is_readable(sink) else None
+
+    def arrived(self, item: Item, key: str, remote_id: str | None) -> bytes | None:
+        """What the ledger keeps of an operation of which a person says that it arrived.
+
+        Args:
+            item: the operation.
+            key: as it is stored.
+            remote_id: of the vendor's record, if it is known.
+        """
+        known, before = self._ledger.fields(self._scope, [key]).get(key, (None, None))
+        # Fields that it leaves out are as they were.
+        return self.of_body(item.sink, item.body, before if known == remote_id else None)
 
     def perhaps(self, item: Item) -> bytes | None:
         """What the ledger keeps of an update that may have been carried out, or not."""
