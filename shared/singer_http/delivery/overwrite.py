@@ -216,7 +216,8 @@ def _may_send(
     if sink.hides(name, known) or not is_other(ours[name], old):
         return False
     written = item.written
-    if old[0] == sink.shown_if_unset.get(name) and not (written is not None and written.has(name)):
+    unset = sink.shown_if_unset.get(name.partition(".")[0])
+    if old[0] == unset and not (written is not None and written.has(name)):
         old = NONE
     own = written is not None and written.wrote(name, old)
     return sink.policies.may_send(name, is_empty=old == NONE, is_own=own)

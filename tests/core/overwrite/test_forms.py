@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.core.overwrite.crm import KEEP, AutoReach, Merlin, Rei, ReiV1
+from tests.core.overwrite.crm import KEEP, AutoReach, Merlin, Rei, ReiV1, ReiV2
 from tests.core.overwrite.crm import crm as made
 from tests.front_door import JSON, Plugin, Result, record, schema
 
@@ -102,6 +102,25 @@ def test_an_opt_out_is_written_to_a_contact_of_which_nobody_said_anything(
     assert rei.counts(result)["updated"] == 1
     (one,) = rei.records()
     assert one["dnd"] is True
+
+
+@pytest.mark.parametrize("policy", ["if_unedited", "if_empty"])
+def test_an_opt_out_of_a_channel_is_written_where_nobody_said_anything(
+    sandbox: Sandbox, tmp_path: Path, policy: str
+) -> None:
+    rei = made(ReiV2, sandbox, tmp_path)
+    channels = {name: {"status": "inactive", "message": ""} for name in ("Call", "Email")}
+    one = {"id": "c1", "email": "p@example.com", "dndSettings": channels}
+    sandbox.put_state("rei", {"contacts": [one]})
+    row = {"key": "k1", "email": "p@example.com", "dndSettings": {"Email": "active"}}
+    setting = {"overwrite": {"*": policy}, "validate_records": False}
+    delivered(rei.plugin, messages(row), **setting)
+    assert rei.records()[0]["dndSettings"]["Email"]["status"] == "active"
+    # Once this sync wrote the channel, what is shown is what a person wants.
+    sandbox.put_state("rei", {"contacts": [one]})
+    result = delivered(rei.plugin, messages(row), **setting, full_resync=True)
+    assert rei.records()[0]["dndSettings"]["Email"]["status"] == "inactive"
+    assert result.report["streams"]["contacts"]["kept"] == {"dndSettings.Email": 1}
 
 
 def test_tags_are_added_whatever_was_edited(rei: Rei) -> None:
