@@ -58,18 +58,27 @@ class Overwrite:
             known = (item.remote_id, None) if item.row is not None else (item.remote_id,)
             own = [packed] if packed and remote_id in known else []
             # What a run that died was about to write may be there too.
-            one: Item | None = item
-            while one is not None:
-                if one.origin.about_to_write:
-                    own.append(one.origin.about_to_write)
-                one = one.previous
+            own += item.about_to_write
             item.written = Written(self._hashes, self._hashes.joined(*own) if own else None)
 
     def about_to_write(self, item: Item) -> bytes | None:
         """What an update may leave at the vendor; `None` for anything else."""
         if item.delete or item.remote_id is None:
             return None
-        return self.of_body(item.sink, item.body)
+        own = self.of_body(item.sink, item.body)
+        # If this run dies too, its entry has taken the place of the earlier one.
+        return own and self._hashes.joined(own, *item.about_to_write)
+
+    def recovered(self, keys: Sequence[str], sent: bytes) -> dict[str, bytes]:
+        """What a run that died may have written beside what was: (stored) key -> hashes.
+
+        Args:
+            keys: of records that the ledger has.
+            sent: what the update may have left at the vendor.
+        """
+        before = self._ledger.fields(self._scope, keys)  # not of what was deleted
+        own = {key: packed for key, (_, packed) in before.items() if packed}
+        return {key: self._hashes.joined(own.get(key, b""), sent) for key in keys}
 
     def after(self, item: Item, *, created: bool) -> bytes | None:
         """What the ledger keeps of an operation that was carried out; `None`: what it has."""

@@ -66,8 +66,12 @@ class Recovery:
                 delivery.flush()  # one after the other: the newer one has to win
                 seen.clear()
             seen.update(entry.keys)
-            for row in ledger.rows(delivery.scope, entry.keys).values():
-                ledger.mark_unknown(delivery.scope, row)
+            rows, sent = ledger.rows(delivery.scope, entry.keys), entry.sent
+            fields = {}
+            if rows and sent and entry.effect is Effect.IDEMPOTENT:
+                fields = Overwrite(ledger, delivery.scope).recovered(list(rows), sent)
+            for row in rows.values():
+                ledger.mark_unknown(delivery.scope, row, fields.get(row.key))
             if not any(entry.records):
                 # A mirror's removal: the next complete extract decides again.
                 ledger.settle(entry.id)
