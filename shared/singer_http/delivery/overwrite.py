@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 
 from typing_extensions import TypeIs
@@ -16,6 +17,7 @@ from typing_extensions import TypeIs
 from singer_http.delivery.item import Item, Judged, Kept
 from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.exact_json import encode_sorted
+from singer_http.http.guards import guarded
 from singer_http.operations import (
     JSON,
     Operation,
@@ -34,6 +36,15 @@ UNREADABLE = (
     "the vendor's record cannot be read, so it is unknown what was edited there (setting "
     "overwrite): nothing was sent"
 )
+
+
+FRESH_FOR = 30.0
+"""Seconds after which an update that has not left, or is tried again, is judged anew, once: the
+vendor may ask for long pauses, and people edit meanwhile."""
+
+
+class _Outdated(Exception):
+    """What was read of the record is too old."""
 
 
 class Overwrite:
@@ -152,8 +163,36 @@ def send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     """
     if len(items) != 1:
         return sink.send(items)
-    judged = judge(sink, items[0])
-    return [judged] if isinstance(judged, Outcome) else sink.send([judged])
+    (item,) = items
+    judged = judge(sink, item)
+    if isinstance(judged, Outcome):
+        return [judged]
+    if item.judged is None:
+        return sink.send([judged])
+    read_at = time.monotonic()
+
+    def guard() -> None:
+        if time.monotonic() - read_at > FRESH_FOR:
+            raise _Outdated
+
+    try:
+        with guarded(guard):
+            return sink.send([judged])
+    except _Outdated:
+        return _send_anew(sink, item)
+
+
+def _send_anew(sink: HTTPSink, item: Item) -> list[Outcome]:
+    """Judge an update again; a try before may have been carried out."""
+    try:
+        judged = judge(sink, item)
+        outcomes = [judged] if isinstance(judged, Outcome) else sink.send([judged])
+    except SingerHTTPError as error:
+        error.nothing_was_done = False
+        raise
+    for outcome in outcomes:
+        outcome.nothing_was_done = False
+    return outcomes
 
 
 def would_send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
