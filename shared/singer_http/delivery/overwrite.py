@@ -99,15 +99,20 @@ class Overwrite:
         kept = {one.field for one in item.judged.kept} if item.judged else set()
         forms = {name: own for name, own in sink.own_forms(item.body).items() if name not in kept}
         before = item.written.packed if item.written is not None and not created else None
-        packed = self._hashes.pack(forms, before)
-        sent = item.judged.op if item.judged else item
-        if sent.shown is None:
-            return packed
-        # A vendor may store a value in a form of its own: that is this sync's too. What was not
-        # sent may have been edited since it was read: what the answer shows of it is not.
+        packed, stored = self._hashes.pack(forms, before), self._as_stored(item)
+        return packed if stored is None else self._hashes.joined(packed, stored)
+
+    def _as_stored(self, item: Item) -> bytes | None:
+        """What the answer to a write shows of it: a vendor may store a value in a form of its own.
+
+        What was not sent may have been edited since it was read: what the answer shows of it is
+        not this sync's.
+        """
+        sink, sent = item.sink, item.judged.op if item.judged else item
+        if sent.shown is None or not is_readable(sink):
+            return None
         shown = sink.shown_forms(sent.shown, sink.sent_forms(sent.body))
-        stored = {name: forms[:1] for name, forms in shown.items() if forms != NONE}
-        return self._hashes.joined(packed, self._hashes.pack(stored))
+        return self._hashes.pack({n: own[:1] for n, own in shown.items() if own != NONE})
 
     def of_body(self, sink: HTTPSink, body: JSON, before: bytes | None = None) -> bytes | None:
         """What the ledger keeps of a body that is written; `None` if it cannot be read back."""
@@ -127,7 +132,8 @@ class Overwrite:
 
     def perhaps(self, item: Item) -> bytes | None:
         """What the ledger keeps of an update that may have been carried out, or not."""
-        own = [item.written.packed if item.written is not None else None, self.about_to_write(item)]
+        before = item.written.packed if item.written is not None else None
+        own = (before, self.about_to_write(item), self._as_stored(item))
         found = [packed for packed in own if packed]
         return self._hashes.joined(*found) if found else None
 

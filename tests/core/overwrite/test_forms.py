@@ -217,3 +217,20 @@ def test_a_form_that_the_vendor_shows_after_a_write_is_no_edit(rei: Rei) -> None
     rei.edit(0, website="https://b.example.com/")
     delivered(rei.plugin, at("c.example.com"))
     assert rei.records()[0]["website"] == "c.example.com"
+
+
+def test_nor_is_it_if_the_tags_were_refused_after_the_write(rei: Rei) -> None:
+    def at(website: str, tags: str) -> list[JSON]:
+        return messages({"key": "1", "email": "a@example.com", "website": website, "tags": tags})
+
+    delivered(rei.plugin, at("a.example.com", "x"))
+    stored = "https://b.example.com/"
+    one = {"id": rei.ids()[0], "email": "a@example.com", "website": stored}
+    answer = {"contact": one, "succeded": True}
+    rei.fault(rei.update, when="after", status=200, answer=answer)
+    rei.fault({"method": "POST", "path": "tags"}, status=422)
+    assert len(rei.plugin.run(at("b.example.com", "x,y")).rejects) == 1
+    rei.sandbox.clear_faults()
+    rei.edit(0, website=stored)
+    delivered(rei.plugin, at("c.example.com", "x"))
+    assert rei.records()[0]["website"] == "c.example.com"
