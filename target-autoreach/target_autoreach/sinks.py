@@ -17,6 +17,7 @@ from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, Person, invalid
 from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
+from singer_http.sink.fields import flat
 from singer_http.sink.kinds import BatchSink, ReadableSink
 from singer_http.sink.reading import Reading
 from target_autoreach.listing import (
@@ -307,9 +308,14 @@ class Members(AutoReachSink, ReadableSink):
 
 
 def written_into(member: JSON, body: JSON) -> JSON:
-    """A member as it is after an update."""
+    """A member as it is after an update: custom fields that were not sent stay."""
     merged = member | body
-    old, new = member.get("custom_fields"), body.get("custom_fields")
-    if isinstance(old, dict) and isinstance(new, dict):
-        merged["custom_fields"] = old | new
+    if "custom_fields" in body:
+        merged["custom_fields"] = _custom_fields(member) | _custom_fields(body)
     return merged
+
+
+def _custom_fields(member: JSON) -> JSON:
+    """Custom fields by their names, in whichever format they stand."""
+    start = "custom_fields."
+    return {n.removeprefix(start): value for n, value in flat(member) if n.startswith(start)}

@@ -46,7 +46,7 @@ class Contacts(ReadableSink):
     emails = ("email",)
     phones = ("phone",)
     container = "customField"
-    shown_if_unset: ClassVar[Mapping[str, str]] = {"dnd": "false"}
+    shown_if_unset: ClassVar[Mapping[str, str]] = {"dnd": "false", "dndSettings": "inactive"}
     deterministic = True
     not_compared = NOT_IN_UPDATES
     texts = frozenset(TEXTS)

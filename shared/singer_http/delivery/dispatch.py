@@ -346,7 +346,8 @@ class Dispatch:
         """The run stops at a request. Unless nothing was done, its records stay pending."""
         if getattr(error, "nothing_was_done", False):
             for item in items:
-                self._outbox.leave_entry(item)
+                if not item.may_be_there:
+                    self._outbox.leave_entry(item)
         elif items[0].effect is Effect.AT_MOST_ONCE:
             for item in items:
                 outcome = Outcome.rejected(RejectionKind.UNCERTAIN, str(error))

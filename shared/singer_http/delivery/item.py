@@ -179,6 +179,22 @@ class Item(Operation):
         return self.source != row.source or not row.is_of(self.mapping, self.version)
 
     @property
+    def about_to_write(self) -> list[bytes]:
+        """What runs that died were about to write of it, or of the copies that it replaced."""
+        found = []
+        one: Item | None = self
+        while one is not None:
+            if one.origin.about_to_write:
+                found.append(one.origin.about_to_write)
+            one = one.previous
+        return found
+
+    @property
+    def may_be_there(self) -> bool:
+        """Whether a run that died may have updated a record of which the ledger has nothing."""
+        return self.row is None and bool(self.about_to_write)
+
+    @property
     def is_partial(self) -> bool:
         """Whether it says nothing of an email or a phone that an earlier record of its key had."""
         sink, row = self.sink, self.row

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 
 from typing_extensions import TypeIs
@@ -16,6 +17,7 @@ from typing_extensions import TypeIs
 from singer_http.delivery.item import Item, Judged, Kept
 from singer_http.errors import NotFound, Refused, SingerHTTPError
 from singer_http.exact_json import encode_sorted
+from singer_http.http.guards import guarded
 from singer_http.operations import (
     JSON,
     Operation,
@@ -34,6 +36,15 @@ UNREADABLE = (
     "the vendor's record cannot be read, so it is unknown what was edited there (setting "
     "overwrite): nothing was sent"
 )
+
+
+FRESH_FOR = 30.0
+"""Seconds after which an update that has not left, or is tried again, is judged anew, once: the
+vendor may ask for long pauses, and people edit meanwhile."""
+
+
+class _Outdated(Exception):
+    """What was read of the record is too old."""
 
 
 class Overwrite:
@@ -58,18 +69,27 @@ class Overwrite:
             known = (item.remote_id, None) if item.row is not None else (item.remote_id,)
             own = [packed] if packed and remote_id in known else []
             # What a run that died was about to write may be there too.
-            one: Item | None = item
-            while one is not None:
-                if one.origin.about_to_write:
-                    own.append(one.origin.about_to_write)
-                one = one.previous
+            own += item.about_to_write
             item.written = Written(self._hashes, self._hashes.joined(*own) if own else None)
 
     def about_to_write(self, item: Item) -> bytes | None:
         """What an update may leave at the vendor; `None` for anything else."""
         if item.delete or item.remote_id is None:
             return None
-        return self.of_body(item.sink, item.body)
+        own = self.of_body(item.sink, item.body)
+        # If this run dies too, its entry has taken the place of the earlier one.
+        return own and self._hashes.joined(own, *item.about_to_write)
+
+    def recovered(self, keys: Sequence[str], sent: bytes) -> dict[str, bytes]:
+        """What a run that died may have written beside what was: (stored) key -> hashes.
+
+        Args:
+            keys: of records that the ledger has.
+            sent: what the update may have left at the vendor.
+        """
+        before = self._ledger.fields(self._scope, keys)  # not of what was deleted
+        own = {key: packed for key, (_, packed) in before.items() if packed}
+        return {key: self._hashes.joined(own.get(key, b""), sent) for key in keys}
 
     def after(self, item: Item, *, created: bool) -> bytes | None:
         """What the ledger keeps of an operation that was carried out; `None`: what it has."""
@@ -79,23 +99,41 @@ class Overwrite:
         kept = {one.field for one in item.judged.kept} if item.judged else set()
         forms = {name: own for name, own in sink.own_forms(item.body).items() if name not in kept}
         before = item.written.packed if item.written is not None and not created else None
-        packed = self._hashes.pack(forms, before)
-        sent = item.judged.op if item.judged else item
-        if sent.shown is None:
-            return packed
-        # A vendor may store a value in a form of its own: that is this sync's too. What was not
-        # sent may have been edited since it was read: what the answer shows of it is not.
-        shown = sink.shown_forms(sent.shown, sink.sent_forms(sent.body))
-        stored = {name: forms[:1] for name, forms in shown.items() if forms != NONE}
-        return self._hashes.joined(packed, self._hashes.pack(stored))
+        packed, stored = self._hashes.pack(forms, before), self._as_stored(item)
+        return packed if stored is None else self._hashes.joined(packed, stored)
 
-    def of_body(self, sink: HTTPSink, body: JSON) -> bytes | None:
+    def _as_stored(self, item: Item) -> bytes | None:
+        """What the answer to a write shows of it: a vendor may store a value in a form of its own.
+
+        What was not sent may have been edited since it was read: what the answer shows of it is
+        not this sync's.
+        """
+        sink, sent = item.sink, item.judged.op if item.judged else item
+        if sent.shown is None or not is_readable(sink):
+            return None
+        shown = sink.shown_forms(sent.shown, sink.sent_forms(sent.body))
+        return self._hashes.pack({n: own[:1] for n, own in shown.items() if own != NONE})
+
+    def of_body(self, sink: HTTPSink, body: JSON, before: bytes | None = None) -> bytes | None:
         """What the ledger keeps of a body that is written; `None` if it cannot be read back."""
-        return self._hashes.pack(sink.own_forms(body)) if is_readable(sink) else None
+        return self._hashes.pack(sink.own_forms(body), before) if is_readable(sink) else None
+
+    def arrived(self, item: Item, key: str, remote_id: str | None) -> bytes | None:
+        """What the ledger keeps of an operation of which a person says that it arrived.
+
+        Args:
+            item: the operation.
+            key: as it is stored.
+            remote_id: of the vendor's record, if it is known.
+        """
+        known, before = self._ledger.fields(self._scope, [key]).get(key, (None, None))
+        # Fields that it leaves out are as they were.
+        return self.of_body(item.sink, item.body, before if known == remote_id else None)
 
     def perhaps(self, item: Item) -> bytes | None:
         """What the ledger keeps of an update that may have been carried out, or not."""
-        own = [item.written.packed if item.written is not None else None, self.about_to_write(item)]
+        before = item.written.packed if item.written is not None else None
+        own = (before, self.about_to_write(item), self._as_stored(item))
         found = [packed for packed in own if packed]
         return self._hashes.joined(*found) if found else None
 
@@ -131,8 +169,36 @@ def send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
     """
     if len(items) != 1:
         return sink.send(items)
-    judged = judge(sink, items[0])
-    return [judged] if isinstance(judged, Outcome) else sink.send([judged])
+    (item,) = items
+    judged = judge(sink, item)
+    if isinstance(judged, Outcome):
+        return [judged]
+    if item.judged is None:
+        return sink.send([judged])
+    read_at = time.monotonic()
+
+    def guard() -> None:
+        if time.monotonic() - read_at > FRESH_FOR:
+            raise _Outdated
+
+    try:
+        with guarded(guard):
+            return sink.send([judged])
+    except _Outdated:
+        return _send_anew(sink, item)
+
+
+def _send_anew(sink: HTTPSink, item: Item) -> list[Outcome]:
+    """Judge an update again; a try before may have been carried out."""
+    try:
+        judged = judge(sink, item)
+        outcomes = [judged] if isinstance(judged, Outcome) else sink.send([judged])
+    except SingerHTTPError as error:
+        error.nothing_was_done = False
+        raise
+    for outcome in outcomes:
+        outcome.nothing_was_done = False
+    return outcomes
 
 
 def would_send(sink: HTTPSink, items: Sequence[Item]) -> list[Outcome]:
@@ -204,7 +270,8 @@ def _may_send(
     if sink.hides(name, known) or not is_other(ours[name], old):
         return False
     written = item.written
-    if old[0] == sink.shown_if_unset.get(name) and not (written is not None and written.has(name)):
+    unset = sink.shown_if_unset.get(name.partition(".")[0])
+    if old[0] == unset and not (written is not None and written.has(name)):
         old = NONE
     own = written is not None and written.wrote(name, old)
     return sink.policies.may_send(name, is_empty=old == NONE, is_own=own)

@@ -88,7 +88,7 @@ class Settlement:
         if kind is OutcomeKind.SKIPPED and not outcome.nothing_to_send:
             if outcome.suppressed:
                 self.counts(item).suppressed += 1
-            if not outcome.nothing_was_done:
+            if item.may_be_there or not outcome.nothing_was_done:
                 self._keep_possible(item)
             self._skipped(item)
             return None
@@ -242,7 +242,7 @@ class Settlement:
 
     def _reject(self, item: Item, outcome: Outcome, rejection: Rejection) -> Item | None:
         """Keep a record that was not delivered; see `settle`."""
-        if not outcome.nothing_was_done:
+        if item.may_be_there or not outcome.nothing_was_done:
             self._keep_possible(item)
         if item.removal:
             self.report.notes.append(f"not removed: {item.key}: {rejection.reason}")

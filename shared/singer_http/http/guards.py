@@ -18,8 +18,15 @@ _current: ContextVar[Guard | None] = ContextVar("guard", default=None)
 
 @contextmanager
 def guarded(guard: Guard) -> Iterator[None]:
-    """Ask this guard before each request of this thread leaves."""
-    token = _current.set(guard)
+    """Ask this guard before each request of this thread leaves, and then those set before."""
+    outer = _current.get()
+
+    def both() -> None:
+        guard()
+        if outer is not None:
+            outer()
+
+    token = _current.set(both)
     try:
         yield
     finally:

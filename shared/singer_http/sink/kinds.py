@@ -120,8 +120,8 @@ class ReadableSink(RecordSink):
     shows_all: ClassVar[bool] = True
     """A field that a record lacks when it is read is empty; else it cannot be read."""
     shown_if_unset: ClassVar[Mapping[str, str]] = {}
-    """Field -> the form of what the vendor shows where nobody wrote it: none, until this sync
-    writes the field."""
+    """Field, or what fields are within -> the form of what the vendor shows where nobody wrote it:
+    none, until this sync writes the field."""
 
     @override
     @abc.abstractmethod

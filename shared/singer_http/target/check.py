@@ -25,6 +25,7 @@ from singer_http.errors import (
     SingerHTTPError,
     one_line,
 )
+from singer_http.plugin.validation import EVERY_FIELD
 from singer_http.report.notify import check_addresses
 from singer_http.sink import suppression_file
 from singer_http.sink.context import SinkContext
@@ -242,7 +243,7 @@ class Check:
     def _check_overwrite(self) -> None:
         """Whether the setting names fields: a policy for a misspelt one would protect nothing."""
         setting = self._target.config.get("overwrite") or {}
-        for sink in self._sinks if restricts(setting) else ():
+        for sink in self._sinks if restricts(setting) or setting.keys() - {EVERY_FIELD} else ():
             if sink.readable and self._target.config["unknown_fields"] != "send":
                 self._tick(f"overwrite, {sink.stream}", partial(_overwrite, sink))
                 continue

@@ -66,8 +66,12 @@ class Recovery:
                 delivery.flush()  # one after the other: the newer one has to win
                 seen.clear()
             seen.update(entry.keys)
-            for row in ledger.rows(delivery.scope, entry.keys).values():
-                ledger.mark_unknown(delivery.scope, row)
+            rows, sent = ledger.rows(delivery.scope, entry.keys), entry.sent
+            fields = {}
+            if rows and sent and entry.effect is Effect.IDEMPOTENT:
+                fields = Overwrite(ledger, delivery.scope).recovered(list(rows), sent)
+            for row in rows.values():
+                ledger.mark_unknown(delivery.scope, row, fields.get(row.key))
             if not any(entry.records):
                 # A mirror's removal: the next complete extract decides again.
                 ledger.settle(entry.id)
@@ -172,7 +176,7 @@ class Recovery:
         digest = reject.digest or UNKNOWN
         source = item.source if item.digest == digest else b""
         delivered = Delivered(reject.key, digest, source, item.remote_id, claims)
-        delivered.fields = fields_of(store, delivery.scope, item, digest)
+        delivered.fields = fields_of(store, delivery.scope, item, delivered)
         settle_as_sent(store, delivery.scope, delivered)
         store.commit()
 
@@ -252,18 +256,18 @@ def settle_as_sent(store: Store, scope: int, delivered: Delivered) -> None:
     store.rejects.promote(scope, delivered.key)
 
 
-def fields_of(store: Store, scope: int, item: Item, digest: bytes) -> bytes | None:
+def fields_of(store: Store, scope: int, item: Item, delivered: Delivered) -> bytes | None:
     """What `overwrite` compares with of a record that arrived; `None` if it was another one then.
 
     Args:
         store: the database.
         scope: of the ledger.
         item: the operation that the record asks for today.
-        digest: of what was sent.
+        delivered: what was sent.
     """
-    if item.digest != digest:
+    if item.digest != delivered.digest:
         return None
-    return Overwrite(store.ledger, scope).of_body(item.sink, item.body)
+    return Overwrite(store.ledger, scope).arrived(item, delivered.key, delivered.remote_id)
 
 
 def prepared(session: Session, route: Route, line: bytes) -> Item:

@@ -106,7 +106,7 @@ def _note_fields(
         routes = router.of_stored(scope.schema_message or b"")
         route = next(route for route in routes if route.name == reject.route)
         item = prepared(session, route, reject.record)
-        delivered.fields = fields_of(session.store, scope.id, item, delivered.digest)
+        delivered.fields = fields_of(session.store, scope.id, item, delivered)
         why = "its mapping has changed since"
     except SingerHTTPError as error:
         why = one_line(str(error), 200)

@@ -9,6 +9,7 @@ import pytest
 from singer_sandbox import Sandbox
 from tests.core.overwrite.crm import KEEP, AutoReach, Crm
 from tests.core.overwrite.crm import crm as made
+from tests.front_door import JSON, Result
 
 
 def lists(crm: Crm, since: int) -> int:
@@ -67,3 +68,26 @@ def test_a_member_that_is_written_twice_in_a_run_is_no_edit_the_second_time(
     assert not result.report["streams"]["members"]["kept"]
     assert crm.values() == [("ann@example.com", "B", "Smith", "B")]
     assert crm.reads(before) == crm.reads_of_three
+
+
+@pytest.mark.parametrize("form", ["object", "list", "flat"])
+def test_an_edited_custom_field_is_kept_the_second_time_too(
+    sandbox: Sandbox, tmp_path: Path, form: str
+) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+    sandbox.put_state("autoreach", {"custom_fields": [{"id": 10, "key": "size", "name": "Size"}]})
+    sandbox.options("autoreach", custom_fields_format=form)
+
+    def row(value: str) -> JSON:
+        found = crm.row("1", "ann@example.com", "Ann", "Smith", value)
+        found["record"]["size"] = value
+        return found
+
+    def deliver(*rows: JSON) -> Result:
+        lines = [crm.schema_with("size"), *rows]
+        return crm.plugin.run(lines, **KEEP, custom_fields_format=form)
+
+    deliver(row("a"))
+    crm.edit(0, color="green")
+    deliver(*[row("b")] * 1000, row("c"))
+    assert crm.records()[0]["custom_fields"] == {"color": "green", "size": "c"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.core.overwrite.crm import KEEP, AutoReach, Merlin, Rei, ReiV1
+from tests.core.overwrite.crm import KEEP, AutoReach, Merlin, Rei, ReiV1, ReiV2
 from tests.core.overwrite.crm import crm as made
 from tests.front_door import JSON, Plugin, Result, record, schema
 
@@ -104,6 +104,25 @@ def test_an_opt_out_is_written_to_a_contact_of_which_nobody_said_anything(
     assert one["dnd"] is True
 
 
+@pytest.mark.parametrize("policy", ["if_unedited", "if_empty"])
+def test_an_opt_out_of_a_channel_is_written_where_nobody_said_anything(
+    sandbox: Sandbox, tmp_path: Path, policy: str
+) -> None:
+    rei = made(ReiV2, sandbox, tmp_path)
+    channels = {name: {"status": "inactive", "message": ""} for name in ("Call", "Email")}
+    one = {"id": "c1", "email": "p@example.com", "dndSettings": channels}
+    sandbox.put_state("rei", {"contacts": [one]})
+    row = {"key": "k1", "email": "p@example.com", "dndSettings": {"Email": "active"}}
+    setting = {"overwrite": {"*": policy}, "validate_records": False}
+    delivered(rei.plugin, messages(row), **setting)
+    assert rei.records()[0]["dndSettings"]["Email"]["status"] == "active"
+    # Once this sync wrote the channel, what is shown is what a person wants.
+    sandbox.put_state("rei", {"contacts": [one]})
+    result = delivered(rei.plugin, messages(row), **setting, full_resync=True)
+    assert rei.records()[0]["dndSettings"]["Email"]["status"] == "inactive"
+    assert result.report["streams"]["contacts"]["kept"] == {"dndSettings.Email": 1}
+
+
 def test_tags_are_added_whatever_was_edited(rei: Rei) -> None:
     delivered(rei.plugin, contact(tags=["a"]))
     rei.edit(0, firstName="Hannah", tags=["a", "vip"])
@@ -197,4 +216,21 @@ def test_a_form_that_the_vendor_shows_after_a_write_is_no_edit(rei: Rei) -> None
     delivered(rei.plugin, at("b.example.com"))
     rei.edit(0, website="https://b.example.com/")
     delivered(rei.plugin, at("c.example.com"))
+    assert rei.records()[0]["website"] == "c.example.com"
+
+
+def test_nor_is_it_if_the_tags_were_refused_after_the_write(rei: Rei) -> None:
+    def at(website: str, tags: str) -> list[JSON]:
+        return messages({"key": "1", "email": "a@example.com", "website": website, "tags": tags})
+
+    delivered(rei.plugin, at("a.example.com", "x"))
+    stored = "https://b.example.com/"
+    one = {"id": rei.ids()[0], "email": "a@example.com", "website": stored}
+    answer = {"contact": one, "succeded": True}
+    rei.fault(rei.update, when="after", status=200, answer=answer)
+    rei.fault({"method": "POST", "path": "tags"}, status=422)
+    assert len(rei.plugin.run(at("b.example.com", "x,y")).rejects) == 1
+    rei.sandbox.clear_faults()
+    rei.edit(0, website=stored)
+    delivered(rei.plugin, at("c.example.com", "x"))
     assert rei.records()[0]["website"] == "c.example.com"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.core.overwrite.crm import KEEP, Crm
+from singer_sandbox import Sandbox
+from tests.core.overwrite.crm import KEEP, AutoReach, Crm, ReiV1
+from tests.core.overwrite.crm import crm as made
 
 
 @pytest.mark.parametrize("step", ["after_pending", "after_answer", "before_acknowledged"])
@@ -119,3 +123,53 @@ def test_an_edit_between_the_reading_and_the_update_is_kept_where_the_field_is_n
     result = crm.run(crm.row("1", "ann@example.com", "Anne", "Smyth"), **KEEP)
     assert crm.read(crm.records()[0], first) == "Hannah"
     assert result.report["streams"][crm.stream]["kept"] == {first: 1}
+
+
+def dies(crm: Crm, *row: str) -> None:
+    """A run is killed when its update was carried out."""
+    died = crm.plugin.dying("after_answer").run([crm.schema, crm.row("1", *row)], **KEEP)
+    assert died.exit_code == -9
+
+
+@pytest.mark.parametrize("status", [401, 422, 503])
+def test_an_update_of_a_run_that_died_is_no_edit_after_a_run_that_could_not_read(
+    crm: Crm, status: int
+) -> None:
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith"), **KEEP)
+    dies(crm, "ann@example.com", "Ann", "Smith", "blue")
+    crm.fault(crm.read_fault, status=status, times=None)
+    row = crm.row("1", "ann@example.com", "Ann", "Smith", "white")
+    crm.plugin.run([crm.schema, row], **KEEP, max_retries=0)
+    crm.sandbox.clear_faults()
+    result = crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "green"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Ann", "Smith", "green")]
+    assert not result.report["streams"][crm.stream]["kept"]
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_nor_is_one_on_first_sight(crm: Crm, status: int) -> None:
+    crm.run(crm.row("0", "ann@example.com", "Ann", "Smith"), sync="other")
+    dies(crm, "ann@example.com", "Ann", "Smith", "blue")
+    crm.fault(crm.read_fault, status=status, times=None)
+    row = crm.row("1", "ann@example.com", "Ann", "Smith", "white")
+    assert crm.plugin.run([crm.schema, row], **KEEP, max_retries=0).exit_code == 1
+    crm.sandbox.clear_faults()
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "green"), **KEEP)
+    assert crm.values() == [("ann@example.com", "Ann", "Smith", "green")]
+
+
+@pytest.mark.parametrize("kind", [ReiV1, AutoReach])
+def test_a_record_that_replaced_a_deleted_one_is_nobodys_after_a_run_that_died(
+    sandbox: Sandbox, tmp_path: Path, kind: type[Crm]
+) -> None:
+    crm = made(kind, sandbox, tmp_path)
+    crm.run(crm.row("1", "ann@example.com", "Ann", "Smith", "red"), **KEEP)
+    one = crm.records()[0]
+    sandbox.remove(crm.vendor, crm.table, str(one["id"]))
+    assert "1 marked" in crm.plugin.run([], "--verify", "--repair").stdout
+    other = 900 if isinstance(one["id"], int) else "x" * 20
+    sandbox.put_state(crm.vendor, {crm.table: [{**one, "id": other}]})
+    row = crm.row("1", "ann@example.com", "Ann", "Smyth", "red")
+    assert crm.plugin.dying("after_pending").run([crm.schema, row], **KEEP).exit_code == -9
+    result = crm.run(row, **KEEP)
+    assert result.report["streams"][crm.stream]["kept"] == {crm.columns[2]: 1}

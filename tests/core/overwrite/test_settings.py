@@ -40,12 +40,17 @@ def test_nothing_is_sent_where_a_field_is_misspelt(crm: Crm) -> None:
     assert crm.records() == []
 
 
-def test_check_crosses_a_misspelt_field_and_ticks_one_that_there_is(crm: Crm) -> None:
-    wrong = crm.plugin.run([], "--check", overwrite={"frist_name": "if_unedited"})
+@pytest.mark.parametrize("policy", ["if_unedited", "always"])
+def test_check_crosses_a_misspelt_field_as_a_run_does(crm: Crm, policy: str) -> None:
+    wrong = crm.plugin.run([], "--check", overwrite={"frist_name": policy})
     assert wrong.exit_code == 1
     (line,) = (line for line in wrong.stderr.splitlines() if f"overwrite, {crm.stream}:" in line)
     assert f"'frist_name', which is no field of {crm.stream}" in line
     assert crm.columns[1] in line
+    assert crm.plugin.run([crm.schema], overwrite={"frist_name": policy}).exit_code == 1
+
+
+def test_check_ticks_a_field_that_there_is(crm: Crm) -> None:
     for name in (crm.columns[1], "color"):
         right = crm.plugin.run([], "--check", overwrite={"*": "always", name: "if_unedited"})
         assert right.exit_code == 0, right.stderr

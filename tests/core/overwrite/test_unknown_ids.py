@@ -90,6 +90,19 @@ def test_an_update_that_is_resolved_as_sent_is_what_this_sync_wrote_last(rei: Re
     assert kept(result) == {"firstName": 1}
 
 
+def test_a_field_that_a_resolved_update_leaves_out_is_still_this_syncs(rei: Rei) -> None:
+    rei.run(rei.row("1", "ann@example.com", "Ann", "Boston", "red"), **KEEP)
+    rei.fault(rei.update, status=422, times=1)
+    row = rei.row("1", "ann@example.com", "Anne", None, "red")
+    assert len(rei.plugin.run([rei.schema, row], **KEEP).rejects) == 1
+    rei.sandbox.clear_faults()
+    rei.edit(0, firstName="Anne")
+    rei.plugin.run([], "--resolve", "contacts", "1", "sent", **KEEP)
+    result = rei.run(rei.row("1", "ann@example.com", "Anne", "Rome", "red"), **KEEP)
+    assert rei.values()[0][2] == "Rome"
+    assert kept(result) == {}
+
+
 def test_a_vendor_that_cannot_be_asked_is_said(rei: Rei) -> None:
     refused(rei)
     rei.fault({"path": "custom-?[fF]ields"}, status=500, times=None)
