@@ -124,6 +124,9 @@ claims = sa.Table(
     sqlite_with_rowid=False,
 )
 claims_by_key = sa.Index("singer_http_claims_by_key", claims.c.scope, claims.c.key)
+OF_REJECT = "?"
+"""Before a claim of a rejected record, which owns nothing; the ledger's claims begin with `#`."""
+is_of_reject = claims.c.claim.startswith(OF_REJECT)
 
 pending = sa.Table(
     "singer_http_pending",
