@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from decimal import Decimal
+
+import click
 
 from singer_http.errors import SingerHTTPError, StopRun, one_line
 from singer_http.exact_json import decode, text_of
@@ -20,8 +21,6 @@ from singer_http.target.router import Router
 from singer_http.target.session import Session
 
 RESOLVED = "resolved as unsent: it is sent with the next run"
-
-
 NOT_READ = (
     " Its fields are not known ({why}), so `overwrite` keeps what the vendor has in them until the "
     "source has the same values."
@@ -46,7 +45,7 @@ def resolve(
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
+    click.echo(text, err=True)  # stdout is for Singer messages
 
 
 def _resolve(
