@@ -56,16 +56,7 @@ def _resolve(
     key: str,
     how: str,
 ) -> str:
-    sink = next((sink for sink in sinks if sink.stream == stream), None)
-    if sink is None:
-        known = ", ".join(sink.stream for sink in sinks)
-        raise StopRun(f"There is no stream {stream!r}: this target has {known}.")
-    scope = session.scope(stream)
-    found = _find(session, scope.id, key) if scope else []
-    if scope is None or not found:
-        raise StopRun(
-            f"{stream}: nothing is outstanding for the key {key!r} in this account and sync."
-        )
+    sink, scope, found = _outstanding(session, sinks, stream, key)
     stored = found[0].key
     main = next((reject for reject in found if reject.slot == MAIN), found[0])
     rejects, ledger = session.store.rejects, session.store.ledger
@@ -95,6 +86,27 @@ def _resolve(
     session.store.commit()
     session.export_rejects(even_unchanged=True)
     return f"{stream}: {key}: {done}.{note}"
+
+
+def _outstanding(
+    session: Session, sinks: Sequence[type[HTTPSink]], stream: str, key: str
+) -> tuple[type[HTTPSink], Scope, list[Reject]]:
+    """The stream, where its rows are in the ledger, and what is outstanding for the key.
+
+    Raises:
+        StopRun: there is no such stream, or nothing is outstanding.
+    """
+    sink = next((sink for sink in sinks if sink.stream == stream), None)
+    if sink is None:
+        known = ", ".join(sink.stream for sink in sinks)
+        raise StopRun(f"There is no stream {stream!r}: this target has {known}.")
+    scope = session.scope(stream)
+    found = _find(session, scope.id, key) if scope else []
+    if scope is None or not found:
+        raise StopRun(
+            f"{stream}: nothing is outstanding for the key {key!r} in this account and sync."
+        )
+    return sink, scope, found
 
 
 def _note_fields(
