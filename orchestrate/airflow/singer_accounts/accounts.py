@@ -137,7 +137,15 @@ def _text(value: Any) -> str:
 
 
 def _rows_of_file(path: Path) -> Sequence[Mapping[str, Any]]:
-    content = yaml.load(path.read_text("utf-8"), Texts)  # noqa: S506 - a SafeLoader
+    try:
+        content = yaml.load(path.read_text("utf-8"), Texts)  # noqa: S506 - a SafeLoader
+    except UnicodeDecodeError:
+        msg = f"{path} is not YAML: it is not UTF-8 text"
+        raise AccountsError(msg) from None
+    except yaml.MarkedYAMLError as error:  # its own text shows the line, and so what is in it
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        msg = f"{path} is not YAML: {error.problem}{line}"
+        raise AccountsError(msg) from None
     rows = content.get("accounts") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         msg = f"{path}: expected `accounts:`, a list of objects with account and connection"

@@ -129,6 +129,8 @@ def test_a_wrong_entry_is_named(row: dict[str, Any], says: str) -> None:
     [
         ("accounts: {}", "expected `accounts:`"),
         ("accounts: []", "lists no account"),
+        ("accounts:\n- {account: a, API: p4ss\n- x", "is not YAML: .*, line 3"),
+        ("accounts:\n- !!python/name:os.system p4ss", "is not YAML: .*, line 2"),
         (
             "accounts:\n- {account: a, connection: c}\n- {account: A, connection: d}",
             "A is listed twice",
@@ -140,5 +142,13 @@ def test_a_wrong_entry_is_named(row: dict[str, Any], says: str) -> None:
     ],
 )
 def test_a_wrong_list_is_named(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(AccountsError, match=says):
+    with pytest.raises(AccountsError, match=says) as raised:
         listed(tmp_path, text)
+    assert "p4ss" not in str(raised.value)
+
+
+def test_a_list_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.yml"
+    path.write_bytes("accounts:\n- {account: a, connection: é}".encode("latin-1"))
+    with pytest.raises(AccountsError, match="is not YAML: it is not UTF-8 text"):
+        read(path)

@@ -76,18 +76,18 @@ def parse_limits(spec: str) -> tuple[Limit, ...]:
     Raises:
         ValueError: the text is of another form; the message names the setting.
     """
-    return tuple(_parse_limit(part.strip(), spec) for part in spec.split(",") if spec.strip())
+    return tuple(_parse_limit(part.strip()) for part in spec.split(",") if spec.strip())
 
 
-def _parse_limit(text: str, spec: str) -> Limit:
+def _parse_limit(text: str) -> Limit:
     found = _LIMIT.fullmatch(text.lower())
     if found and found["unit"] in _UNITS:
         limit = Limit(int(found["count"]), float(found["length"] or 1) * _UNITS[found["unit"]])
         if limit.count and limit.seconds:
             return limit
     msg = (
-        f"rate_limit: {text!r} in {spec!r} is no limit; write a number, a slash and a time, "
-        "such as '10/s' or '100/10s,200000/day' (units s, min, hour, day), or nothing for no limit"
+        "rate_limit: a number, a slash and a time, such as '10/s' or '100/10s,200000/day' "
+        f"(units s, min, hour, day), or nothing for no limit; not {text!r}"
     )
     raise ValueError(msg)
 
@@ -142,17 +142,25 @@ class Limiter:
         open_windows: opens what the processes of the account share; called for the first permit,
             never without a limit. May raise StopRun.
         max_wait: the longest wait in seconds, at least `PACING`; None for any.
+        wait_once_begun: wait as long as it takes after the first permit, for a run whose requests
+            would all be sent again by the next one.
 
     Raises:
         ValueError: `spec` cannot be read.
     """
 
     def __init__(
-        self, spec: str, open_windows: Callable[[], Windows], max_wait: float | None = None
+        self,
+        spec: str,
+        open_windows: Callable[[], Windows],
+        max_wait: float | None = None,
+        *,
+        wait_once_begun: bool = False,
     ) -> None:
         self.limits = parse_limits(spec)
         self._max_wait = max_wait
         self._longest = math.inf if max_wait is None else max(max_wait, PACING) * _MARGIN
+        self._wait_once_begun = wait_once_begun
         self._windows = [(limit.count, limit.seconds) for limit in self.limits]
         self._open_windows = open_windows
         self._shared: Windows | None = None
@@ -192,6 +200,8 @@ class Limiter:
                 now = CLOCK.steady()
                 delay = self.try_acquire()
                 if not delay:
+                    if self._wait_once_begun:
+                        self._longest = math.inf
                     return now
                 self._check_wait(delay)
                 # A longer one lasts only until the requests in flight have ended.

@@ -45,6 +45,9 @@ class HTTPPlugin(PluginBase):
     setting_checks: ClassVar[Mapping[str, validation.Check]] = {}
     """Checks of the plugin's own settings, beside their JSON schema: name → check."""
 
+    begins_again: ClassVar[bool] = False
+    """Whether a run that follows one that stopped sends all requests again."""
+
     def __init__(
         self,
         *,
@@ -90,7 +93,13 @@ class HTTPPlugin(PluginBase):
             **kwargs: of the constructor.
         """
         schema = cls.config_jsonschema
-        there = {name: value for name, value in given.items() if value is not None}
+        # What is none of a setting's choices has no meaning that it could be asked for.
+        there = {
+            name: value
+            for name, value in given.items()
+            if value is not None
+            and value in (schema["properties"].get(name, {}).get("enum") or (value,))
+        }
         config = {
             name: "" if validation.is_secret(schema["properties"][name]) else "unknown"
             for name in schema.get("required", ())
@@ -217,7 +226,10 @@ class HTTPPlugin(PluginBase):
 
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
-        return Limiter(spec, self._rate_windows, self.config["max_wait"]) if spec else None
+        if not spec:
+            return None
+        longest = self.config["max_wait"]
+        return Limiter(spec, self._rate_windows, longest, wait_once_begun=self.begins_again)
 
     def _rate_windows(self) -> RateWindows:
         """What the processes of this account sent, to this server."""

@@ -10,7 +10,7 @@ claims      scope, claim, key: what a key refers to at the vendor (emails, phone
 pending     one entry for each request that is about to leave: its effect, its keys and records;
             gone once the answer is in
 rejects     what is outstanding: the record as it was read, the reason, the scope
-runs        one row for each run of a target: its report, and how it ended
+runs        one row for each run of a target or a tap: its report, and how it ended
 arrivals    scope, run -> the keys that came unchanged in that run
 rates       account -> when its newest requests were answered, which are in flight
 tokens      credentials (hashed) -> a token, and until when it is used

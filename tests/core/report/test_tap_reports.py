@@ -68,6 +68,13 @@ def test_credentials_that_are_wrong_or_missing_need_a_person(
     assert left["streams"] == {}
 
 
+def test_a_setting_that_is_none_of_its_choices_needs_a_person(rei: Tap, contacts: JSON) -> None:
+    said = rei.run(catalog=contacts, api_version="v9").error
+    assert said == "setting api_version is 'v9'; it takes one of 'v1', 'v2'"
+    left = report(rei)
+    assert (left["outcome"], left["needs_person"], left["error"]) == ("stopped", True, said)
+
+
 def test_a_pause_that_the_vendor_names_is_in_the_report(
     sandbox: Sandbox, rei: Tap, contacts: JSON
 ) -> None:
@@ -80,16 +87,28 @@ def test_a_pause_that_the_vendor_names_is_in_the_report(
     assert timedelta(hours=1.9) < names - datetime.now(UTC) < timedelta(hours=2.1)
 
 
-def test_a_tap_does_not_wait_for_its_own_limit_for_long(
+def test_a_tap_does_not_begin_while_its_own_limit_is_used_up_for_long(
     sandbox: Sandbox, rei: Tap, contacts: JSON
 ) -> None:
     sandbox.fill("rei", contacts=3)
-    said = rei.run(catalog=contacts, rate_limit="2/day", page_size=1).error
-    assert "rate_limit: 2/86400s is used up for 86" in said
+    rei.read(catalog=contacts, rate_limit="2/day")
+    said = rei.run(catalog=contacts, rate_limit="1/day").error
+    assert "rate_limit: 1/86400s is used up for 86" in said
     left = report(rei)
     assert (left["needs_person"], left["error"]) == (False, said)
     names = datetime.fromisoformat(left["retry_at"])
     assert timedelta(hours=23) < names - datetime.now(UTC) < timedelta(hours=25)
+
+
+def test_a_tap_that_reads_waits_for_its_own_limit_since_the_next_run_would_begin_again(
+    sandbox: Sandbox, rei: Tap, contacts: JSON
+) -> None:
+    sandbox.fill("rei", contacts=3)
+    process = rei.start(catalog=contacts, rate_limit="2/day", page_size=1)
+    rei.wait_for("rate_limit: 2/86400s is used up, waiting until")
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert rei.finish(process).exit_code == 143
 
 
 def test_a_tap_that_is_ended_by_a_signal_needs_nobody(
