@@ -88,13 +88,12 @@ class Ledger:
         self._claimants = sa.select(claims.c.claim, claims.c.key).where(
             claimed & self._database.among(claims.c.claim)
         )
-        self._delete_claims = claims.delete().where(claimed & self._database.among(claims.c.key))
+        of_keys = claimed & self._database.among(claims.c.key) & ~is_of_reject
+        self._delete_claims = claims.delete().where(of_keys)
         self._names_of = sa.select(delivered.c.key, delivered.c.names).where(
             scope & self._database.among(delivered.c.key)
         )
-        self._claims_of = sa.select(claims.c.key, claims.c.claim).where(
-            claimed & self._database.among(claims.c.key) & ~is_of_reject
-        )
+        self._claims_of = sa.select(claims.c.key, claims.c.claim).where(of_keys)
 
     # --- keys and hashes --------------------------------------------------------------------
 
@@ -394,5 +393,7 @@ _DELETE_ROW = delivered.delete().where(
     (delivered.c.scope == sa.bindparam("in_scope")) & (delivered.c.key == sa.bindparam("of"))
 )
 _DELETE_CLAIMS = claims.delete().where(
-    (claims.c.scope == sa.bindparam("in_scope")) & (claims.c.key == sa.bindparam("of"))
+    (claims.c.scope == sa.bindparam("in_scope"))
+    & (claims.c.key == sa.bindparam("of"))
+    & ~is_of_reject
 )

@@ -125,7 +125,9 @@ claims = sa.Table(
 )
 claims_by_key = sa.Index("singer_http_claims_by_key", claims.c.scope, claims.c.key)
 OF_REJECT = "?"
-"""Before a claim of a rejected record, which owns nothing; the ledger's claims begin with `#`."""
+"""Before a claim of a rejected record, which owns nothing; the ledger's claims begin with `#`.
+
+It counts while its key has a reject, and is replaced by the next reject of the key."""
 is_of_reject = claims.c.claim.startswith(OF_REJECT)
 
 pending = sa.Table(
