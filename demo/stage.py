@@ -19,7 +19,7 @@ HOLDS = {
     "kasplo": ("Kasplo", ("contacts",)),
     "merlin": ("Merlin", ("contacts", "automation_entries", "calls", "sms")),
 }
-"""Vendor in the sandbox → its name, and what of it is worth to be seen."""
+"""Vendor in the sandbox → its name, and the kinds of its records that are shown."""
 
 
 @dataclass

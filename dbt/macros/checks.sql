@@ -99,7 +99,7 @@ select count(*)
 
 {#
   Numbers that the checks may need. A database that works out a common table expression only when it
-  is read (PostgreSQL) saves a look at everything where nothing is gone.
+  is needed (PostgreSQL) counts nothing where no check has anything to compare.
 #}
 {% macro _totals(relation, stream, account, sync, server, deletes) -%}
 places as {{ singer_http.materialized() }} (

@@ -56,7 +56,7 @@ present as {{ singer_http.inlined() }} (
     from {{ relation }}
 ),
 
--- One pass over both: rows that do not stand, and keys of the ledger that the relation has no more.
+-- One pass over both: rows that do not stand, and keys of the ledger that the relation no longer has.
 -- Outstanding records stand in no version, and deleted ones only if the row is deleted still.
 differs as {{ singer_http.materialized() }} (
     select

@@ -69,7 +69,7 @@ def sqlalchemy_url(connection: str, *, driver: str = "") -> str:
     `driver` is for programs that would take another one for PostgreSQL than they have.
 
     Raises:
-        AirflowFailException: an extra is none that PostgreSQL knows.
+        AirflowFailException: PostgreSQL does not know an option in the extra, or its value.
     """
     found = Connection.get(connection)
     dialect = DIALECTS.get(found.conn_type, found.conn_type)
@@ -89,13 +89,13 @@ def sqlalchemy_url(connection: str, *, driver: str = "") -> str:
 
 
 def _options(connection: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a connection's extra PostgreSQL gets.
+    """The options in a connection's extra that are passed on to PostgreSQL.
 
-    A program that gets another option ends before it could say so in a report, and would be
-    started again in vain.
+    A program that gets another option ends before it can write a report, so Airflow would retry
+    it, without effect.
 
     Raises:
-        AirflowFailException: it does not know one, or not its value.
+        AirflowFailException: PostgreSQL does not know an option, or its value.
     """
     options = {name: value for name, value in extra.items() if name not in OF_HOOKS}
     if unknown := sorted(options.keys() - OF_POSTGRES):

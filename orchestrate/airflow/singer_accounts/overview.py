@@ -82,7 +82,7 @@ class Overview(BaseOperator):
         return states
 
     def names(self, context: Context, tasks: Sequence[str]) -> list[str]:
-        """The accounts of these tasks: `account_7` has the 7th entry of the list."""
+        """The accounts of these tasks: `account_0` has the first entry of the list."""
         rows = context["ti"].xcom_pull(task_ids=self.accounts) or []
         numbers = [task.removeprefix(f"{self.of}_") for task in tasks]
         return [rows[int(n)]["account"] if n.isdecimal() else "no account" for n in numbers]

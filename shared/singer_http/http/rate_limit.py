@@ -204,7 +204,8 @@ class Limiter:
                         self._longest = math.inf
                     return now
                 self._check_wait(delay)
-                if delay > _NOTICE and not noticed:
+                # A longer one lasts only until the requests in flight have ended.
+                if _NOTICE < delay <= self._longest and not noticed:
                     noticed = True
                     self._announce(delay)
                 self._changed.wait(min(delay, _LONGEST_SLEEP))

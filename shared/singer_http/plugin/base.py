@@ -93,7 +93,7 @@ class HTTPPlugin(PluginBase):
             **kwargs: of the constructor.
         """
         schema = cls.config_jsonschema
-        # What is none of a setting's choices has no meaning that it could be asked for.
+        # A value that is none of a setting's choices: the code that reads it would fail.
         there = {
             name: value
             for name, value in given.items()

@@ -55,8 +55,9 @@ REJECTIONS = {
         "again.",
     ),
     "held": Rejection(
-        "The record is kept back on purpose, for example by `quiet_hours`.",
-        "Nothing: a later run sends it when it is allowed.",
+        "The record is kept back on purpose. The reason names what it waits for.",
+        "Nothing if it waits for a time (`quiet_hours`). If it waits for another record, correct "
+        "that one or give it up. A later run sends it.",
     ),
 }
 """Kinds of rejection, as they stand in the rejects file."""

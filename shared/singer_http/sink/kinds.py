@@ -203,7 +203,7 @@ class ReadableSink(RecordSink):
         return self._forms(body, None, shown=False)
 
     def own_forms(self, body: JSON) -> dict[str, fields.Forms]:
-        """As `sent_forms`, and what else the vendor may make of a value on its own."""
+        """As `sent_forms`, with the other forms in which the vendor may show what was sent."""
         return self.sent_forms(body)
 
     def shown_forms(

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from singer_http.operations import DELETED, SAME, UNKNOWN, Effect, Row
 from singer_http.store.database import Database, json_list
 from singer_http.store.rows import Delivered, Unfinished, beginning
-from singer_http.store.tables import NAME, ROW, claims, delivered, pending, scopes
+from singer_http.store.tables import NAME, ROW, claims, delivered, is_of_reject, pending, scopes
 
 _PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
 FORMER = "\nformer "
@@ -88,13 +88,12 @@ class Ledger:
         self._claimants = sa.select(claims.c.claim, claims.c.key).where(
             claimed & self._database.among(claims.c.claim)
         )
-        self._delete_claims = claims.delete().where(claimed & self._database.among(claims.c.key))
+        of_keys = claimed & self._database.among(claims.c.key) & ~is_of_reject
+        self._delete_claims = claims.delete().where(of_keys)
         self._names_of = sa.select(delivered.c.key, delivered.c.names).where(
             scope & self._database.among(delivered.c.key)
         )
-        self._claims_of = sa.select(claims.c.key, claims.c.claim).where(
-            claimed & self._database.among(claims.c.key)
-        )
+        self._claims_of = sa.select(claims.c.key, claims.c.claim).where(of_keys)
 
     # --- keys and hashes --------------------------------------------------------------------
 
@@ -171,7 +170,7 @@ class Ledger:
         return owners
 
     def claims_of(self, scope: int, keys: Sequence[str]) -> dict[str, set[str]]:
-        """The claims of these (stored) keys: key -> hashed claims."""
+        """The claims of these (stored) keys, without those of rejects: key -> hashed claims."""
         self._apply()
         held: dict[str, set[str]] = {}
         for key, claim in self._query(self._claims_of, {"scope": scope, "some": json_list(keys)}):
@@ -394,5 +393,7 @@ _DELETE_ROW = delivered.delete().where(
     (delivered.c.scope == sa.bindparam("in_scope")) & (delivered.c.key == sa.bindparam("of"))
 )
 _DELETE_CLAIMS = claims.delete().where(
-    (claims.c.scope == sa.bindparam("in_scope")) & (claims.c.key == sa.bindparam("of"))
+    (claims.c.scope == sa.bindparam("in_scope"))
+    & (claims.c.key == sa.bindparam("of"))
+    & ~is_of_reject
 )

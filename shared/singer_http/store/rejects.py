@@ -20,7 +20,7 @@ from singer_http.exact_json import StrangeJSON, decode
 from singer_http.operations import RejectionKind
 from singer_http.store.database import Database, json_list
 from singer_http.store.rows import REJECTION, ExportedLine, Reject, RejectState, with_rejection
-from singer_http.store.tables import claims, rejects, scopes
+from singer_http.store.tables import OF_REJECT, claims, is_of_reject, rejects, scopes
 
 MAIN = ""
 NEWER = "newer"
@@ -131,7 +131,7 @@ class Rejects:
 
         A delete has none: it stands for nothing.
         """
-        wanted = [_CLAIM + claim[1:] for claim in claims_on]
+        wanted = [OF_REJECT + claim[1:] for claim in claims_on]
         if scope in self._empty or not wanted:
             return False
         self._apply()
@@ -190,7 +190,7 @@ class Rejects:
         self._hold(self._insert, values)
         self._hold(_DELETE_CLAIMS, {"in_scope": scope, "of": key})
         for claim in claims_on:
-            values = {"scope": scope, "claim": _CLAIM + claim[1:], "key": key}
+            values = {"scope": scope, "claim": OF_REJECT + claim[1:], "key": key}
             self._hold(self._insert_claim, values)
 
     def drop(self, scope: int, key: str, seq: int = LAST, *, slot: str | None = None) -> None:
@@ -354,13 +354,10 @@ def _place(scope: int, key: str, run: str, seq: int, slot: str) -> dict[str, Any
     return {"in_scope": scope, "of": key, "this_run": run, "up_to": seq, "slots": slot}
 
 
-_CLAIM = "?"
-"""Before a claim of a rejected record, which owns nothing: no claim of the ledger begins so."""
 _DELETE_CLAIMS = claims.delete().where(
     (claims.c.scope == sa.bindparam("in_scope"))
     & (claims.c.key == sa.bindparam("of"))
-    & (claims.c.claim >= _CLAIM)
-    & (claims.c.claim < chr(ord(_CLAIM) + 1))
+    & is_of_reject
 )
 _OF_KEY = (rejects.c.scope == sa.bindparam("in_scope")) & (rejects.c.key == sa.bindparam("of"))
 _NOT_NEWER = (rejects.c.run != sa.bindparam("this_run")) | (rejects.c.seq <= sa.bindparam("up_to"))

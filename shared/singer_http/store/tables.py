@@ -6,7 +6,8 @@ same        account -> the account that it became (see `target.takeover`): their
             hold for both
 scopes      (account, sync, stream): whose rows these are, their source, their key columns
 delivered   scope, key -> digest, source, remote id, at, run, names (hashed) to look it up by
-claims      scope, claim, key: what a key refers to at the vendor (emails, phones, tags), hashed
+claims      scope, claim, key: what a key refers to at the vendor (emails, phones, tags), hashed;
+            also what a rejected record refers to, which owns nothing
 pending     one entry for each request that is about to leave: its effect, its keys and records;
             gone once the answer is in
 rejects     what is outstanding: the record as it was read, the reason, the scope
@@ -124,6 +125,11 @@ claims = sa.Table(
     sqlite_with_rowid=False,
 )
 claims_by_key = sa.Index("singer_http_claims_by_key", claims.c.scope, claims.c.key)
+OF_REJECT = "?"
+"""Before a claim of a rejected record, which owns nothing; the ledger's claims begin with `#`.
+
+It counts while its key has a reject, and is replaced by the next reject of the key."""
+is_of_reject = claims.c.claim.startswith(OF_REJECT)
 
 pending = sa.Table(
     "singer_http_pending",

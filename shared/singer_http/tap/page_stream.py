@@ -245,6 +245,8 @@ class _Output:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
+            self._stream._tap.report.add(self._stream.name, 0)  # read to its end, also if empty
         self._stack.__exit__(*error)
 
     @property

@@ -77,7 +77,7 @@ def options() -> list[click.Option]:
 
 
 def refuse_several(given: dict[str, Any], file_input: IO[bytes] | None) -> None:
-    """Refuse what cannot be done together: one of them would be left out in silence.
+    """Refuse what cannot be done together: all but one would be ignored without a word.
 
     Args:
         given: the options of `options()`: name -> value.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from decimal import Decimal
+
+import click
 
 from singer_http.errors import SingerHTTPError, StopRun, one_line
 from singer_http.exact_json import decode, text_of
@@ -20,8 +21,6 @@ from singer_http.target.router import Router
 from singer_http.target.session import Session
 
 RESOLVED = "resolved as unsent: it is sent with the next run"
-
-
 NOT_READ = (
     " Its fields are not known ({why}), so `overwrite` keeps what the vendor has in them until the "
     "source has the same values."
@@ -46,7 +45,7 @@ def resolve(
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 - stdout is for Singer messages
+    click.echo(text, err=True)  # stdout is for Singer messages
 
 
 def _resolve(
@@ -57,16 +56,7 @@ def _resolve(
     key: str,
     how: str,
 ) -> str:
-    sink = next((sink for sink in sinks if sink.stream == stream), None)
-    if sink is None:
-        known = ", ".join(sink.stream for sink in sinks)
-        raise StopRun(f"There is no stream {stream!r}: this target has {known}.")
-    scope = session.scope(stream)
-    found = _find(session, scope.id, key) if scope else []
-    if scope is None or not found:
-        raise StopRun(
-            f"{stream}: nothing is outstanding for the key {key!r} in this account and sync."
-        )
+    sink, scope, found = _outstanding(session, sinks, stream, key)
     stored = found[0].key
     main = next((reject for reject in found if reject.slot == MAIN), found[0])
     rejects, ledger = session.store.rejects, session.store.ledger
@@ -96,6 +86,27 @@ def _resolve(
     session.store.commit()
     session.export_rejects(even_unchanged=True)
     return f"{stream}: {key}: {done}.{note}"
+
+
+def _outstanding(
+    session: Session, sinks: Sequence[type[HTTPSink]], stream: str, key: str
+) -> tuple[type[HTTPSink], Scope, list[Reject]]:
+    """The stream, where its rows are in the ledger, and what is outstanding for the key.
+
+    Raises:
+        StopRun: there is no such stream, or nothing is outstanding.
+    """
+    sink = next((sink for sink in sinks if sink.stream == stream), None)
+    if sink is None:
+        known = ", ".join(sink.stream for sink in sinks)
+        raise StopRun(f"There is no stream {stream!r}: this target has {known}.")
+    scope = session.scope(stream)
+    found = _find(session, scope.id, key) if scope else []
+    if scope is None or not found:
+        raise StopRun(
+            f"{stream}: nothing is outstanding for the key {key!r} in this account and sync."
+        )
+    return sink, scope, found
 
 
 def _note_fields(

@@ -259,6 +259,21 @@ def test_a_contact_is_known_by_what_an_earlier_record_said_of_it(
     assert result.counts(stream).get("suppressed") == 1, result.stderr
 
 
+@pytest.mark.parametrize("stream", LINKS)
+def test_a_contact_is_not_known_by_what_a_rejected_record_said_of_it(
+    sandbox: Sandbox, tmp_path: Path, stream: str
+) -> None:
+    rei = Plugin("target-reisoftware", sandbox, tmp_path, first_run=True, phone_region="US")
+    columns = schema("contacts", ("key", "email", "phone", "firstName"), ("key",))
+    rei.run([columns, record("contacts", key="k", email=ANN)])
+    ((contact, _),) = sandbox.state("rei")["contacts"].items()
+    assert rei.run([columns, record("contacts", key="k", email=BOB, phone="1")]).rejects
+    rei.run([columns, record("contacts", key="k", firstName="New")])
+    result = rei.run([*stop(email=BOB), *link(stream, contactId=contact)])
+    assert "suppressed" not in result.counts(stream), result.stderr
+    assert "key k" not in rei.run([], "--explain", BOB).stdout
+
+
 def test_automations_know_a_contact_by_what_an_earlier_record_said_of_it(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ old key would take away the record that the rejected row stands for.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,11 +42,11 @@ class Planned:
     def gone(self, key: str) -> JSON:
         return {"k": key, "_sdc_deleted_at": DELETED_AT}
 
-    def run(self, *rows: JSON) -> Ran:
+    def run(self, *rows: JSON, **config: Any) -> Ran:
         names = [*self.row("", ""), *PHONES.values(), "_sdc_deleted_at"]
         columns: JSON = {name: {} for name in names} | {"size": {"type": "integer"}}
         messages = [record(self.stream, **row) for row in rows]
-        ran = self.runs.run([schema(self.stream, columns, ("k",)), *messages])
+        ran = self.runs.run([schema(self.stream, columns, ("k",)), *messages], **config)
         assert ran.error == ""
         return ran
 
@@ -80,6 +81,25 @@ def test_so_does_one_that_a_row_of_an_earlier_run_names(planned: Planned, wrong:
     planned.run(planned.row("a", EMAILS[0]), planned.row("b", EMAILS[1]))
     planned.run(planned.row("c", EMAILS[0], wrong))
     ran = planned.run(planned.gone("a"), planned.gone("b"))
+    assert ran.kinds("k") == {"c": "invalid", "a": "held"}
+    assert planned.contacts == EMAILS[:1]
+
+
+@pytest.mark.parametrize("planned", ["rei", "autoreach"], indirect=True)
+def test_it_stays_where_repair_marked_the_record_of_the_rejected_row_as_gone(
+    planned: Planned,
+) -> None:
+    planned.run(planned.row("a", EMAILS[0]), planned.row("c", EMAILS[1]))
+    planned.run(planned.row("c", EMAILS[0], "type"))
+    table = "members" if planned.vendor == "autoreach" else "contacts"
+    (gone,) = (
+        id_
+        for id_, one in planned.sandbox.state(planned.vendor)[table].items()
+        if one["email"] == EMAILS[1]
+    )
+    planned.sandbox.remove(planned.vendor, table, gone)
+    assert "1 marked" in planned.runs.plugin.run([], "--verify", "--repair").stdout
+    ran = planned.run(planned.gone("a"), retry_rejects=False)
     assert ran.kinds("k") == {"c": "invalid", "a": "held"}
     assert planned.contacts == EMAILS[:1]
 

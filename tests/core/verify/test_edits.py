@@ -109,4 +109,4 @@ def test_what_an_earlier_release_delivered_is_only_looked_for(target: Vendor) ->
     target.edit(2, **{target.first: "Hannah"})
     result = target.verify()
     assert result.exit_code == 0
-    assert "2 not compared: an earlier release delivered them" in result.stdout
+    assert "2 not compared: the ledger does not know their fields" in result.stdout

@@ -35,15 +35,15 @@ class Repaired:
 
 
 def too_many(notes: Notes, *, mode: str, max_deletes: str) -> str | None:
-    """Why nothing must be marked: most records are not missing, but cannot be seen.
+    """Why nothing may be marked: too many records are gone or merged; `None` if they are not.
 
-    What is marked as gone is created again, so a wrong account or an empty answer would make every
-    record twice. A field that was edited is only written again: those have no limit.
+    A wrong account or an empty answer looks like that too. What is marked as gone is created again,
+    so every record would be there twice. Edited fields are only written again: they have no limit.
 
     Args:
         notes: of a comparison that has ended.
         mode: the setting.
-        max_deletes: the setting, what may vanish from the vendor.
+        max_deletes: the setting, here the most that may be gone or merged.
     """
     missing = sum(
         one.marked is None and one.what["difference"] != "edited" and not _left(mode, one)

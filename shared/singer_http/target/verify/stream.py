@@ -28,7 +28,7 @@ TOLD = 60.0
 NO_ID = "their id at the vendor is not known"
 IN_DOUBT = "what the vendor has is not known: they are sent again when they come next"
 PENDING = "a run that died was about to send them: the next run settles that"
-NO_FIELDS = "an earlier release delivered them: only that they exist was compared"
+NO_FIELDS = "the ledger does not know their fields: only that they exist was compared"
 REFUSED = "the vendor does not show them"
 
 
