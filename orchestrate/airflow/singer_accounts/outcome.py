@@ -34,7 +34,9 @@ class Outcome:
     @classmethod
     def read(cls, work_dir: Path) -> Outcome:
         """Read what the try left in its folder, which no other try writes to."""
-        return cls([json.loads(p.read_text("utf-8")) for p in work_dir.glob("*.report.json")])
+        return cls(
+            [json.loads(p.read_text("utf-8")) for p in sorted(work_dir.glob("*.report.json"))]
+        )
 
     @property
     def error(self) -> str:

@@ -37,6 +37,7 @@ _UNITS: Final = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, 
 _UNITS["day"] = 86400
 _LIMIT: Final = re.compile(r"(?P<count>\d+)\s*/\s*(?P<length>\d+(?:\.\d+)?)?\s*(?P<unit>[a-z]+)")
 
+_SHORTEST_SLEEP: Final = 1.0  # seconds, doubled while it goes on: answers change what is right
 _LONGEST_SLEEP: Final = 30.0  # seconds, so that what other processes give back is noticed
 _NOTICE: Final = 10.0  # seconds of waiting that are worth a line in the log
 
@@ -142,8 +143,8 @@ class Limiter:
         open_windows: opens what the processes of the account share; called for the first permit,
             never without a limit. May raise StopRun.
         max_wait: the longest wait in seconds, at least `PACING`; None for any.
-        wait_once_begun: wait as long as it takes after the first permit, for a run whose requests
-            would all be sent again by the next one.
+        goes_on: whether the next run would go on after what this one did. While it would not, a run
+            that has begun waits as long as it takes: stopping would have it all sent again.
 
     Raises:
         ValueError: `spec` cannot be read.
@@ -155,12 +156,13 @@ class Limiter:
         open_windows: Callable[[], Windows],
         max_wait: float | None = None,
         *,
-        wait_once_begun: bool = False,
+        goes_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self.limits = parse_limits(spec)
         self._max_wait = max_wait
         self._longest = math.inf if max_wait is None else max(max_wait, PACING) * _MARGIN
-        self._wait_once_begun = wait_once_begun
+        self._goes_on = goes_on
+        self._begun = False
         self._windows = [(limit.count, limit.seconds) for limit in self.limits]
         self._open_windows = open_windows
         self._shared: Windows | None = None
@@ -194,35 +196,39 @@ class Limiter:
         """
         if not self.limits and not self._stopped:
             return CLOCK.steady()
-        noticed = False
+        noticed, sleep = False, _SHORTEST_SLEEP
         with self._turn, self._changed:
             while not self._stopped:
                 now = CLOCK.steady()
                 delay = self.try_acquire()
                 if not delay:
-                    if self._wait_once_begun:
-                        self._longest = math.inf
+                    self._begun = True
                     return now
-                self._check_wait(delay)
+                longest = self._longest_wait()
+                self._check_wait(delay, longest)
                 # A longer one lasts only until the requests in flight have ended.
-                if _NOTICE < delay <= self._longest and not noticed:
+                if _NOTICE < delay <= longest and not noticed:
                     noticed = True
                     self._announce(delay)
-                self._changed.wait(min(delay, _LONGEST_SLEEP))
+                self._changed.wait(min(delay, sleep))
+                sleep = min(2 * sleep, _LONGEST_SLEEP)
         msg = "The run is being ended, while a request waited for rate_limit"
         raise Cancelled(msg)
 
-    def _check_wait(self, delay: float) -> None:
+    def _longest_wait(self) -> float:
+        return math.inf if self._begun and not self._goes_on() else self._longest
+
+    def _check_wait(self, delay: float, longest: float) -> None:
         """Stop the run if its wait is certain to be too long: its slot and its lock serve others.
 
         Raises:
             RetryLater: it is.
         """
-        if delay <= self._longest or not self._shared:
+        if delay <= longest or not self._shared:
             return
         # Requests in flight may come back unused, and are over soon.
         delay = self._shared.shortest_wait(self._windows)
-        if delay <= self._longest:
+        if delay <= longest:
             return
         until = datetime.now(UTC) + timedelta(seconds=delay)
         message = (

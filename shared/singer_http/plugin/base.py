@@ -45,9 +45,6 @@ class HTTPPlugin(PluginBase):
     setting_checks: ClassVar[Mapping[str, validation.Check]] = {}
     """Checks of the plugin's own settings, beside their JSON schema: name → check."""
 
-    begins_again: ClassVar[bool] = False
-    """Whether a run that follows one that stopped sends all requests again."""
-
     def __init__(
         self,
         *,
@@ -224,12 +221,16 @@ class HTTPPlugin(PluginBase):
             user_agent=f"{self.name}/{self.plugin_version}",
         )
 
+    def next_run_goes_on(self) -> bool:
+        """Whether the next run would go on after what this one did. Threads may ask."""
+        return False
+
     def _limiter(self) -> Limiter | None:
         spec = str(self.config.get("rate_limit") or "").strip()
         if not spec:
             return None
         longest = self.config["max_wait"]
-        return Limiter(spec, self._rate_windows, longest, wait_once_begun=self.begins_again)
+        return Limiter(spec, self._rate_windows, longest, goes_on=self.next_run_goes_on)
 
     def _rate_windows(self) -> RateWindows:
         """What the processes of this account sent, to this server."""

@@ -39,8 +39,9 @@ COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
         description=(
             "The longest pause in seconds that is waited for: one that the vendor names "
             "(Retry-After), or one of more than a minute that rate_limit makes necessary. Beyond "
-            "it the run stops and names the time to run it again. A tap that has begun to read "
-            "waits for rate_limit in any case: the next run would read all of it again."
+            "it the run stops and names the time to run it again. A tap that has begun to read, "
+            "and a target that has sent requests but delivered nothing new, wait for rate_limit in "
+            "any case: the next run would begin again."
         ),
     ),
     th.Property(

@@ -37,8 +37,6 @@ class HTTPTap(HTTPPlugin, Tap):
     stream_types: ClassVar[tuple[type[Stream], ...]] = ()
     """The streams, each made once."""
 
-    begins_again = True
-
     _signal: int | None = None
     _busy = 0
     _batching = False

@@ -68,6 +68,11 @@ class HTTPTarget(HTTPPlugin, Target):
 
     # --- a run --------------------------------------------------------------------------------
 
+    @override
+    def next_run_goes_on(self) -> bool:
+        # Lists and outstanding rejects come first in each run, and might use up a limit each time.
+        return any(stream.counts.delivered for stream in [*self.report.streams.values()])
+
     @cached_property
     def report(self) -> Report:
         """The counts of this run."""

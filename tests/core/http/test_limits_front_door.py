@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.front_door import JSON, Plugin, record, schema, state
+from tests.processes import wait_until
 
 SCHEMA = schema("people", ("id", "email"))
 
@@ -67,6 +70,21 @@ def test_a_run_that_would_wait_for_its_own_limit_for_long_stops_and_loses_nothin
     assert (result.exit_code, result.states) == (0, [8])
     assert len(sandbox.state("autoreach")["people"]) == 8
     assert sum(r["method"] == "PATCH" for r in sandbox.requests("autoreach")) == 8
+
+
+def test_a_run_that_delivered_nothing_waits_since_the_next_one_would_not_get_further(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    sandbox.fault(vendor="autoreach", method="PATCH", status=422, times=None)
+    people.run([SCHEMA, *rows(4)], batch_size_rows=1, rate_limit="")
+    # Outstanding rejects are sent first, in each run: they would use up the limit again.
+    process = people.start([SCHEMA, *rows(6, "q")], batch_size_rows=1, rate_limit="3/h")
+    wait_until(lambda: sum(r["method"] == "PATCH" for r in sandbox.requests("autoreach")) == 7)
+    time.sleep(3)  # it asks again after 1 and 2 seconds
+    process.send_signal(signal.SIGTERM)
+    result = people.finish(process)
+    assert result.exit_code == 143
+    assert "rate_limit: 3/3600s is used up, waiting until" in result.stderr
 
 
 def test_a_message_that_waited_for_the_limit_is_sent_once_by_a_later_run(
