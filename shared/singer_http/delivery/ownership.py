@@ -21,7 +21,8 @@ from singer_http.store.rejects import Rejects
 from singer_http.store.rows import RejectState
 
 WAITS_FOR_REJECT = (
-    "a rejected record may be the same record at the vendor: it is deleted once none is"
+    "{} may be the same record at the vendor: this one is deleted once that one is delivered or "
+    "given up (--resolve)"
 )
 NAMES = 10_000
 """Hashed keys whose text is remembered, so that a reason can name them."""
@@ -142,18 +143,19 @@ class Ownership:
         """
         sink = item.sink
         claims = sink.taken_away(item)
-        released = named = False
+        released, named = False, None
         if claims:
             kept = self.others_claims(item, claims)
             released = bool(kept) and not sink.keep(item, kept)
         elif not sink.names_parent:
             released = self.others_refer_to(item)
-            named = not released and self._rejected_row_names(item, mirror)
+            named = None if released else self._rejected_row(item, mirror)
         if named and not item.removal:
-            return Outcome.rejected(RejectionKind.HELD, WAITS_FOR_REJECT, attempts=0)
+            reason = WAITS_FOR_REJECT.format(named)
+            return Outcome.rejected(RejectionKind.HELD, reason, attempts=0)
         if not (released or named):
             return None
-        return Outcome(OutcomeKind.SKIPPED, released=True, postponed=named)
+        return Outcome(OutcomeKind.SKIPPED, released=True, postponed=bool(named))
 
     def others_claims(self, item: Item, claims: Iterable[str]) -> set[str]:
         """Which of these claims another key of this sync has too."""
@@ -179,20 +181,20 @@ class Ownership:
         others = owners.get(item.remote_id, set()) - {item.stored}
         return any(map(_is_delivered, self._ledger.rows(self._scope, sorted(others)).values()))
 
-    def _rejected_row_names(self, item: Item, mirror: Mirror | None) -> bool:
-        """Whether a rejected row, of this run or an earlier one, may be the record of a removal."""
+    def _rejected_row(self, item: Item, mirror: Mirror | None) -> str | None:
+        """A rejected row, of this run or an earlier one, that may be the record of a removal."""
         if not self._rejects.any_in(self._scope):
-            return False
+            return None
         held = self.held_claims(item)
-        if mirror is not None and mirror.names(held, item):
-            return True
-        if self._rejects.claim(self._scope, item.stored, {*held, *self.hashed(item)}):
-            return True
-        if item.remote_id is None:
-            return False
-        return item.remote_id in self._wanted or bool(
-            self._rejects.names(self._scope, [item.remote_id])
-        )
+        if key := self._rejects.claimant(self._scope, item.stored, {*held, *self.hashed(item)}):
+            return f"the rejected record with the key {self.names.of(key)}"
+        remote_id = item.remote_id
+        if (mirror is not None and mirror.names(held, item)) or (
+            remote_id is not None
+            and (remote_id in self._wanted or self._rejects.names(self._scope, [remote_id]))
+        ):
+            return "a rejected record"
+        return None
 
 
 def _has_claims(item: Item) -> bool:

@@ -126,19 +126,20 @@ class Rejects:
         where = (rejects.c.scope == scope) & rejects.c.remote_id.in_(list(ids))
         return {row[0] for row in self._query(sa.select(rejects.c.remote_id).where(where))}
 
-    def claim(self, scope: int, key: str, claims_on: Iterable[str]) -> bool:
-        """Whether an outstanding record of another (stored) key has one of these (hashed) claims.
+    def claimant(self, scope: int, key: str, claims_on: Iterable[str]) -> str | None:
+        """The (stored) key of another outstanding record that has one of these (hashed) claims.
 
         A delete has none: it stands for nothing.
         """
         wanted = [OF_REJECT + claim[1:] for claim in claims_on]
         if scope in self._empty or not wanted:
-            return False
+            return None
         self._apply()
         own = (claims.c.scope == scope) & claims.c.claim.in_(wanted) & (claims.c.key != key)
         same = (rejects.c.scope == claims.c.scope) & (rejects.c.key == claims.c.key)
-        there = sa.select(rejects.c.id).join(claims, same)
-        return bool(self._query(there.where(own & (rejects.c.operation != "delete")).limit(1)))
+        there = sa.select(rejects.c.key).join(claims, same).order_by(rejects.c.id)
+        found = self._query(there.where(own & (rejects.c.operation != "delete")).limit(1))
+        return str(found[0][0]) if found else None
 
     def any(self, scope: int) -> bool:
         """Whether something is outstanding."""
