@@ -182,6 +182,13 @@ class Adapter(HTTPAdapter):
         return manager
 
     @override
+    def close(self) -> None:
+        # urllib3 closes a pool when nothing refers to it any more; here something does.
+        while self._pools:
+            self._pools.popitem()[1].close()
+        super().close()
+
+    @override
     def send(
         self,
         request: PreparedRequest,

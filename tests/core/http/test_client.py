@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,6 +49,20 @@ def test_an_answer_is_json_text_or_nothing(
 ) -> None:
     server.will(Reply(body=body, headers={"Content-Type": content_type}))
     assert client.request("GET", "x").data == data
+
+
+def test_close_closes_the_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        asked = threads.submit(client.request, "GET", "x")
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            asked.result()
+            client.close()
+            connection.settimeout(5)
+            assert connection.recv(1) == b""
 
 
 def test_a_request_carries_what_it_is_given(server: Server) -> None:
