@@ -181,8 +181,8 @@ def test_two_servers_of_one_account_are_told_apart(pipeline: Pipeline) -> None:
     pipeline.fill(1)
     pipeline.send()
     pipeline.connection.execute(
-        "INSERT INTO singer_http_scopes (id, account, sync, stream, source, keys, schema_message)"
-        " VALUES (99, 'sandbox-client other.example.com', 'default', 'people', 's', '[]', '')"
+        "INSERT INTO singer_http_scopes (account, sync, stream, source, keys, schema_message)"
+        " VALUES ('sandbox-client other.example.com', 'default', 'people', 's', '[]', '')"
     )
     assert "the ledger knows sandbox-client at 2 servers" in pipeline.refusal()
 
