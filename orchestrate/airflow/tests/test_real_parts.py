@@ -19,6 +19,8 @@ import pytest
 from trial.stage import Size, Stage, key, limit, stage, wait_for_workers
 from trial.workers import Network, Worker, available
 
+from singer_accounts.folder import PREFIX
+
 pytestmark = [
     pytest.mark.real_parts,
     pytest.mark.skipif(not available(), reason="needs root, ip and unshare"),
@@ -186,7 +188,7 @@ def test_a_killed_worker_and_a_restart_of_postgresql_lose_nothing(tmp_path: Path
         (page,) = (tmp_path / "machines").glob("*/overview.html")
         assert all(name in page.read_text() for name in size.names())
         for home in (tmp_path / "machines").iterdir():
-            assert not list((home / "tmp").glob("singer-*")) or home.name == "1"
+            assert not [*(home / "tmp").glob(f"{PREFIX}*")], home
 
 
 def test_who_needs_a_person_fails_at_once_and_a_pause_is_kept(
