@@ -180,15 +180,25 @@ def test_sigterm_is_passed_on_and_waited_for(folder: Path) -> None:
     assert (folder / "seen.ended").read_text() == "after the requests in flight"
 
 
+def start_and_kill(folder: Path, meanwhile: str = "pass") -> subprocess.Popen[bytes]:
+    """A try in a process of its own, which kills itself once it has its folder."""
+    program = (
+        "import os, signal, subprocess; from singer_accounts.folder import folder\n"
+        f"with folder() as own: {meanwhile}; os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
 def test_the_folder_of_a_killed_try_is_removed_by_the_next_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    program = "import os, signal; from singer_accounts.folder import folder\n"
-    program += "with folder() as own: os.kill(os.getpid(), signal.SIGKILL)"
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    killed = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert start_and_kill(folder).wait() == -signal.SIGKILL
     (left,) = folder.glob(f"{PREFIX}*")
     with try_folder() as one, try_folder() as other:
         assert not left.exists()
@@ -201,15 +211,7 @@ def test_the_folder_of_a_run_whose_worker_was_killed_stays_until_the_run_ends(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    program = "import os, signal, subprocess; from singer_accounts.folder import folder\n"
-    program += "with folder() as own:\n subprocess.Popen(['cat'], pass_fds=(own.lock,))\n"
-    program += " os.kill(os.getpid(), signal.SIGKILL)"
-    worker = subprocess.Popen(
-        [sys.executable, "-c", program],
-        env={**os.environ, "TMPDIR": str(folder)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    worker = start_and_kill(folder, "subprocess.Popen(['cat'], pass_fds=(own.lock,))")
     worker.wait()
     (left,) = folder.glob(f"{PREFIX}*")
     with try_folder():

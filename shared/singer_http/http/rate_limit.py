@@ -37,7 +37,7 @@ _UNITS: Final = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600, 
 _UNITS["day"] = 86400
 _LIMIT: Final = re.compile(r"(?P<count>\d+)\s*/\s*(?P<length>\d+(?:\.\d+)?)?\s*(?P<unit>[a-z]+)")
 
-_SHORTEST_SLEEP: Final = 1.0  # seconds, doubled while it goes on: answers change what is right
+_SHORTEST_SLEEP: Final = 1.0  # seconds, then doubled: an answer may decide whether to wait on
 _LONGEST_SLEEP: Final = 30.0  # seconds, so that what other processes give back is noticed
 _NOTICE: Final = 10.0  # seconds of waiting that are worth a line in the log
 
@@ -129,7 +129,7 @@ class Windows(Protocol):
         """
 
     def shortest_wait(self, windows: Sequence[tuple[int, float]]) -> float:
-        """The seconds that pass in any case before `take` grants a permit. Errors as in `take`."""
+        """The fewest seconds before `take` can grant a permit. Errors as in `take`."""
 
     def give(self, *, used: bool) -> None:
         """Note that a request has been answered, or was not sent. Errors as in `take`."""
