@@ -121,7 +121,7 @@ class RateState(msgspec.Struct):
         return 0.0
 
     def shortest_wait(self, windows: Sequence[tuple[int, float]]) -> float:
-        """The seconds that pass before a permit can be had, even if what is in flight comes back.
+        """The fewest seconds before a permit can be granted: as if nothing were in flight.
 
         Args:
             windows: as in `take`.

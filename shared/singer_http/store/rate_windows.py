@@ -92,7 +92,7 @@ class RateWindows:
         return delay
 
     def shortest_wait(self, windows: Sequence[tuple[int, float]]) -> float:
-        """The seconds that pass in any case before `take` grants a permit. Errors as in `take`."""
+        """The fewest seconds before `take` can grant a permit. Errors as in `take`."""
         return self._change(_READ_LOCKED, lambda state: state.shortest_wait(windows))
 
     def give(self, *, used: bool) -> None:

@@ -1,4 +1,4 @@
-"""The progress of `--verify`, and what it saw: in the database, so that it goes on anywhere.
+"""The progress of `--verify`, and what it saw: in the database, so that any machine can continue.
 
 What was seen of a record holds for the delivery that was compared. One that was delivered since is
 compared again.
