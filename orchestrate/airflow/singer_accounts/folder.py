@@ -1,4 +1,4 @@
-"""The folder of one try. It holds credentials, so it is gone after the try, however that ended."""
+"""The folder of one try. It has credentials, so the try removes it; or the next one, if killed."""
 
 from __future__ import annotations
 
