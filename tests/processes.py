@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import fcntl
 import json
 import os
@@ -159,6 +160,13 @@ class Forked:
             raise RuntimeError("the fork server has died")
         number: int = NUMBER.unpack(data)[0]
         return number
+
+
+def terminate_elsewhere(process: Process) -> None:
+    """Send SIGTERM to a thread that is not the main one, whose wait it does not interrupt."""
+    threads = (int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir())
+    other = next(thread for thread in threads if thread != process.pid)
+    assert ctypes.CDLL(None).tgkill(process.pid, other, signal.SIGTERM) == 0
 
 
 def wait_until(found: Callable[[], Any], seconds: float = 60) -> None:

@@ -29,7 +29,7 @@ from tests.findings.inputs import (
     texts,
 )
 from tests.front_door import JSON, SCRIPTS, Plugin, Result, record, schema, state
-from tests.processes import wait_until
+from tests.processes import Forked, terminate_elsewhere, wait_read, wait_until
 from tests.tapping import Tap
 
 
@@ -133,6 +133,21 @@ def test_a_signal_ends_a_wait_that_the_vendor_asked_for(
     process.send_signal(number)
     result = autoreach.finish(process)
     assert result.exit_code == code, result.stderr
+    assert result.report["outcome"] == "stopped"
+
+
+def test_a_signal_ends_the_wait_for_input_that_it_does_not_interrupt(
+    autoreach: Plugin, sandbox: Sandbox
+) -> None:
+    """P19: one that comes in the moment before a wait begins is such a signal."""
+    process = autoreach.start(None)
+    assert isinstance(process, Forked)
+    assert process.stdin
+    process.stdin.write(b"".join(json.dumps(m).encode() + b"\n" for m in (PEOPLE, person("a"))))
+    wait_read(process.stdin)
+    terminate_elsewhere(process)
+    assert process.wait(20) == 143
+    result = autoreach.finish(process)
     assert result.report["outcome"] == "stopped"
 
 

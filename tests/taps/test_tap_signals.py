@@ -11,6 +11,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.contacts import numbers
+from tests.processes import terminate_elsewhere
 from tests.tapping import Tap, only
 
 
@@ -49,6 +50,21 @@ def test_it_ends_while_the_vendor_asks_for_a_pause(sandbox: Sandbox, tmp_path: P
     assert done.exit_code == 143, done.stderr
     assert "ERROR" not in done.stderr
     assert "contacts" in done.state["bookmarks"]
+
+
+def test_it_ends_at_once_if_the_signal_interrupts_no_wait(sandbox: Sandbox, tmp_path: Path) -> None:
+    """So does one that comes in the moment before a wait begins."""
+    tap = Tap("tap-reisoftware", sandbox, tmp_path)
+    sandbox.fill("rei", contacts=500)
+    sandbox.fault(vendor="rei", path="contacts/$", hold="page", after=2, times=None)
+    process = tap.start(catalog=only(tap.discover(), "contacts"))
+    sandbox.wait_held("page")
+    time.sleep(0.5)
+    terminate_elsewhere(process)
+    began = time.monotonic()
+    done = tap.finish(process)
+    assert done.exit_code == 143, done.stderr
+    assert time.monotonic() - began < 10  # the vendor's answer is waited for longer
 
 
 @pytest.mark.parametrize("rows", [500, 10_500])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import functools
 import hashlib
 import json
@@ -248,6 +249,13 @@ class HTTPPlugin(PluginBase):
     def on_signal(self, signum: int) -> None:
         """What SIGTERM and SIGINT do; runs in the main thread, between any two steps of it."""
         raise Interrupted(signum)
+
+    def cancel_requests(self) -> None:
+        """Send nothing more: for a signal's handler."""
+        if "client" in self.__dict__:
+            # Not in this thread, nor by a Thread: the handler may have interrupted what holds the
+            # lock that either of them takes.
+            _thread.start_new_thread(self.client.stop, ())
 
     # The SDK's hooks
 

@@ -15,6 +15,7 @@ from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
 from singer_http.errors import Interrupted, SingerHTTPError, one_line
+from singer_http.plugin.signals import wake_main_thread
 
 LINE_LENGTH = 2000
 """The most characters of the line that says why a run ended."""
@@ -34,6 +35,7 @@ class PluginCommand(SingerCommand):
     ) -> Any:
         call = partial(super().main, args, prog_name, complete_var, False, **extra)
         if standalone_mode:
+            wake_main_thread()
             sys.exit(self._run(call))
         return call()
 

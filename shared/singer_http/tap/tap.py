@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -116,9 +115,7 @@ class HTTPTap(HTTPPlugin, Tap):
 
     def _end(self, signum: int) -> None:
         """Write the STATE that fits the records that were written, and end."""
-        if "client" in self.__dict__:
-            # In a thread: the main one may hold the very lock that this takes.
-            threading.Thread(target=self.client.stop, daemon=True).start()
+        self.cancel_requests()
         self._signal = None
         fits = not self._busy and not self._batching
         if fits and hasattr(self, "state_writer") and self.state:

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -282,9 +281,7 @@ class HTTPTarget(HTTPPlugin, Target):
         if "run" not in self.__dict__ or self.message_reader.waiting:
             raise Interrupted(signum)
         self.run.session.signal = signum
-        if "client" in self.__dict__:
-            # Not from here: the handler may have interrupted the very code that holds the lock.
-            threading.Thread(target=self.client.stop, daemon=True).start()
+        self.cancel_requests()
 
     def deliver(self, file_input: IO[bytes] | None = None) -> None:
         """Read messages to their end, and leave a report whatever happens."""
