@@ -35,9 +35,20 @@ def test_batch_messages_are_read(people: Plugin, sandbox: Sandbox) -> None:
     assert len(people_at(sandbox)) == 30
 
 
+def batch_of(manifest: Any, encoding: Any) -> dict[str, Any]:
+    return {"type": "BATCH", "stream": "people", "encoding": encoding, "manifest": manifest}
+
+
+JSONL = {"format": "jsonl"}
+
+
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
+        ([SCHEMA, batch_of(None, JSONL)], "Line 2: the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of("/a.jsonl", JSONL)], "the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of([1], JSONL)], "the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of([], "jsonl")], "Line 2: the 'encoding' of the BATCH is not an object"),
         (["not json\n"], "not JSON"),
         (['["a"]\n'], "not a Singer message"),
         (['{"type": "NONSENSE"}\n'], "NONSENSE"),
