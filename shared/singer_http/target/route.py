@@ -28,6 +28,8 @@ class Route:
         self.intake = intake
         self.spool = spool
         """Where records wait for the streams that this one depends on."""
+        self.taken = False
+        """A record of this run's input came."""
         plain = type(mapping) is SameRecordTransform and not mapping.flattening_enabled
         self._mapping = None if plain else mapping
 
@@ -38,6 +40,7 @@ class Route:
 
     def take(self, record: JSON, line: bytes) -> None:
         """Deliver a record, or keep it on disk until what it depends on is delivered."""
+        self.taken = True
         if self.spool is not None and self.spool.is_open:
             self.spool.add(self, line)
         else:

@@ -65,6 +65,8 @@ class Router:
         """Source stream -> where its records go now."""
         self._ready: dict[str, OrderedDict[bytes, list[Route]]] = {}
         self._sources: dict[str, str] = {}
+        self._keys_taken: dict[str, tuple[str, ...]] = {}
+        """Target stream -> the key columns of the records that came before its last SCHEMA."""
         self.opened_sources: set[str] = set()
         """Source streams whose SCHEMA was in this run's input."""
         self.spools: dict[str, Spool] = {}
@@ -106,6 +108,9 @@ class Router:
         source, schema, keys = of_message(message, number)
         if not earlier:
             self.opened_sources.add(source)
+        for route in self.by_source.get(source, ()):
+            if route.taken:
+                self._keys_taken[route.delivery.stream] = route.intake.sink.keys
         ready = self._ready.setdefault(source, OrderedDict())
         essence = canonical([schema, keys])
         if essence not in ready:
@@ -113,6 +118,8 @@ class Router:
             if len(ready) > SCHEMAS_KEPT:
                 ready.popitem(last=False)
         ready.move_to_end(essence)
+        for route in ready[essence]:
+            self._refuse_other_keys(route.delivery.stream, route.intake.sink.keys)
         self.by_source[source] = ready[essence]
         self._session.schemas[source] = line.rstrip()
         if any(route.delivery.stream == SUPPRESSIONS for route in ready[essence]):
@@ -120,6 +127,15 @@ class Router:
         for route in ready[essence]:
             self._note_mapping(route)
             self._opened(route.delivery)
+
+    def _refuse_other_keys(self, stream: str, keys: tuple[str, ...]) -> None:
+        """Refuse other keys than records of this run have: each would count as new.
+
+        These may wait in memory or on disk, and not be in the database yet.
+        """
+        before = self._keys_taken.get(stream, keys)
+        if before != keys:
+            raise _other_keys(stream, before, keys)
 
     def remap(self, line: bytes) -> None:
         """Note what today's settings make of a stream, by its stored SCHEMA; nothing is delivered.
@@ -359,11 +375,9 @@ class Router:
                 f"now, not by {source!r}: give this pipeline a name of its own with the setting "
                 f"sync, or set source to {source!r} if the stream was renamed."
             )
+        self._refuse_other_keys(stream, keys)
         if known and known.known and known.keys != keys:
-            raise ConfigError(
-                f"{stream}: its records were known by {', '.join(known.keys)} until now, not by "
-                f"{', '.join(keys)}: set keys to the old columns, or a new name for sync."
-            )
+            raise _other_keys(stream, known.keys, keys)
         return session.store.scopes.open(
             session.account, session.sync, stream, source=source, keys=keys, schema_message=line
         )
@@ -374,3 +388,10 @@ class Router:
         """Send and settle everything that does not wait for another stream."""
         for delivery in list(self._session.deliveries.values()):
             delivery.flush()
+
+
+def _other_keys(stream: str, before: Sequence[str], now: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"{stream}: its records were known by {', '.join(before)} until now, not by "
+        f"{', '.join(now)}: set keys to the old columns, or a new name for sync."
+    )
