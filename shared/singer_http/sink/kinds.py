@@ -194,8 +194,9 @@ class ReadableSink(RecordSink):
         if field in self.emails:
             return (fold_email(value),)
         if field in self.phones:
-            phone = dialled_phone(value, self.config.get("phone_region"))
-            return (phone or fields.form(value),)
+            # Without the region too: it may be set, or be another one, since a value was written.
+            numbers = (dialled_phone(value, self.config.get("phone_region")), dialled_phone(value))
+            return tuple(filter(None, dict.fromkeys(numbers))) or (fields.form(value),)
         return fields.forms(value, shown=shown, times=field not in self.texts)
 
     def sent_forms(self, body: JSON) -> dict[str, fields.Forms]:
