@@ -62,9 +62,16 @@ class RunAccount(BaseOperator):
         for stream, numbers in counts.items():
             shown = ", ".join(f"{name} {number:,}" for name, number in numbers.items())
             self.log.info("%s: %s: %s", account.name, stream, shown or "nothing came")
-        if code == 0:
-            return {"account": account.name, "streams": counts}
-        raise self.error(account, code, outcome)
+        if code != 0:
+            raise self.error(account, code, outcome)
+        if lacks := outcome.undeclared(job.plugins, account.name):
+            msg = (
+                f"{account.name}: {', '.join(job.plugins)} did not get `{lacks}`: is each of them "
+                "in the job, and does meltano.yml declare work_dir, account and database_url for "
+                "it? Without them an account has no ledger that lasts."
+            )
+            raise AirflowFailException(msg)
+        return {"account": account.name, "streams": counts}
 
     def values(self, account: Account) -> dict[str, str]:
         """The variables of an account's run, credentials among them."""

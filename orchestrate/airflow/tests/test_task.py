@@ -60,7 +60,8 @@ def task(folder: Path, **told: Any) -> RunAccount:
 
 
 def report(**members: Any) -> dict[str, Any]:
-    return {"outcome": "ok", "error": None, "streams": {"sms": COUNTS}, **members}
+    told = {"plugin": "target-actionapi", "account": "dallas", "outcome": "ok", "error": None}
+    return {**told, "streams": {"sms": COUNTS}, **members}
 
 
 def test_a_run_gets_its_accounts_settings_and_leaves_nothing(folder: Path) -> None:
@@ -122,6 +123,19 @@ def test_a_pause_that_the_vendor_names_is_kept(folder: Path) -> None:
     with pytest.raises(AirflowRescheduleException) as raised:
         task(folder, code=1, report=told).execute({})
     assert raised.value.reschedule_date == at
+
+
+@pytest.mark.parametrize(("told", "setting"), [
+    (None, "work_dir"),
+    (report(plugin="tap-reisoftware"), "work_dir"),
+    (report(account="c5c18c878e94a4f9"), "account"),
+])  # fmt: skip
+def test_a_run_whose_plugin_did_not_get_its_settings_needs_a_person(
+    folder: Path, told: dict[str, Any] | None, setting: str
+) -> None:
+    # A name in `plugins` is wrong, or meltano.yml does not declare the setting.
+    with pytest.raises(AirflowFailException, match=f"target-actionapi did not get `{setting}`"):
+        task(folder, report=told).execute({})
 
 
 @pytest.mark.parametrize("told", [None, report(outcome="failed", error="x", needs_person=False)])
