@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 import yaml
 from typing_extensions import override
 
-from singer_accounts.connections import hook
+from singer_accounts.connections import hook, text
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 CONNECTION = re.compile(r"[\w#!()\-.:/\\]+")
@@ -118,7 +117,7 @@ class Account:
         if not CONNECTION.fullmatch(connection):
             msg = f"account {name}: connection has a character that no id of a connection has"
             raise AccountsError(msg)
-        variables = {k: _text(v) for k, v in given.items() if v is not None}
+        variables = {k: text(v) for k, v in given.items() if v is not None}
         return cls(name, connection, variables)
 
     def row(self) -> dict[str, str]:
@@ -152,11 +151,6 @@ def read(source: Path | Query) -> list[Account]:
         msg = f"{source} lists no account"
         raise AccountsError(msg)
     return accounts
-
-
-def _text(value: Any) -> str:
-    """A value as Meltano reads it from the environment."""
-    return json.dumps(value) if isinstance(value, bool | list | dict) else str(value)
 
 
 def _rows_of_file(path: Path) -> Sequence[Mapping[str, Any]]:

@@ -19,6 +19,11 @@ INSTALLED = ("extractors", "loaders", "mappers", "utilities")
 """Folders of `.meltano` with the environments of the plugins."""
 
 
+def of_worker() -> dict[str, str]:
+    """The environment of the worker, without Airflow's own variables."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
+
+
 class Meltano:
     """One `meltano run`.
 
@@ -43,9 +48,8 @@ class Meltano:
 
     def environment(self, plugins: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:
         """The worker's environment without Airflow's, and what the run is given."""
-        mine = {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
         return {
-            **mine,
+            **of_worker(),
             # Its logs.
             "XDG_STATE_HOME": str(self._state_home),
             "MELTANO_SYS_DIR_ROOT": str(self._system),

@@ -77,7 +77,7 @@ class RunAccount(BaseOperator):
         """The variables of an account's run, credentials among them."""
         job = self.job
         urls = {name: connections.sqlalchemy_url(id_) for name, id_ in job.urls.items()}
-        database = connections.sqlalchemy_url(job.database)
+        database = connections.database_url(job.database)
         return {
             **job.variables,
             **urls,
@@ -87,7 +87,7 @@ class RunAccount(BaseOperator):
             **settings(job.plugins, "account", account.name),
             "SINGER_ACCOUNT": account.name,
             # What `meltano[postgres]` installs.
-            "MELTANO_DATABASE_URI": connections.sqlalchemy_url(job.database, driver="psycopg"),
+            "MELTANO_DATABASE_URI": connections.database_url(job.database, driver="psycopg"),
             "MELTANO_RUN_STATE_ID_SUFFIX": account.name,
         }
 
