@@ -19,7 +19,7 @@ CONNECTION = re.compile(r"[\w#!()\-.:/\\]+")
 """What Airflow takes as the id of a connection. Another one would be looked for with each retry."""
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 SECRET = re.compile(
-    r"(KEY|API_KEYS|SECRETS?|TOKENS?|PASS|PASSWORDS?|PWD|PASSPHRASE|CREDENTIALS?|AUTH|AUTHORIZATION"
+    r"(KEY|_API_KEYS|SECRETS?|TOKENS?|PASS|PASSWORDS?|PWD|PASSPHRASE|CREDENTIALS?|AUTH|AUTHORIZATION"
     r"|JWT|COOKIES?|_SID|_UR[IL]|_DSN|CONNECTION_STRING|NOTIFY)$|^AIRFLOW"
 )
 """Variables that may have a credential; an address (`_API_URL`) may stand in the list."""

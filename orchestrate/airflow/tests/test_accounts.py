@@ -119,8 +119,17 @@ def test_the_list_has_no_place_for_a_credential(variable: str) -> None:
         Account.of({**DALLAS, variable: "x"})
 
 
-def test_an_address_of_a_vendor_is_no_credential() -> None:
-    row = {**DALLAS, "TARGET_EMAILMARKETING_API_URL": "https://dallas.example.com"}
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TARGET_EMAILMARKETING_API_URL", "https://dallas.example.com"),
+        ("TARGET_ACTIONAPI_KEYS", '{"sms": ["message_id"]}'),
+    ],
+)
+def test_a_setting_that_looks_like_a_credential_by_its_name_is_none(
+    variable: str, value: str
+) -> None:
+    row = {**DALLAS, variable: value}
     assert Account.of(row).row() == row
 
 
