@@ -153,6 +153,18 @@
 {%- endmacro %}
 
 
+{# Whether the copied column streams of a run, a JSON list of objects, has a stream. #}
+{% macro has_stream(column, stream) -%}
+  {{ return(adapter.dispatch('has_stream', 'singer_http')(column, stream)) }}
+{%- endmacro %}
+
+{# As text, whatever type a loader chose. #}
+{% macro default__has_stream(column, stream) -%}
+  position({{ singer_http._literal('"stream":"' ~ stream ~ '"') }} in replace(cast(
+    {{- column }} as {{ dbt.type_string() }}), ' ', '')) > 0
+{%- endmacro %}
+
+
 {# Whether a column holds dates or moments, where only null is empty. #}
 {% macro is_moment(column) -%}
   {{ return(adapter.dispatch('is_moment', 'singer_http')(column)) }}

@@ -35,7 +35,7 @@
 with
 {% if copied -%}
 trust as {{ singer_http.materialized() }} (
-    {{ singer_http.trust(account, sync, server) | indent(4) }}
+    {{ singer_http.trust(stream, account, sync, server) | indent(4) }}
 ),
 
 {% endif -%}
