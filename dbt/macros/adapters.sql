@@ -153,15 +153,15 @@
 {%- endmacro %}
 
 
-{# Whether the copied column streams of a run, a JSON list of objects, has a stream. #}
-{% macro has_stream(column, stream) -%}
-  {{ return(adapter.dispatch('has_stream', 'singer_http')(column, stream)) }}
+{# Whether a run received rows of a stream, by its copied column streams (a JSON list). #}
+{% macro has_received(column, stream) -%}
+  {{ return(adapter.dispatch('has_received', 'singer_http')(column, stream)) }}
 {%- endmacro %}
 
-{# As text, whatever type a loader chose. #}
-{% macro default__has_stream(column, stream) -%}
-  position({{ singer_http._literal('"stream":"' ~ stream ~ '"') }} in replace(cast(
-    {{- column }} as {{ dbt.type_string() }}), ' ', '')) > 0
+{# By way of its text, whatever type a loader chose. #}
+{% macro postgres__has_received(column, stream) -%}
+  coalesce(jsonb_path_exists({{ column }}::text::jsonb, '$[*] ? (@.stream == $s && @.received > 0)',
+    {{- '' }} jsonb_build_object('s', {{ singer_http._literal(stream) }})), false)
 {%- endmacro %}
 
 

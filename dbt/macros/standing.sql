@@ -55,9 +55,9 @@ from (
         from {{ copied }} as runs
         where
             {{ singer_http._of(none, account, sync, server) | indent(12) }}
-            -- Other jobs of the sync bring other streams. What a run that did not end well did is
-            -- uncertain.
-            and (outcome <> 'ok' or {{ singer_http.has_stream('streams', stream) }})
+            -- Other jobs of the sync bring other streams, and may retry what this one has rejected.
+            -- What a run did that did not end well is uncertain.
+            and (outcome <> 'ok' or {{ singer_http.has_received('streams', stream) }})
     ) as numbered
     {%- else %}
     from (select '' as run, '' as outcome, 1 as newest) as no_runs
