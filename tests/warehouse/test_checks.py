@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.warehouse.project import Project
 pytestmark = pytest.mark.xdist_group("dbt")
 
 Connection = psycopg.Connection[Any]
+STANDING = (Path(__file__).parents[2] / "docs/standing.md").read_text()
+GRANTS = re.findall(r"```sql\n(GRANT USAGE.*?)```", STANDING, re.DOTALL)
 
 
 class Pipeline:
@@ -217,6 +220,24 @@ def test_the_view_fails_too(pipeline: Pipeline) -> None:
     pipeline.fill()
     with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="is empty"):
         pipeline.connection.execute("SELECT * FROM to_autoreach.guarded_view LIMIT 1")
+
+
+def test_a_role_with_the_documented_grants_can_plan(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.send()
+    pipeline.fill(1)
+    grants = GRANTS[0].replace("name", "public")
+    connection = pipeline.connection
+    connection.execute(f"CREATE ROLE analyst; {grants}".encode())
+    try:
+        connection.execute(
+            "GRANT USAGE ON SCHEMA warehouse TO analyst;"
+            "GRANT SELECT ON warehouse.people_text TO analyst;"
+            "SET ROLE analyst"
+        )
+        assert pipeline.planned() == {"k2": True}
+    finally:
+        connection.execute("RESET ROLE; DROP OWNED BY analyst; DROP ROLE analyst")
 
 
 def test_columns_with_a_collation_are_compared_byte_by_byte(
