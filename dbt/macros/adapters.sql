@@ -79,13 +79,30 @@
 
 {% macro postgres__key_part(column, index, count) -%}
   {#- A length or scale would cut a key that was longer once: it would be another record's. -#}
-  {%- set kind = column.data_type.split('(')[0] -%}
-  {%- if count == 1 -%}
-    {#- Two rows of a union may not have two collations: this one overrides the column's own. -#}
-    cast(singer_key collate "default" as {{ kind }})
-  {%- else -%}
-    cast(singer_key::json ->> {{ index }} as {{ kind }})
-  {%- endif -%}
+  {#- Two rows of a union may not have two collations: this one overrides the column's own. -#}
+  cast({{ singer_http._part_of_key(index, count) }}
+    {{- ' collate "default"' if count == 1 }} as {{ column.data_type.split('(')[0] }})
+{%- endmacro %}
+
+{% macro _part_of_key(index, count) -%}
+  {{ 'singer_key' if count == 1 else '(singer_key::json ->> ' ~ index ~ ')' }}
+{%- endmacro %}
+
+
+{# The same, but null where the text is none of the column's type, which the cast would fail at. #}
+{% macro key_part_or_null(column, index, count) -%}
+  {{ return(adapter.dispatch('key_part_or_null', 'singer_http')(column, index, count)) }}
+{%- endmacro %}
+
+{% macro postgres__key_part_or_null(column, index, count) -%}
+  {%- set number = '^-?[0-9]+([.][0-9]+)?(E-?[0-9]+)?$' -%}
+  {%- set pattern = {
+    'smallint': '^-?[0-9]{1,5}$', 'integer': '^-?[0-9]{1,10}$', 'bigint': '^-?[0-9]{1,19}$',
+    'numeric': number, 'real': number, 'double precision': number,
+    'uuid': '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+  }.get(column.dtype, '') -%}
+  case when {{ singer_http._part_of_key(index, count) }} ~ '{{ pattern }}'
+    then {{ singer_http.key_part(column, index, count) }} end
 {%- endmacro %}
 
 

@@ -310,13 +310,15 @@ def test_the_plain_sql_deletes_nothing_where_the_keys_are_others(
     assert pipeline.documented("people_collated", "0.9") == {None: False}
 
 
+@pytest.mark.parametrize("key", ["007", "abc", "7-1", "7 "])
 def test_a_key_that_is_another_one_in_the_columns_type_is_no_delete(
-    pipeline: Pipeline, connection: Connection
+    pipeline: Pipeline, connection: Connection, key: str
 ) -> None:
     """007 was delivered; the column is a number by now: the delete would be that of 7."""
     connection.execute(
-        "INSERT INTO warehouse.people_text VALUES ('007', 'p7@example.com', 'A'),"
-        " ('8', 'p8@example.com', 'A')"
+        "INSERT INTO warehouse.people_text VALUES (%s, 'p7@example.com', 'A'),"
+        " ('8', 'p8@example.com', 'A')",
+        [key],
     )
     pipeline.send()
     connection.execute("INSERT INTO warehouse.people_number VALUES (7, 'p7@example.com', 'A')")
