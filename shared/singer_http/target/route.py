@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import copy
+import fnmatch
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from singer_sdk.mapper import SameRecordTransform, StreamMap
+from singer_sdk.mapper import MAPPER_SOURCE_OPTION, SameRecordTransform, StreamMap
 
 from singer_http.delivery.delivery import Delivery
-from singer_http.delivery.intake import Intake
+from singer_http.delivery.intake import DELETED_AT, Intake, is_delete
 from singer_http.delivery.item import NEW, Item, Origin
 from singer_http.errors import one_line
 from singer_http.exact_json import StrangeJSON, decode
 from singer_http.operations import JSON, Rejection, invalid
+
+Definition = Mapping[str, Any] | None
+
+
+def definitions(maps: Mapping[str, Any], source: str) -> Sequence[Definition]:
+    """Those of one source stream, in the order of the SDK's `PluginMapper.stream_maps[source]`.
+
+    The first is that of the stream itself, `None` if it has none; the others name it as their
+    `__source__`.
+    """
+    own: Definition = None
+    further = []
+    for name, given in maps.items():
+        definition = given if isinstance(given, Mapping) else None
+        named = (definition or {}).get(MAPPER_SOURCE_OPTION)
+        if not fnmatch.fnmatch(source, named or name) and source != (named or name):
+            continue
+        if named:
+            further.append(definition)
+        else:
+            own = definition
+    return [own, *further]
 
 
 class Route:
     """One mapping of a source stream into one delivery."""
 
     def __init__(
-        self, delivery: Delivery, intake: Intake, mapping: StreamMap, spool: Spool | None
+        self,
+        delivery: Delivery,
+        intake: Intake,
+        mapping: StreamMap,
+        spool: Spool | None,
+        *,
+        keeps_deletes: bool,
     ) -> None:
         self.delivery = delivery
         self.intake = intake
@@ -32,6 +61,7 @@ class Route:
         """A record of this run's input came."""
         plain = type(mapping) is SameRecordTransform and not mapping.flattening_enabled
         self._mapping = None if plain else mapping
+        self._keeps_deletes = keeps_deletes
 
     @property
     def name(self) -> str:
@@ -98,10 +128,14 @@ class Route:
         if self._mapping is None:
             return record
         try:
-            return self._mapping.transform(copy.copy(record))
+            mapped = self._mapping.transform(copy.copy(record))
         except Exception as error:  # noqa: BLE001 - expressions are the user's and raise anything
             words = one_line(str(error))
             raise invalid(f"stream_maps: {type(error).__name__}: {words}") from None
+        if mapped is not None and self._keeps_deletes and is_delete(record):
+            # As an upsert its nulls would clear the vendor's record.
+            mapped.setdefault(DELETED_AT, record[DELETED_AT])
+        return mapped
 
 
 class Spool:
