@@ -51,7 +51,7 @@ class Route:
         mapping: StreamMap,
         spool: Spool | None,
         *,
-        keeps_deletes: bool,
+        asks_of_deletes: bool,
     ) -> None:
         self.delivery = delivery
         self.intake = intake
@@ -61,7 +61,7 @@ class Route:
         """A record of this run's input came."""
         plain = type(mapping) is SameRecordTransform and not mapping.flattening_enabled
         self._mapping = None if plain else mapping
-        self._keeps_deletes = keeps_deletes
+        self._asks_of_deletes = asks_of_deletes
 
     @property
     def name(self) -> str:
@@ -121,7 +121,8 @@ class Route:
         """The record after `stream_maps`; `None` if they leave it out.
 
         Raises:
-            Rejection: it is not an object, or an expression fails on it.
+            Rejection: it is not an object, an expression fails on it, or it is a delete that the
+                map makes an upsert of without saying so.
         """
         if not isinstance(record, dict):
             raise invalid("the record is not an object")
@@ -132,9 +133,13 @@ class Route:
         except Exception as error:  # noqa: BLE001 - expressions are the user's and raise anything
             words = one_line(str(error))
             raise invalid(f"stream_maps: {type(error).__name__}: {words}") from None
-        if mapped is not None and self._keeps_deletes and is_delete(record):
-            # As an upsert its nulls would clear the vendor's record.
-            mapped.setdefault(DELETED_AT, record[DELETED_AT])
+        dropped = mapped is not None and DELETED_AT not in mapped and is_delete(record)
+        if dropped and self._asks_of_deletes:
+            # As an upsert it would bring the record back, and its nulls could clear fields.
+            raise invalid(
+                f"stream_maps drop the {DELETED_AT} of a deleted row: name it in the map, as "
+                f"{DELETED_AT}: {DELETED_AT} to delete the record, or as __NULL__ to send the row"
+            )
         return mapped
 
 

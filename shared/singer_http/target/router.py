@@ -249,9 +249,9 @@ class Router:
             )
         else:
             self.refuse_useless_overwrite(sink_class)
-        # A delete would lift a suppression: only where it is meant.
-        keeps = sink.stream != SUPPRESSIONS and DELETED_AT not in (definition or {})
-        return Route(delivery, intake, mapping, spool, keeps_deletes=keeps)
+        # A delete would lift a suppression, so a map that drops the mark is right there.
+        asks = sink.stream != SUPPRESSIONS and DELETED_AT not in (definition or {})
+        return Route(delivery, intake, mapping, spool, asks_of_deletes=asks)
 
     def refuse_useless_overwrite(self, sink: type[HTTPSink]) -> None:
         """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.
