@@ -14,9 +14,10 @@ from singer_sdk.mapper import MAPPER_SOURCE_OPTION, SameRecordTransform, StreamM
 from singer_http.delivery.delivery import Delivery
 from singer_http.delivery.intake import DELETED_AT, Intake, is_delete
 from singer_http.delivery.item import NEW, Item, Origin
-from singer_http.errors import one_line
+from singer_http.errors import ConfigError, one_line
 from singer_http.exact_json import StrangeJSON, decode
 from singer_http.operations import JSON, Rejection, invalid
+from singer_http.sink.base import HTTPSink
 
 Definition = Mapping[str, Any] | None
 
@@ -39,6 +40,43 @@ def definitions(maps: Mapping[str, Any], source: str) -> Sequence[Definition]:
         else:
             own = definition
     return [own, *further]
+
+
+def keys_of(
+    sink: type[HTTPSink],
+    source: str,
+    properties: Mapping[str, Any],
+    declared: Sequence[str] | None,
+    setting: Mapping[str, Sequence[str]],
+) -> tuple[str, ...]:
+    """The columns that identify the records of a stream.
+
+    Args:
+        sink: of the target stream.
+        source: the source stream.
+        properties: of its SCHEMA, after `stream_maps`.
+        declared: its key properties.
+        setting: `keys`: by target or source stream.
+
+    Raises:
+        ConfigError: there are none, or the setting names one that is not there.
+    """
+    if chosen := setting.get(sink.stream) or setting.get(source):
+        if missing := [column for column in chosen if column not in properties]:
+            raise ConfigError(
+                f"{sink.stream}: keys names {', '.join(missing)}, which the stream does not "
+                f"have: it has {', '.join(properties)}."
+            )
+        return tuple(chosen)
+    if declared:
+        return tuple(declared)
+    for columns in sink.identities:
+        if all(column in properties for column in columns):
+            return columns
+    raise ConfigError(
+        f"{sink.stream}: the source declares no key: name the columns that identify a record "
+        f'with the setting keys, e.g. {{"{sink.stream}": ["id"]}}.'
+    )
 
 
 class Route:

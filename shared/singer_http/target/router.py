@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform, StreamMap
 
@@ -24,7 +23,7 @@ from singer_http.sink.schemas import of_message
 from singer_http.sink.version import refuse_if_read, without
 from singer_http.store.rows import Scope
 from singer_http.store.suppressions import STREAM as SUPPRESSIONS
-from singer_http.target.route import Definition, Route, Spool, definitions
+from singer_http.target.route import Definition, Route, Spool, definitions, keys_of
 from singer_http.target.session import Session
 
 SCHEMAS_KEPT = 32
@@ -224,7 +223,8 @@ class Router:
             )
         schema = mapping.transformed_schema
         properties = properties_of(schema)
-        keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
+        declared = mapping.transformed_key_properties
+        keys = keys_of(sink_class, source, properties, declared, config.get("keys") or {})
         scope = self._scope(sink_class, source, keys, line)
         named = config.get("version_column")
         sink = sink_class(self._context, without(schema, named), keys)
@@ -335,33 +335,6 @@ class Router:
                 "Rename the stream with stream_maps (__alias__), or deselect it in the tap."
             )
         return found
-
-    def _keys(
-        self,
-        sink: type[HTTPSink],
-        source: str,
-        properties: Mapping[str, Any],
-        declared: Sequence[str] | None,
-    ) -> tuple[str, ...]:
-        setting = self._session.config.get("keys") or {}
-        chosen = setting.get(sink.stream) or setting.get(source)
-        if chosen:
-            missing = [column for column in chosen if column not in properties]
-            if missing:
-                raise ConfigError(
-                    f"{sink.stream}: keys names {', '.join(missing)}, which the stream does not "
-                    f"have: it has {', '.join(properties)}."
-                )
-            return tuple(chosen)
-        if declared:
-            return tuple(declared)
-        for columns in sink.identities:
-            if all(column in properties for column in columns):
-                return columns
-        raise ConfigError(
-            f"{sink.stream}: the source declares no key: name the columns that identify a record "
-            f'with the setting keys, e.g. {{"{sink.stream}": ["id"]}}.'
-        )
 
     def _scope(
         self, sink: type[HTTPSink], source: str, keys: tuple[str, ...], line: bytes
