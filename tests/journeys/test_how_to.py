@@ -101,7 +101,8 @@ def test_mirror(project: Project) -> None:
 
 def test_drift(project: Project) -> None:
     project.sandbox.reset()
-    # Once all three are there, somebody renames Ann.
+    # Once all three are there, somebody renames Ann, who is the first.
+    project.add_to_env({"TARGET_AUTOREACH_CONCURRENCY": "1"})
     project.sandbox.fault(
         vendor="autoreach",
         method="POST",

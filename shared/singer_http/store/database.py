@@ -347,7 +347,9 @@ class Database:
         """Close it; a copy is removed, a lock released."""
         with suppress(SQLAlchemyError):
             if self.sqlite and self._path:
-                # Deleted texts also leave the log.
+                # Deleted texts also leave the log. Whoever reads or writes beside this one does so
+                # too when it closes, so it is not waited for.
+                self._connection.exec_driver_sql("PRAGMA busy_timeout=500")
                 self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         with suppress(SQLAlchemyError):
             self._connection.close()

@@ -26,7 +26,8 @@ def interrupted(target: Vendor, after: int) -> Result:
     """A comparison that gets a SIGTERM while a request is in flight."""
     path = PATHS[target.name]
     target.sandbox.fault(vendor=target.name, path=path, hold="read", after=after, times=None)
-    process = target.plugin.start([], "--verify")
+    # What is in flight is waited for, and never answered.
+    process = target.plugin.start([], "--verify", timeout=2)
     target.sandbox.wait_held("read")
     process.send_signal(signal.SIGTERM)
     result = target.plugin.finish(process)
