@@ -203,7 +203,7 @@ def test_the_run_of_another_stream_says_nothing_of_this_ones_copy(world: CopiedW
     world.connection.execute(
         "INSERT INTO singer_http_runs (run, plugin, account, sync, started_at, outcome, report)"
         " SELECT 'another', plugin, account, sync, started_at + 1, 'ok',"
-        " '{\"streams\": {\"people\": {\"received\": 0}}}' FROM singer_http_runs"
+        ' \'{"streams": {"people": {"received": 0}}}\' FROM singer_http_runs'
     )
     world.play([Copy()])
     world.runs.run(planned)

@@ -35,9 +35,20 @@ def test_batch_messages_are_read(people: Plugin, sandbox: Sandbox) -> None:
     assert len(people_at(sandbox)) == 30
 
 
+def batch_of(manifest: Any, encoding: Any) -> dict[str, Any]:
+    return {"type": "BATCH", "stream": "people", "encoding": encoding, "manifest": manifest}
+
+
+JSONL = {"format": "jsonl"}
+
+
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
+        ([SCHEMA, batch_of(None, JSONL)], "Line 2: the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of("/a.jsonl", JSONL)], "the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of([1], JSONL)], "the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of([], "jsonl")], "Line 2: the 'encoding' of the BATCH is not an object"),
         (["not json\n"], "not JSON"),
         (['["a"]\n'], "not a Singer message"),
         (['{"type": "NONSENSE"}\n'], "NONSENSE"),
@@ -115,16 +126,17 @@ def gone(number: int, **fields: Any) -> JSON:
     return record("people", **empty | {"id": f"p{number}", "_sdc_deleted_at": "2026-01-01"})
 
 
-@pytest.mark.parametrize("nulls", ["omit", "send"])
-def test_a_delete_stays_one_where_stream_maps_keep_a_few_columns(
-    people: Plugin, sandbox: Sandbox, nulls: str
-) -> None:
-    """As an upsert it would clear the person's fields."""
-    config = {"stream_maps": {"people": FEW}, "nulls": nulls}
-    people.run([GONE, person(1), person(2)], **config)
-    result = people.run([GONE, gone(1)], **config)
-    assert result.counts("people") == {"received": 1, "deleted": 1}
-    assert set(people_at(sandbox)) == {"p2"}
+def test_a_delete_whose_mark_stream_maps_drop_is_rejected(people: Plugin, sandbox: Sandbox) -> None:
+    """As an upsert it could clear the person's fields, and the person would stay."""
+    people.run([GONE, person(1)], stream_maps={"people": FEW})
+    result = people.run([GONE, gone(1)], stream_maps={"people": FEW})
+    (reject,) = result.rejects
+    assert "_sdc_deleted_at: _sdc_deleted_at to delete" in reject["rejection"]["reason"]
+    assert set(people_at(sandbox)) == {"p1"}
+    named = {"people": {**FEW, "_sdc_deleted_at": "_sdc_deleted_at"}}
+    result = people.run([GONE], stream_maps=named)
+    assert (result.exit_code, result.rejects) == (0, [])
+    assert people_at(sandbox) == {}
 
 
 @pytest.mark.parametrize("said", ["__NULL__", "None"])
@@ -132,8 +144,8 @@ def test_stream_maps_that_name_the_column_of_deletes_decide(
     people: Plugin, sandbox: Sandbox, said: str
 ) -> None:
     maps = {"people": {**FEW, "_sdc_deleted_at": said}}
-    people.run([GONE, gone(1, email="p1@example.com")], stream_maps=maps)
-    assert set(people_at(sandbox)) == {"p1"}
+    result = people.run([GONE, gone(1, email="p1@example.com")], stream_maps=maps)
+    assert (set(people_at(sandbox)), result.rejects) == ({"p1"}, [])
 
 
 def test_a_deleted_row_lifts_no_suppression_that_stream_maps_make_of_it(
