@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from tests.warehouse.conftest import clear
 from tests.warehouse.plans import plan, rows_of
 from tests.warehouse.project import Project
 
@@ -34,6 +35,7 @@ def said(
 ) -> Iterator[str]:
     """What dbt says of these models, in one line."""
     with psycopg.connect(warehouse, autocommit=True) as connection:
+        clear(connection)
         connection.execute(MAKE)
         folder = tmp_path_factory.mktemp("refused") / "project"
         text = Project(folder, warehouse, MODELS, TABLES).dbt("run", "-s", "tests", fails=True)
