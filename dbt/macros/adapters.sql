@@ -101,7 +101,8 @@
     'numeric': number, 'real': number, 'double precision': number,
     'uuid': '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
   }.get(column.dtype, '') -%}
-  case when {{ singer_http._part_of_key(index, count) }} ~ '{{ pattern }}'
+  {%- set part = singer_http._part_of_key(index, count) -%}
+  case when {{ part if count == 1 else "case when singer_key like '[%]' then " ~ part ~ " end" }} ~ '{{ pattern }}'
     then {{ singer_http.key_part(column, index, count) }} end
 {%- endmacro %}
 

@@ -141,6 +141,11 @@ where singer_missing and singer_delivered and (select singer_ok from checked)
   {%- for name in keys + ([version] if version else []) if columns and name not in names -%}
     {%- do problems.append('there is no column ' ~ name ~ ' in ' ~ relation) -%}
   {%- endfor -%}
+  {%- for column in columns if column.name == '_sdc_deleted_at' and not (singer_http.is_moment(column)
+      or column.dtype in ['boolean', 'text', 'character varying']) -%}
+    {%- do problems.append('the column _sdc_deleted_at is of the type ' ~ column.dtype
+      ~ ': make a timestamp of it in ' ~ relation.identifier) -%}
+  {%- endfor -%}
   {%- for column in columns if column.name in keys -%}
     {%- if column.name in singer_http._own_columns() -%}
       {%- do problems.append(column.name ~ ' cannot be a key') -%}

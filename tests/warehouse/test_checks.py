@@ -327,3 +327,9 @@ def test_a_key_that_is_another_one_in_the_columns_type_is_no_delete(
         in pipeline.refusal("people_number")
     )
     assert pipeline.planned("people_text") == {}
+
+
+def test_keys_of_another_number_of_columns_are_no_deletes(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.send()
+    assert "people: 2 delivered keys are others in the type" in pipeline.refusal("other_keys")
