@@ -22,6 +22,10 @@
 {%- do singer_http._refuse(relation, stream, columns, keys, account, version) -%}
 {%- if not singer_http.ledger_is_there() -%}
 {%- do log('to_send, ' ~ stream ~ ': there is no ledger yet, so every row is planned', info=true) -%}
+{%- elif not (server or singer_http.copied())
+    and not run_query(singer_http.servers(stream, account, sync, server)).rows[0][0] -%}
+{%- do log('to_send, ' ~ stream ~ ': the ledger has nothing of account ' ~ account ~ ' and sync ' ~ sync
+  ~ ' yet, so every row is planned', info=true) -%}
 {%- endif -%}
 {%- set found = {} -%}
 {%- for column in columns %}{% do found.update({column.name: column}) %}{% endfor -%}

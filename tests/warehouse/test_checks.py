@@ -214,6 +214,15 @@ def test_dbt_fails_with_that_line(pipeline: Pipeline) -> None:
     assert "people: warehouse.people_text is empty, 10 records were delivered" in said
 
 
+def test_dbt_says_so_where_the_ledger_has_nothing_of_the_stream(pipeline: Pipeline) -> None:
+    """As where the account, the sync or the stream is misspelt."""
+    wanted = "people: the ledger has nothing of account sandbox-client and sync default yet"
+    assert wanted in pipeline.project.dbt("run", "--select", "guarded")
+    pipeline.fill(1)
+    pipeline.send()
+    assert wanted not in pipeline.project.dbt("run", "--select", "guarded")
+
+
 def test_the_view_fails_too(pipeline: Pipeline) -> None:
     pipeline.fill(*range(10))
     pipeline.send()
