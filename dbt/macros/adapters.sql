@@ -101,7 +101,8 @@
     'numeric': number, 'real': number, 'double precision': number,
     'uuid': '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
   }.get(column.dtype, '') -%}
-  case when {{ singer_http._part_of_key(index, count) }} ~ '{{ pattern }}'
+  {%- set part = singer_http._part_of_key(index, count) -%}
+  case when {{ part if count == 1 else "case when singer_key like '[%]' then " ~ part ~ " end" }} ~ '{{ pattern }}'
     then {{ singer_http.key_part(column, index, count) }} end
 {%- endmacro %}
 
@@ -175,10 +176,14 @@
   {{ return(adapter.dispatch('has_received', 'singer_http')(column, stream)) }}
 {%- endmacro %}
 
-{# By way of its text, whatever type a loader chose. #}
+{# Loaders make json, jsonb, an array of jsonb, or text of it. #}
 {% macro postgres__has_received(column, stream) -%}
-  coalesce(jsonb_path_exists({{ column }}::text::jsonb, '$[*] ? (@.stream == $s && @.received > 0)',
-    {{- '' }} jsonb_build_object('s', {{ singer_http._literal(stream) }})), false)
+  {%- set json = 'to_jsonb(' ~ column ~ ')' -%}
+  coalesce(jsonb_path_exists(
+      case jsonb_typeof({{ json }}) when 'string' then ({{ json }} #>> '{}')::jsonb else {{ json }} end,
+      '$[*] ? (@.stream == $stream && @.received > 0)',
+      jsonb_build_object('stream', {{ singer_http._literal(stream) }})
+  ), false)
 {%- endmacro %}
 
 

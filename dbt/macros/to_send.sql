@@ -22,6 +22,10 @@
 {%- do singer_http._refuse(relation, stream, columns, keys, account, version) -%}
 {%- if not singer_http.ledger_is_there() -%}
 {%- do log('to_send, ' ~ stream ~ ': there is no ledger yet, so every row is planned', info=true) -%}
+{%- elif not (server or singer_http.copied())
+    and not run_query(singer_http.servers(stream, account, sync, server)).rows[0][0] -%}
+{%- do log('to_send, ' ~ stream ~ ': the ledger has nothing of account ' ~ account ~ ' and sync ' ~ sync
+  ~ ' yet, so every row is planned', info=true) -%}
 {%- endif -%}
 {%- set found = {} -%}
 {%- for column in columns %}{% do found.update({column.name: column}) %}{% endfor -%}
@@ -140,6 +144,11 @@ where singer_missing and singer_delivered and (select singer_ok from checked)
   {%- endif -%}
   {%- for name in keys + ([version] if version else []) if columns and name not in names -%}
     {%- do problems.append('there is no column ' ~ name ~ ' in ' ~ relation) -%}
+  {%- endfor -%}
+  {%- for column in columns if column.name == '_sdc_deleted_at' and not (singer_http.is_moment(column)
+      or column.dtype in ['boolean', 'text', 'character varying']) -%}
+    {%- do problems.append('the column _sdc_deleted_at is of the type ' ~ column.dtype
+      ~ ': make a timestamp of it in ' ~ relation.identifier) -%}
   {%- endfor -%}
   {%- for column in columns if column.name in keys -%}
     {%- if column.name in singer_http._own_columns() -%}

@@ -53,6 +53,7 @@ MODELS = {
     "people_swapped": plan("people_swapped", "people", "'external_id'"),
     "people_collated": plan("people_collated", "people", "'external_id'", **ANY),
     "people_types": plan("people_types", "people", "'external_id'", **ANY),
+    "other_keys": plan("people_text", "people", "['external_id', 'email']", deletes=True),
     "guarded": plan("people_text", "people", "'external_id'", deletes=True),
     "guarded_view": "{{ config(materialized='view') }}"
     + plan("people_text", "people", "'external_id'", deletes=True),

@@ -214,6 +214,15 @@ def test_dbt_fails_with_that_line(pipeline: Pipeline) -> None:
     assert "people: warehouse.people_text is empty, 10 records were delivered" in said
 
 
+def test_dbt_says_so_where_the_ledger_has_nothing_of_the_stream(pipeline: Pipeline) -> None:
+    """As where the account, the sync or the stream is misspelt."""
+    wanted = "people: the ledger has nothing of account sandbox-client and sync default yet"
+    assert wanted in pipeline.project.dbt("run", "--select", "guarded")
+    pipeline.fill(1)
+    pipeline.send()
+    assert wanted not in pipeline.project.dbt("run", "--select", "guarded")
+
+
 def test_the_view_fails_too(pipeline: Pipeline) -> None:
     pipeline.fill(*range(10))
     pipeline.send()
@@ -327,3 +336,9 @@ def test_a_key_that_is_another_one_in_the_columns_type_is_no_delete(
         in pipeline.refusal("people_number")
     )
     assert pipeline.planned("people_text") == {}
+
+
+def test_keys_of_another_number_of_columns_are_no_deletes(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.send()
+    assert "people: 2 delivered keys are others in the type" in pipeline.refusal("other_keys")

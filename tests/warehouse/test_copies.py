@@ -39,14 +39,14 @@ pytestmark = pytest.mark.xdist_group("dbt")
 
 PLAN = "to_autoreach.copied"
 RUNS = """
-SELECT model.*, (
-    SELECT jsonb_agg(jsonb_build_object('stream', key, 'received', value -> 'received'))
+SELECT model.*, ARRAY(
+    SELECT jsonb_build_object('stream', key, 'received', value -> 'received')
     FROM singer_http_runs AS stored, json_each(stored.report::json -> 'streams')
     WHERE stored.run = model.run
 ) AS streams
 FROM ({}) AS model
 """
-"""As tap-deliveries and a loader bring them."""
+"""As tap-deliveries and target-postgres bring them."""
 FOLDERS = itertools.count()
 
 

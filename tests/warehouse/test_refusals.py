@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from tests.warehouse.conftest import clear
 from tests.warehouse.plans import plan, rows_of
 from tests.warehouse.project import Project
 
@@ -16,11 +17,12 @@ pytestmark = pytest.mark.xdist_group("dbt")
 MAKE = """
 CREATE TABLE warehouse.people_blanks (external_id character(5), email text);
 CREATE TABLE warehouse.people_days (external_id date, email text);
+CREATE TABLE warehouse.people_epochs (external_id text, _sdc_deleted_at bigint);
 CREATE MATERIALIZED VIEW warehouse.people_kept AS
     SELECT 'k1'::varchar(9) AS external_id, ARRAY[1] AS numbers, 7::numeric(9, 2) AS n,
         now() AS at, 'good'::warehouse.mood AS mood;
 """
-TABLES = ("people_blanks", "people_days", "people_kept")
+TABLES = ("people_blanks", "people_days", "people_epochs", "people_kept")
 KEY = "'external_id'"
 MODELS = {
     **{table: plan(table, "people", KEY, deletes=True) for table in TABLES},
@@ -34,12 +36,13 @@ def said(
 ) -> Iterator[str]:
     """What dbt says of these models, in one line."""
     with psycopg.connect(warehouse, autocommit=True) as connection:
+        clear(connection)
         connection.execute(MAKE)
         folder = tmp_path_factory.mktemp("refused") / "project"
         text = Project(folder, warehouse, MODELS, TABLES).dbt("run", "-s", "tests", fails=True)
         yield re.sub(r"\s+", " ", text)
         connection.execute(
-            "DROP TABLE warehouse.people_blanks, warehouse.people_days;"
+            "DROP TABLE warehouse.people_blanks, warehouse.people_days, warehouse.people_epochs;"
             "DROP MATERIALIZED VIEW warehouse.people_kept CASCADE"
         )
 
@@ -51,6 +54,10 @@ def test_a_key_padded_with_blanks_is_refused(said: str) -> None:
 
 def test_a_date_is_no_key(said: str) -> None:
     assert "the key column external_id is of the type date: cast it to text in people_days" in said
+
+
+def test_a_moment_that_is_a_number_is_refused(said: str) -> None:
+    assert "the column _sdc_deleted_at is of the type bigint: make a timestamp of it in" in said
 
 
 def test_a_materialized_view_can_be_planned(
