@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import gzip
 import json
+import os
+import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -11,7 +16,7 @@ import pytest
 
 from singer_sandbox import Sandbox
 from tests.contacts import numbers
-from tests.processes import terminate_elsewhere
+from tests.processes import SCRIPTS, terminate_elsewhere, wait_until
 from tests.tapping import Tap, only
 
 
@@ -65,6 +70,45 @@ def test_it_ends_at_once_if_the_signal_interrupts_no_wait(sandbox: Sandbox, tmp_
     done = tap.finish(process)
     assert done.exit_code == 143, done.stderr
     assert time.monotonic() - began < 10  # the vendor's answer is waited for longer
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_loses_nothing_while_the_reader_is_behind(
+    sandbox: Sandbox, tmp_path: Path, unbuffered: str
+) -> None:
+    tap = Tap("tap-reisoftware", sandbox, tmp_path)
+    sandbox.fill("rei", contacts=1000)
+    catalog = only(tap.discover(), "contacts")
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+    (tmp_path / "config.json").write_text(json.dumps(tap.config))
+    with subprocess.Popen(
+        [SCRIPTS / "tap-reisoftware", "--config", "config.json", "--catalog", "catalog.json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        pipe = process.stdout.fileno()
+        wait_until(lambda: unread(pipe) > 50_000)
+        time.sleep(0.5)  # it waits for room
+        process.terminate()
+        time.sleep(0.5)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 143, err.decode()
+    messages = [json.loads(line) for line in out.splitlines()]
+    assert messages[-1]["type"] == "STATE"
+    came = numbers([m["record"] for m in messages if m["type"] == "RECORD"])
+    assert came == list(range(1, len(came) + 1))
+    rest = tap.read(catalog=catalog, state=messages[-1]["value"])
+    assert {*came, *numbers(rest.records("contacts"))} == set(range(1, 1001))
+
+
+def unread(pipe: int) -> int:
+    """Bytes that wait in a pipe."""
+    number = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, number)
+    return number[0]
 
 
 @pytest.mark.parametrize("rows", [500, 10_500])
