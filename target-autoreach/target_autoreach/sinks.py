@@ -299,7 +299,10 @@ class Members(AutoReachSink, ReadableSink):
     def create(self, op: Operation) -> str | None:
         data = self.write("POST", "members", op.payload, Effect.CREATE)
         made = data.get("data", data) if isinstance(data, dict) else None
-        return text_of(made["id"]) if isinstance(made, dict) and made.get("id") else None
+        id_ = text_of(made["id"]) if isinstance(made, dict) and made.get("id") else None
+        if id_ is not None and self.policies.restrict:
+            self.index.note_made(id_, op.body)
+        return id_
 
     @override
     def update(self, op: Operation) -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
-from singer_accounts.connections import hook
+from singer_accounts.connections import hook, text
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+CONNECTION = re.compile(r"[\w#!()\-.:/\\]+")
+"""What Airflow takes as the id of a connection. Another one would be looked for with each retry."""
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 SECRET = re.compile(
-    r"(KEY|SECRET|TOKEN|PASS|PASSWORD|PASSPHRASE|CREDENTIALS|_SID|_UR[IL]|_DSN|NOTIFY)$"
+    r"(KEY|_API_KEYS|SECRETS?|TOKENS?|PASS|PASSWORDS?|PWD|PASSPHRASE|CREDENTIALS?|AUTH|AUTHORIZATION"
+    r"|JWT|COOKIES?|_SID|_UR[IL]|_DSN|CONNECTION_STRING|NOTIFY)$|^AIRFLOW"
 )
 """Variables that may have a credential; an address (`_API_URL`) may stand in the list."""
 ADDRESS = re.compile(r"_(API|AUTH|AUTOMATION|MESSAGE)_URL$")
@@ -26,6 +30,18 @@ PASSWORD = re.compile(r"://[^/]*@")
 
 class Texts(yaml.SafeLoader):
     """Reads a scalar as the text that stands there: `0123` is the name of an account, not 83."""
+
+    @override
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The object, which must not have a name twice: the dash before `account` is missing."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                problem = f"{name} stands twice in one object"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 Texts.yaml_implicit_resolvers = {
@@ -77,11 +93,11 @@ class Account:
             AccountsError: a name is missing or not accepted, or a variable may be a credential.
         """
         name, connection = str(row.get("account") or ""), str(row.get("connection") or "")
-        if not NAME.fullmatch(name):
-            msg = f"account {name!r}: a name has letters, digits and _.-, at most 60"
+        if not name:
+            msg = f"an entry has no account; it has {', '.join(map(str, row)) or 'nothing'}"
             raise AccountsError(msg)
-        if not connection:
-            msg = f"account {name}: connection is missing (the id of an Airflow connection)"
+        if not NAME.fullmatch(name):
+            msg = f"account {name!r}: a name has letters (A-Z, a-z), digits and _.-, at most 60"
             raise AccountsError(msg)
         given = {k: v for k, v in row.items() if k not in ("account", "connection")}
         for variable in given:
@@ -95,7 +111,13 @@ class Account:
                     "list: put it into the account's connection, and name it in `credentials`"
                 )
                 raise AccountsError(msg)
-        variables = {k: _text(v) for k, v in given.items() if v is not None}
+        if not connection:
+            msg = f"account {name}: connection is missing (the id of an Airflow connection)"
+            raise AccountsError(msg)
+        if not CONNECTION.fullmatch(connection):
+            msg = f"account {name}: connection has a character that no id of a connection has"
+            raise AccountsError(msg)
+        variables = {k: text(v) for k, v in given.items() if v is not None}
         return cls(name, connection, variables)
 
     def row(self) -> dict[str, str]:
@@ -131,11 +153,6 @@ def read(source: Path | Query) -> list[Account]:
     return accounts
 
 
-def _text(value: Any) -> str:
-    """A value as Meltano reads it from the environment."""
-    return json.dumps(value) if isinstance(value, bool | list | dict) else str(value)
-
-
 def _rows_of_file(path: Path) -> Sequence[Mapping[str, Any]]:
     try:
         content = yaml.load(path.read_text("utf-8"), Texts)  # noqa: S506 - a SafeLoader
@@ -145,6 +162,9 @@ def _rows_of_file(path: Path) -> Sequence[Mapping[str, Any]]:
     except yaml.MarkedYAMLError as error:  # its own text shows the line, and so what is in it
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         msg = f"{path} is not YAML: {error.problem}{line}"
+        raise AccountsError(msg) from None
+    except yaml.YAMLError:
+        msg = f"{path} is not YAML: it has a control character"
         raise AccountsError(msg) from None
     rows = content.get("accounts") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -156,6 +176,9 @@ def _rows_of_file(path: Path) -> Sequence[Mapping[str, Any]]:
 def _rows_of_query(query: Query) -> Iterable[Mapping[str, Any]]:
     def rows(cursor: Any) -> list[dict[str, Any]]:
         names = [str(column[0]) for column in cursor.description]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            msg = f"the query gives the column {twice[0]} twice"
+            raise AccountsError(msg)
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     found: list[dict[str, Any]] = hook(query.connection).run(query.sql, handler=rows)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.log import mask_secret
 from sqlalchemy import URL
 
 FIELDS = ("login", "password", "host", "schema")
@@ -51,7 +53,7 @@ def credentials(connection: str, parts: Mapping[str, str]) -> dict[str, str]:
         AirflowFailException: the connection has no such part.
     """
     found = Connection.get(connection)
-    extra = found.extra_dejson
+    extra = _extra(found)
     values: dict[str, str] = {}
     for variable, part in parts.items():
         value = getattr(found, part) if part in FIELDS else extra.get(part)
@@ -59,25 +61,50 @@ def credentials(connection: str, parts: Mapping[str, str]) -> dict[str, str]:
             has = [f for f in FIELDS if getattr(found, f)] + sorted(extra)
             msg = f"Connection {connection} has no {part}, for {variable}; it has {', '.join(has)}"
             raise AirflowFailException(msg)
-        values[variable] = str(value)
+        values[variable] = text(value)
+        # A plugin that is not ours may log it; Airflow itself masks what has a telling name.
+        mask_secret(values[variable])
     return values
 
 
-def sqlalchemy_url(connection: str, *, driver: str = "") -> str:
-    """The SQLAlchemy URL of a database's connection, with its password.
+def text(value: Any) -> str:
+    """A value as Meltano reads it from the environment."""
+    return json.dumps(value) if isinstance(value, bool | list | dict) else str(value)
+
+
+def database_url(connection: str, *, driver: str = "") -> str:
+    """The URL of the database that outlives a task.
 
     `driver` is for programs that would take another one for PostgreSQL than they have.
 
     Raises:
-        AirflowFailException: PostgreSQL does not know an option in the extra, or its value.
+        AirflowFailException: it is not PostgreSQL, or as of `sqlalchemy_url`.
+    """
+    url = sqlalchemy_url(connection)
+    dialect, _, rest = url.partition("://")
+    if dialect != "postgresql":
+        msg = f"Connection {connection} is for {dialect}: it has to be PostgreSQL (type postgres)"
+        raise AirflowFailException(msg)
+    return f"{dialect}+{driver}://{rest}" if driver else url
+
+
+def sqlalchemy_url(connection: str) -> str:
+    """The SQLAlchemy URL of a database's connection, with its password.
+
+    Raises:
+        AirflowFailException: the connection has no type, or PostgreSQL does not know an option in
+            its extra, or the value of one.
     """
     found = Connection.get(connection)
+    if not found.conn_type:
+        msg = f"Connection {connection} has no type: postgres, for example"
+        raise AirflowFailException(msg)
     dialect = DIALECTS.get(found.conn_type, found.conn_type)
-    extra = found.extra_dejson
+    extra = _extra(found)
     if dialect == "postgresql":
         extra = _options(connection, extra)
     url = URL.create(
-        f"{dialect}+{driver}" if driver and dialect == "postgresql" else dialect,
+        dialect,
         found.login,
         found.password,
         found.host,
@@ -85,7 +112,28 @@ def sqlalchemy_url(connection: str, *, driver: str = "") -> str:
         found.schema,
         {name: str(value) for name, value in extra.items()},
     )
+    if found.password:  # as it stands in the URL; Airflow masks it as it is
+        mask_secret(URL.create("x", "", found.password).render_as_string(hide_password=False)[5:-1])
     return url.render_as_string(hide_password=False)
+
+
+def _extra(found: Any) -> dict[str, Any]:
+    """The extra of a connection.
+
+    Airflow takes one that it cannot read as empty: a connection would then lose its `sslmode`.
+
+    Raises:
+        AirflowFailException: it is no JSON object.
+    """
+    try:
+        extra = json.loads(found.extra or "{}")
+    except ValueError:
+        extra = "no JSON"
+    if not isinstance(extra or {}, dict):
+        msg = f"Connection {found.conn_id}: its extra is no JSON object"
+        raise AirflowFailException(msg)
+    mask_secret(extra)
+    return extra or {}
 
 
 def _options(connection: str, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +145,11 @@ def _options(connection: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         AirflowFailException: PostgreSQL does not know an option, or its value.
     """
-    options = {name: value for name, value in extra.items() if name not in OF_HOOKS}
+    options = {
+        name: int(value) if isinstance(value, bool) else value  # `keepalives` is 0 or 1
+        for name, value in extra.items()
+        if name not in OF_HOOKS
+    }
     if unknown := sorted(options.keys() - OF_POSTGRES):
         msg = (
             f"Connection {connection}: the extra {', '.join(unknown)} is no option of PostgreSQL: "

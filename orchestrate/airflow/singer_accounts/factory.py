@@ -44,7 +44,13 @@ def accounts_dag(
         retry_delay: before the first retry; doubled for each further one.
         max_retry_delay: the longest.
         page: where the page over all accounts goes; see `Overview`.
+
+    Raises:
+        TypeError: `accounts` is neither; Airflow shows it as an import error.
     """
+    if not isinstance(accounts, Path | Query):
+        msg = f"accounts is a Path or a Query, not {accounts!r}"
+        raise TypeError(msg)
     with DAG(
         dag_id or job.name,
         schedule=schedule,

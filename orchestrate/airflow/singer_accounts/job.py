@@ -34,6 +34,27 @@ class Job:
     variables: Mapping[str, str] = field(default_factory=dict)
     meltano: str = "meltano"
 
+    def __post_init__(self) -> None:
+        """Check the arguments: a text is a sequence too, and few who write a DAG check types.
+
+        With a text as `plugins` no plugin would get the database, and each worker would have a
+        ledger of its own.
+
+        Raises:
+            TypeError: an argument has a wrong type; Airflow shows it as an import error.
+        """
+        if isinstance(self.plugins, str) or not self.plugins:
+            msg = f"plugins is a list of names of plugins of ours, not {self.plugins!r}"
+            raise TypeError(msg)
+        if not isinstance(self.project, Path):
+            msg = f"project is a Path, not {self.project!r}"
+            raise TypeError(msg)
+        for named in (self.credentials, self.urls, self.variables):
+            for name, value in named.items():
+                if not isinstance(value, str):
+                    msg = f"{name} is a text, not of type {type(value).__name__}"
+                    raise TypeError(msg)
+
     @property
     def has_target(self) -> bool:
         """Whether a target of ours is in the job."""

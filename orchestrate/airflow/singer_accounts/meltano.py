@@ -13,8 +13,15 @@ from singer_accounts.folder import Folder
 
 LEFT_OUT = ("AIRFLOW_", "_AIRFLOW")
 """Variables of the worker that a plugin must not see: they have Airflow's own secrets."""
+LOCAL_DATABASE = "singer-http.db"
+"""In the `work_dir` of a plugin that gets no `database_url`."""
 INSTALLED = ("extractors", "loaders", "mappers", "utilities")
 """Folders of `.meltano` with the environments of the plugins."""
+
+
+def of_worker() -> dict[str, str]:
+    """The environment of the worker, without Airflow's own variables."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
 
 
 class Meltano:
@@ -41,9 +48,8 @@ class Meltano:
 
     def environment(self, plugins: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:
         """The worker's environment without Airflow's, and what the run is given."""
-        mine = {k: v for k, v in os.environ.items() if not k.startswith(LEFT_OUT)}
         return {
-            **mine,
+            **of_worker(),
             # Its logs.
             "XDG_STATE_HOME": str(self._state_home),
             "MELTANO_SYS_DIR_ROOT": str(self._system),
@@ -100,6 +106,9 @@ class Meltano:
     def _prepare(self) -> None:
         for made in (self._system, self.work_dir, self._state_home):
             made.mkdir(mode=0o700)
+        # It cannot be opened, so a plugin that got no `database_url` ends before it sends anything.
+        # Otherwise its ledger would be gone with this folder, and each run would send all again.
+        (self.work_dir / LOCAL_DATABASE).mkdir(mode=0o700)
         for kind in INSTALLED:
             installed = self._project / ".meltano" / kind
             if installed.exists():

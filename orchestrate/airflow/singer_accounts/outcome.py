@@ -54,6 +54,22 @@ class Outcome:
         times = [report["retry_at"] for report in self.reports if report.get("retry_at")]
         return max(map(datetime.fromisoformat, times), default=None)
 
+    def undeclared(self, plugins: Sequence[str], account: str) -> str | None:
+        """A setting that a plugin of ours did not get, since `meltano.yml` does not declare it.
+
+        Args:
+            plugins: of ours in the job. A report has the name of a plugin itself, which its name
+                in the project may only begin like: `target-actionapi--sms`.
+            account: its name.
+        """
+        for kind in ("tap-", "target-"):
+            ours = any(plugin.startswith(kind) for plugin in plugins)
+            if ours and not any(report["plugin"].startswith(kind) for report in self.reports):
+                return "work_dir"
+        if any(report["account"] != account for report in self.reports):
+            return "account"
+        return None
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Stream -> its counts, without those that are 0."""
         found: dict[str, dict[str, int]] = {}

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from singer_accounts import connections
 from singer_accounts.job import Job
+from singer_accounts.meltano import of_worker
 
 COMMAND = "singer-http"
 BAD = ("failed", "upstream_failed")
@@ -89,11 +90,11 @@ class Overview(BaseOperator):
 
     def summary(self, since: str, page: Path) -> str:
         """Make the page; what the command says."""
-        database = connections.sqlalchemy_url(self.job.database)
+        database = connections.database_url(self.job.database)
         done = subprocess.run(  # noqa: S603 - the DAG's own words
             [self.command(), "overview", "--since", since, "--output", str(page)],
             # Not among the arguments, which every user of the machine can list.
-            env={"PATH": "/usr/bin:/bin", "SINGER_HTTP_DATABASE_URL": database},
+            env={**of_worker(), "SINGER_HTTP_DATABASE_URL": database},
             capture_output=True,
             text=True,
             check=False,

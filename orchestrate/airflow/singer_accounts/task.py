@@ -62,15 +62,22 @@ class RunAccount(BaseOperator):
         for stream, numbers in counts.items():
             shown = ", ".join(f"{name} {number:,}" for name, number in numbers.items())
             self.log.info("%s: %s: %s", account.name, stream, shown or "nothing came")
-        if code == 0:
-            return {"account": account.name, "streams": counts}
-        raise self.error(account, code, outcome)
+        if code != 0:
+            raise self.error(account, code, outcome)
+        if lacks := outcome.undeclared(job.plugins, account.name):
+            msg = (
+                f"{account.name}: {', '.join(job.plugins)} did not get `{lacks}`: is each of them "
+                "in the job, and does meltano.yml declare work_dir, account and database_url for "
+                "it? Without them an account has no ledger that lasts."
+            )
+            raise AirflowFailException(msg)
+        return {"account": account.name, "streams": counts}
 
     def values(self, account: Account) -> dict[str, str]:
         """The variables of an account's run, credentials among them."""
         job = self.job
         urls = {name: connections.sqlalchemy_url(id_) for name, id_ in job.urls.items()}
-        database = connections.sqlalchemy_url(job.database)
+        database = connections.database_url(job.database)
         return {
             **job.variables,
             **urls,
@@ -80,7 +87,7 @@ class RunAccount(BaseOperator):
             **settings(job.plugins, "account", account.name),
             "SINGER_ACCOUNT": account.name,
             # What `meltano[postgres]` installs.
-            "MELTANO_DATABASE_URI": connections.sqlalchemy_url(job.database, driver="psycopg"),
+            "MELTANO_DATABASE_URI": connections.database_url(job.database, driver="psycopg"),
             "MELTANO_RUN_STATE_ID_SUFFIX": account.name,
         }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stands in for Meltano: does what STAND_IN (JSON) says, and writes down its environment.
 
-With `tap` it runs that tap, whose settings are in the environment.
+With `tap` it runs that tap, whose settings are in the environment, except the one of `without`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 told: dict[str, Any] = json.loads(os.environ["STAND_IN"])
 seen = Path(told["seen"])
 if tap := told.get("tap"):
+    os.environ.pop(told.get("without", ""), None)
     sys.exit(subprocess.run([tap, "--config=ENV"], stdout=subprocess.DEVNULL).returncode)
 folder = Path(os.environ["TARGET_ACTIONAPI_WORK_DIR"])
 system = sorted(path.name for path in Path(os.environ["MELTANO_SYS_DIR_ROOT"]).iterdir())
@@ -38,4 +39,6 @@ if told.get("wait"):
 if (report := told.get("report")) is not None:
     (folder / "target-actionapi.dallas.report.json").write_text(json.dumps(report))
 print("a line of the run", flush=True)
+if variables := told.get("say"):
+    print(*(os.environ[name] for name in variables), flush=True)
 sys.exit(told.get("code", 0))

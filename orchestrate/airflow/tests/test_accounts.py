@@ -78,6 +78,23 @@ def test_a_row_of_a_query_is_an_account_and_null_sets_no_variable(
     ]
 
 
+def test_a_column_that_a_query_gives_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cursor:
+        description = (("account",), ("connection",), ("connection",))
+
+        def fetchall(self) -> list[tuple[Any, ...]]:
+            return [("dallas", "merlin_dallas", "merlin_reno")]
+
+    class Hook:
+        def run(self, sql: str, handler: Any) -> Any:
+            return handler(Cursor())
+
+    # Of a join, for example: the account would get the credentials of the last one.
+    monkeypatch.setattr(accounts, "hook", lambda connection: Hook())
+    with pytest.raises(AccountsError, match="the query gives the column connection twice"):
+        read(Query("warehouse", "select 1"))
+
+
 @pytest.mark.parametrize(
     "variable",
     [
@@ -90,6 +107,11 @@ def test_a_row_of_a_query_is_an_account_and_null_sets_no_variable(
         "MELTANO_DATABASE_URI",
         "TAP_SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
         "TAP_BIGQUERY_CREDENTIALS",
+        "TAP_SHOP_AUTH",
+        "TAP_SHOP_API_KEYS",
+        "TAP_SHOP_REFRESH_TOKENS",
+        "TAP_MSSQL_PWD",
+        "AIRFLOW_CONN_MERLIN_DALLAS",
     ],
 )
 def test_the_list_has_no_place_for_a_credential(variable: str) -> None:
@@ -97,8 +119,17 @@ def test_the_list_has_no_place_for_a_credential(variable: str) -> None:
         Account.of({**DALLAS, variable: "x"})
 
 
-def test_an_address_of_a_vendor_is_no_credential() -> None:
-    row = {**DALLAS, "TARGET_EMAILMARKETING_API_URL": "https://dallas.example.com"}
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TARGET_EMAILMARKETING_API_URL", "https://dallas.example.com"),
+        ("TARGET_ACTIONAPI_KEYS", '{"sms": ["message_id"]}'),
+    ],
+)
+def test_a_setting_that_looks_like_a_credential_by_its_name_is_none(
+    variable: str, value: str
+) -> None:
+    row = {**DALLAS, variable: value}
     assert Account.of(row).row() == row
 
 
@@ -112,9 +143,13 @@ def test_an_address_with_a_password_is_a_credential(variable: str) -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"connection": "c"}, "account ''"),
+        ({"connection": "c"}, "no account; it has connection"),
+        ({"ACCOUNT": "a", "CONNECTION": "c"}, "no account; it has ACCOUNT, CONNECTION"),
+        ({"account": "münchen", "connection": "c"}, "A-Z, a-z"),
+        ({"account": "a", "connection": " c "}, "a character that no id"),
+        ({"account": "a", "connection": ["c"]}, "a character that no id"),
         ({"account": "a b", "connection": "c"}, "'a b'"),
-        ({"account": "../up", "connection": "c"}, "letters, digits"),
+        ({"account": "../up", "connection": "c"}, "digits and _"),
         ({"account": "a"}, "connection is missing"),
         ({**DALLAS, "rate_limit": "1/s"}, "no name of a variable"),
     ],
@@ -127,6 +162,12 @@ def test_a_wrong_entry_is_named(row: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (
+            # The dash of the second one is missing: dallas would not run.
+            "accounts:\n- account: dallas\n  connection: c\n  account: reno\n  connection: d",
+            "account stands twice in one object, line 4",
+        ),
+        ("accounts: [{account: \x00, connection: p4ss}]", "has a control character"),
         ("accounts: {}", "expected `accounts:`"),
         ("accounts: []", "lists no account"),
         ("accounts:\n- {account: a, API: p4ss\n- x", "is not YAML: .*, line 3"),

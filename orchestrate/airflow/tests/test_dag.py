@@ -53,3 +53,28 @@ def test_a_wrong_list_is_not_read_again(tmp_path: Path) -> None:
     lists: Any = made.get_task("list_accounts")
     with pytest.raises(AirflowFailException, match="lists no account"):
         lists.python_callable()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        # A text is a sequence: no plugin would get the database.
+        ({"plugins": "target-actionapi"}, "plugins is a list"),
+        ({"plugins": []}, "plugins is a list"),
+        ({"project": "/pipeline"}, "project is a Path"),
+        ({"variables": {"TARGET_ACTIONAPI_MAX_MESSAGES": 50}}, "TARGET_ACTIONAPI_MAX_MESSAGES is"),
+    ],
+)
+def test_a_wrong_argument_is_an_import_error(wrong: dict[str, Any], says: str) -> None:
+    right: dict[str, Any] = {
+        "name": "messages",
+        "project": Path("/pipeline"),
+        "plugins": ["target-actionapi"],
+        "credentials": {"TARGET_ACTIONAPI_API_KEY": "password"},
+        "database": "singer",
+    }
+    with pytest.raises(TypeError, match=says):
+        Job(**right | wrong)
+    path: Any = "accounts.yml"
+    with pytest.raises(TypeError, match=r"accounts is a Path or a Query, not 'accounts.yml'"):
+        accounts_dag(job=Job(**right), accounts=path, schedule=None)

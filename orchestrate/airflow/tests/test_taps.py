@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from singer_accounts.task import RunAccount
 from singer_sandbox.client import Sandbox
 
 STAND_IN = Path(__file__).with_name("meltano_stand_in.py")
+DATABASE_URL = "TAP_REISOFTWARE_DATABASE_URL"
 TAP = ROOT / ".venv" / "bin" / "tap-reisoftware"
 
 pytestmark = pytest.mark.skipif(not TAP.exists(), reason="there is no tap: make env")
@@ -105,3 +107,15 @@ def test_a_limit_of_a_day_that_is_used_up_frees_the_slot(
         task.execute({})
     wait = raised.value.reschedule_date - datetime.now(UTC)
     assert timedelta(hours=23) < wait < timedelta(hours=25)
+
+
+def test_a_plugin_that_gets_no_database_stops_before_its_first_request(
+    task: RunAccount, sandbox: Sandbox
+) -> None:
+    # As where meltano.yml does not declare database_url: the ledger would end with the task.
+    told = json.loads(task.job.variables["STAND_IN"])
+    variables = {**task.job.variables, "STAND_IN": json.dumps({**told, "without": DATABASE_URL})}
+    task.job = dataclasses.replace(task.job, variables=variables)
+    with pytest.raises(AirflowFailException, match="check `database_url`"):
+        task.execute({})
+    assert not sandbox.requests("rei")

@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowRescheduleException,
 )
+from airflow.sdk.log import mask_logs
 
 from singer_accounts import Job
 from singer_accounts.folder import PREFIX
@@ -60,7 +61,8 @@ def task(folder: Path, **told: Any) -> RunAccount:
 
 
 def report(**members: Any) -> dict[str, Any]:
-    return {"outcome": "ok", "error": None, "streams": {"sms": COUNTS}, **members}
+    told = {"plugin": "target-actionapi", "account": "dallas", "outcome": "ok", "error": None}
+    return {**told, "streams": {"sms": COUNTS}, **members}
 
 
 def test_a_run_gets_its_accounts_settings_and_leaves_nothing(folder: Path) -> None:
@@ -101,6 +103,60 @@ def test_a_credential_is_in_no_line_and_in_no_attribute(
     assert SECRET not in str(one.__dict__)
 
 
+def test_a_credential_that_a_plugin_prints_is_masked(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn = {"conn_type": "generic", "password": SECRET, "extra": {"location": "merlin-location"}}
+    monkeypatch.setenv("AIRFLOW_CONN_MERLIN_DALLAS", json.dumps(conn))
+    monkeypatch.setenv("AIRFLOW_CONN_SINGER", "postgres://u:sing%40er%2Fpw@db.example.com/singer")
+    said = ["TARGET_ACTIONAPI_API_KEY", "LOCATION", "TARGET_ACTIONAPI_DATABASE_URL"]
+    task(folder, report=report(), say=said).execute({})
+    # In a worker each line goes through this.
+    shown = mask_logs(None, "info", {"event": capfd.readouterr().out})["event"]
+    assert "*** *** postgresql://u:***@db.example.com/singer" in shown
+
+
+@pytest.mark.parametrize(("part", "given"), [
+    ({"project": "p1", "ok": True}, '{"project": "p1", "ok": true}'),
+    (["a", "b"], '["a", "b"]'),
+    (17, "17"),
+])  # fmt: skip
+def test_a_part_of_an_extra_that_is_no_text_is_given_as_json(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, part: Any, given: str
+) -> None:
+    conn = {"conn_type": "generic", "password": SECRET, "extra": {"location": part}}
+    monkeypatch.setenv("AIRFLOW_CONN_MERLIN_DALLAS", json.dumps(conn))
+    task(folder, report=report()).execute({})
+    assert json.loads((folder / "seen.json").read_text())["environment"]["LOCATION"] == given
+
+
+@pytest.mark.parametrize("extra", ['{"sslmode": "require"', '["sslmode"]', '"sslmode"'])
+@pytest.mark.parametrize("connection", ["SINGER", "MERLIN_DALLAS"])
+def test_an_extra_that_is_no_json_object_needs_a_person(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, connection: str, extra: str
+) -> None:
+    # Airflow takes it as empty: the database would be used without sslmode.
+    conn = {"conn_type": "postgres", "host": "db.example.com", "password": SECRET, "extra": extra}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{connection}", json.dumps(conn))
+    said = f"Connection {connection.lower()}: its extra is no JSON object"
+    with pytest.raises(AirflowFailException, match=said):
+        task(folder, report=report()).execute({})
+
+
+@pytest.mark.parametrize(("kind", "said"), [
+    ("sqlite", "Connection singer is for sqlite: it has to be PostgreSQL"),
+    ("postgresql+psycopg2", r"is for postgresql\+psycopg2: it has to be PostgreSQL"),
+    (None, "Connection singer has no type"),
+])  # fmt: skip
+def test_a_database_that_no_other_worker_would_see_needs_a_person(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, said: str
+) -> None:
+    told = {"conn_type": kind, "host": "/var/singer.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_SINGER", json.dumps(told))
+    with pytest.raises(AirflowFailException, match=said):
+        task(folder, report=report()).execute({})
+
+
 def test_the_counts_stand_at_the_end_of_the_log(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +178,19 @@ def test_a_pause_that_the_vendor_names_is_kept(folder: Path) -> None:
     with pytest.raises(AirflowRescheduleException) as raised:
         task(folder, code=1, report=told).execute({})
     assert raised.value.reschedule_date == at
+
+
+@pytest.mark.parametrize(("told", "setting"), [
+    (None, "work_dir"),
+    (report(plugin="tap-reisoftware"), "work_dir"),
+    (report(account="c5c18c878e94a4f9"), "account"),
+])  # fmt: skip
+def test_a_run_whose_plugin_did_not_get_its_settings_needs_a_person(
+    folder: Path, told: dict[str, Any] | None, setting: str
+) -> None:
+    # A name in `plugins` is wrong, or meltano.yml does not declare the setting.
+    with pytest.raises(AirflowFailException, match=f"target-actionapi did not get `{setting}`"):
+        task(folder, report=told).execute({})
 
 
 @pytest.mark.parametrize("told", [None, report(outcome="failed", error="x", needs_person=False)])
@@ -156,12 +225,14 @@ def test_an_extra_that_postgresql_does_not_know_needs_a_person(
 def test_an_extra_of_airflows_own_hook_is_left_out(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extra = {"sslmode": "require", "cursor": "dictcursor", "sqlalchemy_scheme": "postgresql"}
+    own = {"cursor": "dictcursor", "sqlalchemy_scheme": "postgresql"}
+    extra = {"sslmode": "require", "keepalives": True, **own}
     told = {"conn_type": "postgres", "host": "db.example.com", "schema": "s", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_SINGER", json.dumps(told))
     task(folder, report=report()).execute({})
     given = json.loads((folder / "seen.json").read_text())["environment"]
-    assert given["TARGET_ACTIONAPI_DATABASE_URL"] == "postgresql://db.example.com/s?sslmode=require"
+    url = "postgresql://db.example.com/s?keepalives=1&sslmode=require"
+    assert given["TARGET_ACTIONAPI_DATABASE_URL"] == url
 
 
 def test_sigterm_is_passed_on_and_waited_for(folder: Path) -> None:
@@ -216,6 +287,9 @@ def test_the_folder_of_a_run_whose_worker_was_killed_stays_until_the_run_ends(
     (left,) = folder.glob(f"{PREFIX}*")
     with try_folder():
         assert left.exists()
-    worker.communicate()  # cat ends with its input
-    with try_folder():
-        assert not left.exists()
+    worker.communicate()  # cat ends with its input, and then its files are closed
+    ends = time.monotonic() + 10
+    while left.exists() and time.monotonic() < ends:
+        with try_folder():
+            pass
+    assert not left.exists()

@@ -66,6 +66,12 @@ def kept_fields(stream: JSON) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+def _plain(cell: str) -> str:
+    """A name as it may stand in a line: an account has any characters, for a terminal too."""
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in cell)
+    return shown if len(shown) <= WIDTH else f"{shown[: WIDTH - 1]}…"
+
+
 def align(lines: Sequence[Sequence[str]], *, words: Sequence[bool]) -> str:
     """Lines of cells as columns of one width each.
 
@@ -73,6 +79,7 @@ def align(lines: Sequence[Sequence[str]], *, words: Sequence[bool]) -> str:
         lines: all of one length.
         words: for each column, whether it stands on the left; numbers stand on the right.
     """
+    lines = [[_plain(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import difflib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform, StreamMap
 
 from singer_http.delivery.delivery import Delivery
-from singer_http.delivery.intake import Intake
+from singer_http.delivery.intake import DELETED_AT, Intake
 from singer_http.errors import ConfigError, StopRun
 from singer_http.exact_json import canonical, decode
 from singer_http.operations import JSON
@@ -24,7 +23,7 @@ from singer_http.sink.schemas import of_message
 from singer_http.sink.version import refuse_if_read, without
 from singer_http.store.rows import Scope
 from singer_http.store.suppressions import STREAM as SUPPRESSIONS
-from singer_http.target.route import Route, Spool
+from singer_http.target.route import Definition, Route, Spool, definitions, keys_of
 from singer_http.target.session import Session
 
 SCHEMAS_KEPT = 32
@@ -164,17 +163,20 @@ class Router:
     def _routes(self, source: str, schema: JSON, keys: list[str], line: bytes) -> list[Route]:
         mapper = self._mapper()
         mapper.register_raw_stream_schema(source, copy.deepcopy(schema), keys)
-        kept = [m for m in mapper.stream_maps[source] if not isinstance(m, RemoveRecordTransform)]
-        into = Counter(self._sink_class(mapping.stream_alias).stream for mapping in kept)
+        told = definitions(self._session.config.get("stream_maps") or {}, source)
+        both = zip(mapper.stream_maps[source], told, strict=True)
+        kept = [(m, told) for m, told in both if not isinstance(m, RemoveRecordTransform)]
+        into = Counter(self._sink_class(mapping.stream_alias).stream for mapping, _ in kept)
         names: Counter[str] = Counter()
         routes = []
-        for mapping in kept:
+        for mapping, definition in kept:
             names[mapping.stream_alias] += 1
             number = names[mapping.stream_alias]
             name = mapping.stream_alias if number == 1 else f"{mapping.stream_alias}#{number}"
             sink_class = self._sink_class(mapping.stream_alias)
             column = self._version_column(sink_class, schema, alone=into[sink_class.stream] == 1)
-            routes.append(self._route(sink_class, source, mapping, name, line, column))
+            route = self._route(sink_class, source, mapping, name, line, column, definition)
+            routes.append(route)
         return routes
 
     def _version_column(self, sink: type[HTTPSink], schema: JSON, *, alone: bool) -> str | None:
@@ -206,6 +208,7 @@ class Router:
         name: str,
         line: bytes,
         version_column: str | None,
+        definition: Definition,
     ) -> Route:
         config = self._session.config
         if config["mode"] not in sink_class.modes:
@@ -220,7 +223,8 @@ class Router:
             )
         schema = mapping.transformed_schema
         properties = properties_of(schema)
-        keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
+        declared = mapping.transformed_key_properties
+        keys = keys_of(sink_class, source, properties, declared, config.get("keys") or {})
         scope = self._scope(sink_class, source, keys, line)
         named = config.get("version_column")
         sink = sink_class(self._context, without(schema, named), keys)
@@ -245,7 +249,9 @@ class Router:
             )
         else:
             self.refuse_useless_overwrite(sink_class)
-        return Route(delivery, intake, mapping, spool)
+        # A delete would lift a suppression, so a map that drops the mark is right there.
+        asks = sink.stream != SUPPRESSIONS and DELETED_AT not in (definition or {})
+        return Route(delivery, intake, mapping, spool, asks_of_deletes=asks)
 
     def refuse_useless_overwrite(self, sink: type[HTTPSink]) -> None:
         """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.
@@ -329,33 +335,6 @@ class Router:
                 "Rename the stream with stream_maps (__alias__), or deselect it in the tap."
             )
         return found
-
-    def _keys(
-        self,
-        sink: type[HTTPSink],
-        source: str,
-        properties: Mapping[str, Any],
-        declared: Sequence[str] | None,
-    ) -> tuple[str, ...]:
-        setting = self._session.config.get("keys") or {}
-        chosen = setting.get(sink.stream) or setting.get(source)
-        if chosen:
-            missing = [column for column in chosen if column not in properties]
-            if missing:
-                raise ConfigError(
-                    f"{sink.stream}: keys names {', '.join(missing)}, which the stream does not "
-                    f"have: it has {', '.join(properties)}."
-                )
-            return tuple(chosen)
-        if declared:
-            return tuple(declared)
-        for columns in sink.identities:
-            if all(column in properties for column in columns):
-                return columns
-        raise ConfigError(
-            f"{sink.stream}: the source declares no key: name the columns that identify a record "
-            f'with the setting keys, e.g. {{"{sink.stream}": ["id"]}}.'
-        )
 
     def _scope(
         self, sink: type[HTTPSink], source: str, keys: tuple[str, ...], line: bytes

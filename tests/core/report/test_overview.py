@@ -94,6 +94,16 @@ def test_an_account_whose_tap_may_have_stopped_is_named(people: Plugin, tmp_path
     assert "the tap may have stopped: 1</h2>" in page.read_text()
 
 
+def test_a_name_breaks_no_line_of_the_table(people: Plugin) -> None:
+    url = address(people)
+    for account in ("two\nlines", "\x1b[2Jclears", "x" * 190):
+        people.run(SCHEMA, client_secret="", account=account)
+    lines = command(url).stdout.splitlines()
+    named = [line for line in lines if line.startswith("stopped")]
+    assert len(named) == 3, lines
+    assert all(line.isprintable() and len(line) < 400 for line in lines)
+
+
 def test_all_accounts_are_there_and_who_needs_a_person_is_first(
     people: Plugin, sandbox: Sandbox, tmp_path: Path
 ) -> None:
