@@ -1,4 +1,4 @@
-"""Files of `work_dir`: written whole or not at all, readable by their owner only."""
+"""Files of `work_dir`: written whole or not at all, readable by their owner only; and stdout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
+
+
+def write_whole(file: IO[bytes], content: bytes) -> None:
+    """Write all bytes to a stream.
+
+    With PYTHONUNBUFFERED, as many container images have it, `sys.stdout.buffer` has no buffer: a
+    signal in a write to a full pipe makes it write a part only, and say so.
+    """
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
 
 
 def atomic_write(path: Path, content: bytes | Iterable[bytes], *, durable: bool = False) -> None:

@@ -38,6 +38,8 @@ class HTTPTap(HTTPPlugin, Tap):
 
     _signal: int | None = None
     _busy = 0
+    _torn = False
+    """A signal ended a write in its middle: no STATE fits what came out any more."""
     _batching = False
 
     def __init__(self, **kwargs: Any) -> None:
@@ -117,7 +119,8 @@ class HTTPTap(HTTPPlugin, Tap):
         """Write the STATE that fits the records that were written, and end."""
         self.cancel_requests()
         self._signal = None
-        fits = not self._busy and not self._batching
+        self._torn = self._torn or self._busy > 0
+        fits = not self._torn and not self._batching
         if fits and hasattr(self, "state_writer") and self.state:
             self.state_writer.write_state(self.state)
         raise Interrupted(signum)

@@ -18,6 +18,7 @@ from singer_sdk.singerlib.messages import Message, RecordMessage
 from typing_extensions import override
 
 from singer_http import exact_json
+from singer_http.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class PageWriter(GenericSingerWriter[bytes, Message]):
                 if out is None:
                     sys.stdout.write(data.decode())
                 else:
-                    out.write(data)
+                    write_whole(out, data)
             sys.stdout.flush()
 
     def _at_exit(self) -> None:

@@ -18,6 +18,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from typing_extensions import override
 
 from singer_http.errors import Cancelled, ConfigError, Interrupted, StopRun
+from singer_http.files import write_whole
 from singer_http.plugin.base import HTTPPlugin, fingerprint
 from singer_http.plugin.settings import deciding
 from singer_http.plugin.validation import is_secret
@@ -269,7 +270,7 @@ class HTTPTarget(HTTPPlugin, Target):
         run.session.export_rejects()
         settled = not run.router.spooled and not run.session.dry_run
         if settled and self._state is not None and self._state != self._emitted:
-            sys.stdout.buffer.write(self._state + b"\n")
+            write_whole(sys.stdout.buffer, self._state + b"\n")
             sys.stdout.buffer.flush()
             self._emitted = self._state
 
