@@ -110,8 +110,19 @@ class ReiClient:
         self.custom_fields()
 
     def contact(self, contact: str) -> JSON:
-        """A contact by its id, in v1's form; NotFound if there is none."""
-        return self.api.contact(envelope(self.request("GET", self.api.contact_path(contact))))
+        """A contact by its id, in v1's form.
+
+        Raises:
+            NotFound: there is none, or it is deleted.
+            Refused: the answer shows none.
+        """
+        answer = self.request("GET", self.api.contact_path(contact))
+        shown = envelope(answer)
+        if not shown.get("id"):
+            raise Refused(200, "the answer shows no contact", answer)
+        if shown.get("deleted") is True:
+            raise NotFound(200, "the contact is deleted", answer)
+        return self.api.contact(shown)
 
     def custom_fields(self) -> list[JSON]:
         """The location's custom fields.

@@ -152,8 +152,8 @@ class OnContact(HTTPSink):
             return False
         try:
             self.vendor.contact(contact)
-        except NotFound:
-            return True
+        except Refused as refused_too:
+            return isinstance(refused_too, NotFound)
         return False
 
 

@@ -36,8 +36,7 @@ class ContactReading(Reading):
 
     @override
     def record(self, remote_id: str) -> JSON | None:
-        contact = self._vendor.contact(remote_id)
-        return None if contact.get("deleted") is True or not contact.get("id") else contact
+        return self._vendor.contact(remote_id)
 
     @override
     def id_of(self, record: JSON) -> str:

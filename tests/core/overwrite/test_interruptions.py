@@ -9,6 +9,7 @@ import pytest
 from singer_sandbox import Sandbox
 from tests.core.overwrite.crm import KEEP, AutoReach, Crm, ReiV1
 from tests.core.overwrite.crm import crm as made
+from tests.front_door import JSON
 
 
 @pytest.mark.parametrize("step", ["after_pending", "after_answer", "before_acknowledged"])
@@ -79,6 +80,36 @@ def test_a_record_that_cannot_be_read_is_rejected_and_not_overwritten(crm: Crm) 
         counts = crm.run(**KEEP).report["streams"][crm.stream]["retried"]
     assert crm.values() == [("ann@example.com", "Hannah", "Smith", "blue")]
     assert counts["kept"] == {first: 1}
+
+
+@pytest.mark.parametrize("answer", [{}, {"contact": None}, {"contact": {}}, []], ids=str)
+def test_an_answer_without_a_contact_is_no_contact_without_values(rei: Crm, answer: JSON) -> None:
+    rei.run(rei.row("1", "ann@example.com", "Ann", "Rome", "red"), **KEEP)
+    rei.edit(0, firstName="Hannah")
+    rei.fault(rei.read_fault, status=200, answer=answer, times=None)
+    changed = rei.row("1", "ann@example.com", "Anne", "Rome", "blue")
+    result = rei.plugin.run([rei.schema, changed], **KEEP)
+    assert rei.values() == [("ann@example.com", "Hannah", "Rome", "red")]
+    (message,) = result.rejects
+    assert message["rejection"]["reason"] == (
+        "the answer shows no contact (the vendor's record cannot be read: overwrite)"
+    )
+    verified = rei.plugin.run([], "--verify")
+    assert "1 not compared: the vendor does not show them" in verified.stdout
+    rei.sandbox.clear_faults()
+    rei.run(changed, **KEEP)
+    assert rei.values() == [("ann@example.com", "Hannah", "Rome", "blue")]
+
+
+def test_a_contact_that_is_shown_as_deleted_is_gone(rei: Crm) -> None:
+    rei.run(rei.row("1", "ann@example.com", "Ann", "Rome"), **KEEP)
+    (id_,) = rei.ids()
+    rei.sandbox.remove(rei.vendor, rei.table, id_)
+    shown = {"email": "ann@example.com", "firstName": "Ann", "city": "Rome"}
+    deleted = {"contact": {"id": id_, "deleted": True, **shown}}
+    rei.fault(rei.read_fault, status=200, answer=deleted, times=None)
+    result = rei.run(rei.row("1", "ann@example.com", "Ann", "Rome"), **KEEP, full_resync=True)
+    assert rei.counts(result) == {"received": 1, "created": 1}
 
 
 def test_a_record_that_is_gone_is_made_anew_with_all_its_fields(crm: Crm) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -47,6 +48,7 @@ def test_after_a_signal_it_goes_on(target: Vendor) -> None:
     result = target.verify()
     assert result.exit_code == 0
     assert f"{MANY}" in result.stdout
+    assert re.search(r"goes on with the comparison that began \d{4}-\d\d-\d\d ", result.stderr)
     assert reads(target) < whole
     target.sandbox.log(clear=True)
     target.verify()

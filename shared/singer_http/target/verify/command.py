@@ -171,6 +171,7 @@ class Verification:
             check.notes,
             check.scope,
             mode=self._plan.config["mode"],
+            retry_rejects=self._plan.config["retry_rejects"],
             check_signal=self._run.session.check_signal,
         )
         lines = list(_said(done))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from singer_http.delivery.mirror import ALWAYS_ALLOWED
-from singer_http.operations import DELETED
+from singer_http.operations import DELETED, RejectionKind
 from singer_http.plugin.validation import parse_share
 from singer_http.sink.base import CREATE, UPDATE
 from singer_http.store.rows import Delivered
@@ -66,6 +66,7 @@ def repair(
     scope: int,
     *,
     mode: str,
+    retry_rejects: bool,
     check_signal: Callable[[], None],
 ) -> Repaired:
     """Mark the differences of a comparison that has ended.
@@ -75,6 +76,7 @@ def repair(
         notes: of the scope.
         scope: of the ledger.
         mode: the setting.
+        retry_rejects: the setting.
         check_signal: ends it, if a signal arrived.
     """
     done = Repaired()
@@ -91,7 +93,11 @@ def repair(
             _mark(store, notes, scope, going)
             done.marked += len(going)
             check_signal()
-            done.outstanding += len(store.rejects.states(scope, [one.key for one in going]))
+            for state in store.rejects.states(scope, [one.key for one in going]).values():
+                waits = state.kind == RejectionKind.UNCERTAIN
+                done.outstanding += not waits and (
+                    retry_rejects or state.kind == RejectionKind.HELD
+                )
     return done
 
 

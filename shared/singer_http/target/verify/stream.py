@@ -7,6 +7,7 @@ for by its id before that is told. Where there is no such request, the list is r
 
 from __future__ import annotations
 
+import datetime
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -74,7 +75,9 @@ class StreamCheck:
         self.stream = stream
         self.scope = scope
         self.notes = notes = Notes(store.database, scope)
-        self._progress = notes.resume() or notes.begin()
+        earlier = notes.resume()
+        self._goes_on = earlier is not None
+        self._progress = earlier or notes.begin()
         self._store = store
         self._reading = reading
         self._compare = compare
@@ -88,8 +91,13 @@ class StreamCheck:
     def run(self) -> None:
         """Compare all records that were not compared since their delivery."""
         place = self._progress.place
-        if place:
-            self._logger.info("%s: goes on with an earlier comparison", self.stream)
+        if self._goes_on:
+            began = datetime.datetime.fromtimestamp(self._progress.began, datetime.UTC)
+            self._logger.info(
+                "%s: goes on with the comparison that began %s: what it compared is not read again",
+                self.stream,
+                f"{began:%Y-%m-%d %H:%M:%SZ}",
+            )
         if self._reading.has_list and not place.get("listed"):
             if place or self._list_is_cheaper():
                 self._read_list(place.get("list") or {})
