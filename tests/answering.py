@@ -36,6 +36,8 @@ class Reply:
     """Close the connection after the answer, without having said so."""
     drip: float = 0.0
     """Seconds before each byte, from the status line on."""
+    interim: tuple[int, ...] = ()
+    """Statuses of answers that only announce the answer, each a moment before the next."""
     again: tuple[tuple[str, str], ...] = ()
     """More headers; a name can come again."""
 
@@ -96,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
         except queue.Empty:
             reply = Reply()
         time.sleep(reply.delay)
+        for status in reply.interim:
+            self.wfile.write(f"HTTP/1.1 {status} Wait\r\nLink: </style.css>\r\n\r\n".encode())
+            time.sleep(0.1)
         if reply.drop:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -33,13 +33,39 @@
 {%- endmacro %}
 
 
+{# The columns of a relation; none where it does not exist. #}
+{% macro columns_of(relation) -%}
+  {{ return(adapter.dispatch('columns_of', 'singer_http')(relation)) }}
+{%- endmacro %}
+
+{% macro default__columns_of(relation) -%}
+  {{ return(adapter.get_columns_in_relation(relation)) }}
+{%- endmacro %}
+
+{# The information schema, which dbt asks, does not know materialized views. #}
+{% macro postgres__columns_of(relation) -%}
+  {%- set columns = adapter.get_columns_in_relation(relation) -%}
+  {%- if not columns -%}
+    {%- set place = [relation.schema, relation.identifier] | map('replace', "'", "''") | list -%}
+    {%- set found = run_query("select a.attname, format_type(a.atttypid, null) from pg_attribute as a"
+      ~ " join pg_class as c on c.oid = a.attrelid join pg_namespace as n on n.oid = c.relnamespace"
+      ~ " where n.nspname = '" ~ place[0] ~ "' and c.relname = '" ~ place[1] ~ "'"
+      ~ " and c.relkind = 'm' and a.attnum > 0 and not a.attisdropped order by a.attnum") -%}
+    {%- for row in found.rows %}{% do columns.append(api.Column(row[0], row[1])) %}{% endfor -%}
+  {%- endif -%}
+  {{ return(columns) }}
+{%- endmacro %}
+
+
 {# The types whose text is certain to be that of the ledger. #}
 {% macro is_key_type(column) -%}
   {{ return(adapter.dispatch('is_key_type', 'singer_http')(column)) }}
 {%- endmacro %}
 
 {% macro postgres__is_key_type(column) -%}
-  {{ return(column.data_type.split('(')[0].strip() in [
+  {#- Not data_type, which is "character varying" of a character(n) too: its text has no blanks at
+      the end, but the tap reads them, so each such row would be a new key, and a delete. -#}
+  {{ return(column.dtype in [
     'text', 'character varying', 'uuid', 'smallint', 'integer', 'bigint', 'numeric', 'real',
     'double precision',
   ]) }}
@@ -53,13 +79,30 @@
 
 {% macro postgres__key_part(column, index, count) -%}
   {#- A length or scale would cut a key that was longer once: it would be another record's. -#}
-  {%- set kind = column.data_type.split('(')[0] -%}
-  {%- if count == 1 -%}
-    {#- Two rows of a union may not have two collations: this one overrides the column's own. -#}
-    cast(singer_key collate "default" as {{ kind }})
-  {%- else -%}
-    cast(singer_key::json ->> {{ index }} as {{ kind }})
-  {%- endif -%}
+  {#- Two rows of a union may not have two collations: this one overrides the column's own. -#}
+  cast({{ singer_http._part_of_key(index, count) }}
+    {{- ' collate "default"' if count == 1 }} as {{ column.data_type.split('(')[0] }})
+{%- endmacro %}
+
+{% macro _part_of_key(index, count) -%}
+  {{ 'singer_key' if count == 1 else '(singer_key::json ->> ' ~ index ~ ')' }}
+{%- endmacro %}
+
+
+{# The same, but null where the text is none of the column's type, which the cast would fail at. #}
+{% macro key_part_or_null(column, index, count) -%}
+  {{ return(adapter.dispatch('key_part_or_null', 'singer_http')(column, index, count)) }}
+{%- endmacro %}
+
+{% macro postgres__key_part_or_null(column, index, count) -%}
+  {%- set number = '^-?[0-9]+([.][0-9]+)?(E-?[0-9]+)?$' -%}
+  {%- set pattern = {
+    'smallint': '^-?[0-9]{1,5}$', 'integer': '^-?[0-9]{1,10}$', 'bigint': '^-?[0-9]{1,19}$',
+    'numeric': number, 'real': number, 'double precision': number,
+    'uuid': '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+  }.get(column.dtype, '') -%}
+  case when {{ singer_http._part_of_key(index, count) }} ~ '{{ pattern }}'
+    then {{ singer_http.key_part(column, index, count) }} end
 {%- endmacro %}
 
 
@@ -124,6 +167,18 @@
   {%- else -%}
     {{ column.quoted }}
   {%- endif -%}
+{%- endmacro %}
+
+
+{# Whether a run received rows of a stream, by its copied column streams (a JSON list). #}
+{% macro has_received(column, stream) -%}
+  {{ return(adapter.dispatch('has_received', 'singer_http')(column, stream)) }}
+{%- endmacro %}
+
+{# By way of its text, whatever type a loader chose. #}
+{% macro postgres__has_received(column, stream) -%}
+  coalesce(jsonb_path_exists({{ column }}::text::jsonb, '$[*] ? (@.stream == $s && @.received > 0)',
+    {{- '' }} jsonb_build_object('s', {{ singer_http._literal(stream) }})), false)
 {%- endmacro %}
 
 

@@ -87,13 +87,13 @@ select count(*)
         select
             singer_key,
             {%- for column in keys %}
-            {{ singer_http.key_part(column, loop.index0, keys | length) }} as {{ column.quoted }}
+            {{ singer_http.key_part_or_null(column, loop.index0, keys | length) }} as {{ column.quoted }}
             {{- ',' if not loop.last }}
             {%- endfor %}
         from differs
         where singer_missing and singer_delivered
     ) as gone_keys
-    where {{ singer_http.key_text(keys) }} <> singer_key
+    where coalesce({{ singer_http.key_text(keys) }} <> singer_key, true)
 {%- endmacro %}
 
 

@@ -29,13 +29,14 @@ account = {{ singer_http._literal(account) }}
 
 
 {#
-  Whether the copy of the ledger has all that was sent since the last plan: its newest run has ended
-  well, and is not the one that the last plan saw. An old copy would take a row that changed, and
-  changed back, for one that never changed. See docs/decisions/standing.md.
+  Whether the copy of the ledger has all that was sent since the last plan: the newest run of the
+  stream has ended well, and is not the one that the last plan saw. An old copy would take a row that
+  changed, and changed back, for one that never changed. See docs/decisions/standing.md.
 #}
-{% macro trust(account, sync, server) -%}
+{% macro trust(stream, account, sync, server) -%}
 {%- set last = load_relation(this) -%}
 {%- set names = adapter.get_columns_in_relation(last) | map(attribute='name') | list if last else [] -%}
+{%- set copied = singer_http._relation(var('singer_http_deliveries_schema'), 'runs') -%}
 select
     run as singer_run,
     {%- if '_sdc_planned_after' in names %}
@@ -48,12 +49,19 @@ from (
     select
         coalesce(max(case when newest = 1 then run end), '') as run,
         coalesce(max(case when newest = 1 then outcome end), '') as outcome
+    {%- if copied %}
     from (
         select run, outcome, row_number() over (order by started_at desc, run desc) as newest
-        from ({{ singer_http.ledger_rows('runs') }}) as runs
+        from {{ copied }} as runs
         where
-            {{ singer_http._of(none, account, sync, server) | indent(8) }}
+            {{ singer_http._of(none, account, sync, server) | indent(12) }}
+            -- Other jobs of the sync bring other streams, and may retry what this one has rejected.
+            -- What a run did that did not end well is uncertain.
+            and (outcome <> 'ok' or {{ singer_http.has_received('streams', stream) }})
     ) as numbered
+    {%- else %}
+    from (select '' as run, '' as outcome, 1 as newest) as no_runs
+    {%- endif %}
 ) as last_run
 {%- endmacro %}
 

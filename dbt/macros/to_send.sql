@@ -17,7 +17,7 @@
 {% macro to_send(relation, stream, key, account=none, sync='default', server=none, version=none,
                  deletes=false, max_deletes='10%', max_shrink='50%') -%}
 {%- if not execute %}{{ return('select 1') }}{% endif -%}
-{%- set columns = adapter.get_columns_in_relation(relation) -%}
+{%- set columns = singer_http.columns_of(relation) -%}
 {%- set keys = [key] if key is string else key -%}
 {%- do singer_http._refuse(relation, stream, columns, keys, account, version) -%}
 {%- if not singer_http.ledger_is_there() -%}
@@ -35,7 +35,7 @@
 with
 {% if copied -%}
 trust as {{ singer_http.materialized() }} (
-    {{ singer_http.trust(account, sync, server) | indent(4) }}
+    {{ singer_http.trust(stream, account, sync, server) | indent(4) }}
 ),
 
 {% endif -%}
@@ -145,10 +145,14 @@ where singer_missing and singer_delivered and (select singer_ok from checked)
     {%- if column.name in singer_http._own_columns() -%}
       {%- do problems.append(column.name ~ ' cannot be a key') -%}
     {%- elif not singer_http.is_key_type(column) -%}
-      {%- do problems.append('the key column ' ~ column.name ~ ' is of the type ' ~ column.data_type
+      {%- do problems.append('the key column ' ~ column.name ~ ' is of the type ' ~ column.dtype
         ~ ': cast it to text in ' ~ relation.identifier) -%}
     {%- endif -%}
   {%- endfor -%}
+  {%- if model is defined and model.config.materialized == 'incremental' -%}
+    {%- do problems.append('a plan is a table or a view: incremental would keep the rows of earlier '
+      ~ 'plans, which would be sent again') -%}
+  {%- endif -%}
   {%- if singer_http.copied() and model.config.materialized != 'table' -%}
     {%- do problems.append('with the tables of tap-deliveries a plan is a table, to remember which '
       ~ 'run it has seen (+materialized: table)') -%}

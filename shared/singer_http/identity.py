@@ -244,8 +244,18 @@ def _is_international(text: str) -> bool:
     return text.lstrip("(").startswith("+")
 
 
-@functools.cache
+def is_region(region: str) -> bool:
+    """Whether numbers are read as a country's: an ISO code, in upper or lower case."""
+    return not region or _country_code(region) != 0
+
+
 def _is_north_american(region: str) -> bool:
+    return _country_code(region) == int(NORTH_AMERICA)
+
+
+@functools.cache
+def _country_code(region: str) -> int:
+    """0 for a region that is not known."""
     import phonenumbers  # noqa: PLC0415 - as above
 
-    return bool(phonenumbers.country_code_for_region(region.upper()) == int(NORTH_AMERICA))
+    return int(phonenumbers.country_code_for_region(region.upper()))

@@ -146,6 +146,8 @@ class MemberIndex:
         self._database: sqlite3.Connection | None = None
         self._confirmed = False
         """The list was read a second time, because the first reading missed what was looked for."""
+        self._missed = False
+        """It was, because a reading missed a member that is known by its id."""
         self._marks = 0
         """Moments that were marked."""
         self._marks_seen = 0
@@ -204,14 +206,16 @@ class MemberIndex:
         """The member with this id, where members are kept; `None` if there is none.
 
         What people edit meanwhile is not in the list that was read: it is read again from time to
-        time. A member that is not in it may be new: then too, if this reading is not the first.
+        time. It may have missed a member, as in `find`, or a member may be new: then it is read
+        again too, once for all that are missing.
         """
         with self._lock:
             if self._database is not None and self._clock() > self._fresh_until:
                 self._load(self.mark())
-            first = self._database is None
+                self._missed = False
             found = self._member(id_)
-            if found is None and not first:
+            if found is None and not self._missed:
+                self._missed = True
                 self._load(self.mark())
                 found = self._member(id_)
         return found
@@ -220,6 +224,13 @@ class MemberIndex:
         rows = self._load(0).execute("SELECT member FROM members WHERE id = ?", (id_,))
         (text,) = rows.fetchone() or (b"",)
         return dict(decode(text)) if text else None
+
+    def note_made(self, id_: str, member: JSON) -> None:
+        """A member was created, as it is known by its id: it is not looked up in this reading."""
+        with self._lock:
+            if self._database is not None:
+                row = (id_, "", "", "", encode(member))
+                self._database.execute("INSERT INTO members VALUES (?, ?, ?, ?, ?)", row)
 
     def note(self, id_: str, change: Callable[[JSON], JSON]) -> None:
         """A member was updated: what is kept of it changes with it."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import functools
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
-from singer_http.exact_json import encode, text_of
+from singer_http.exact_json import decode, encode, number_text, text_of
 from singer_http.http.client import Response
 from singer_http.http.urls import segment
 from singer_http.identity import fold_email, fold_phone
@@ -160,6 +161,10 @@ class People(AutoReachSink, BatchSink):
     def prepare(self, record: JSON, op: Operation) -> None:
         if not op.delete:
             super().prepare(record, op)
+            for (name,) in NAMES:
+                if isinstance(value := op.body.get(name), Decimal):
+                    # As a delete's address has it: a vendor may take 7.0 and 7 for two ids.
+                    op.body[name] = decode(number_text(value).encode())
         op.remote_id = next(filter(None, (f.identifier(n, record.get(n)) for (n,) in NAMES)), None)
         if op.remote_id is None:
             if op.delete and self.keyed_otherwise:
@@ -294,7 +299,10 @@ class Members(AutoReachSink, ReadableSink):
     def create(self, op: Operation) -> str | None:
         data = self.write("POST", "members", op.payload, Effect.CREATE)
         made = data.get("data", data) if isinstance(data, dict) else None
-        return text_of(made["id"]) if isinstance(made, dict) and made.get("id") else None
+        id_ = text_of(made["id"]) if isinstance(made, dict) and made.get("id") else None
+        if id_ is not None and self.policies.restrict:
+            self.index.note_made(id_, op.body)
+        return id_
 
     @override
     def update(self, op: Operation) -> None:

@@ -30,7 +30,7 @@ from singer_http.sink.reading import Reading
 from target_reisoftware import values
 from target_reisoftware.lookup import ReiClient, duplicate_of, envelope, finder_of, rei_client_of
 from target_reisoftware.matching import Identity, another, may_be
-from target_reisoftware.names import NAMES, READ_ONLY, TEXTS, V2_NAMES
+from target_reisoftware.names import NAMES, PARTS, READ_ONLY, TEXTS, V2_NAMES
 from target_reisoftware.reading import ContactReading
 
 
@@ -47,6 +47,7 @@ class Contacts(ReadableSink):
     phones = ("phone",)
     container = "customField"
     shown_if_unset: ClassVar[Mapping[str, str]] = {"dnd": "false", "dndSettings": "inactive"}
+    parts = PARTS
     deterministic = True
     not_compared = NOT_IN_UPDATES
     texts = frozenset(TEXTS)

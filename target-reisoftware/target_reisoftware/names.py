@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reisoftware_api.channels import CHANNELS
+
 TEXTS = (
     "firstName", "lastName", "name", "companyName", "email", "phone", "address1", "city", "state",
     "postalCode", "country", "website", "timezone", "source",
@@ -9,6 +11,8 @@ TEXTS = (
 NAMES = frozenset({"name", "firstName", "lastName"})
 V2_NAMES = {"address": "address1", "customFields": "customField"}
 """API v2's names → v1's."""
+PARTS = {"dndSettings": CHANNELS}
+"""Field → the fields that are within it."""
 READ_ONLY = (
     "id", "locationId", "contactName", "type", "assignedTo", "dateAdded", "dateUpdated",
     "lastActivity", "fingerprint", "emailLowerCase", "firstNameLowerCase", "lastNameLowerCase",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 
 from typing_extensions import override
 
@@ -21,6 +21,8 @@ from target_reisoftware.on_contact import OnContact, refused
 MOST_IN_BULK = 100
 """Contacts in one request. What the vendor takes is not known."""
 FIRST_IN_BULK = 10
+MOST_WRITTEN = 2500
+"""Bytes of the tags of one key: a row of PostgreSQL's index of the vendor's ids has 2,704."""
 
 
 class BulkSize:
@@ -71,6 +73,11 @@ class ContactTags(OnContact, LinkSink):
         tags = {*values.tags("tags", record.get("tags")), *_one_tag(record.get("tag"))}
         if tags:
             op.body["tags"] = sorted(tags)
+            if not op.delete and (size := len(_as_written(tags).encode())) > MOST_WRITTEN:
+                raise invalid(
+                    f"{len(tags)} tags with {size:,} bytes: {MOST_WRITTEN:,} at most under one "
+                    "key; give each tag a record of its own"
+                )
         elif not op.delete:
             raise invalid("which tags it is about is missing: tags or tag")
         else:
@@ -197,15 +204,23 @@ class ContactTags(OnContact, LinkSink):
     def _tagged(self, op: Operation, contact: str) -> Outcome:
         """What this sync put on the contact under this key, earlier tags included.
 
-        A mirror removes those that the record does not name any more.
+        A mirror removes those that the record does not name any more. Where there are too many
+        in all, the earlier ones are not this sync's to take away any more.
         """
-        tags = set(op.body["tags"])
+        written_now = _as_written(tags := set(op.body["tags"]))
         before, _, written = (op.row.remote_id or "" if op.row else "").partition("/")
         if before == contact and written and self.config["mode"] != MIRROR:
-            tags.update(json.loads(written))
-        remote_id = f"{contact}/{json.dumps(sorted(tags), ensure_ascii=False)}"
+            both = tags.union(json.loads(written))
+            if len((of_both := _as_written(both)).encode()) <= MOST_WRITTEN:
+                tags, written_now = both, of_both
+        remote_id = f"{contact}/{written_now}"
         claims = tuple(tag_claim(contact, tag) for tag in sorted(tags))
         return Outcome(OutcomeKind.UPSERTED, remote_id, claims=claims)
+
+
+def _as_written(tags: Iterable[str]) -> str:
+    """Tags as they stand in the ledger."""
+    return json.dumps(sorted(tags), ensure_ascii=False)
 
 
 def _one_tag(tag: object) -> list[str]:

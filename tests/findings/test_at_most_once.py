@@ -231,3 +231,25 @@ def test_a_sequence_of_uncertain_and_newer_members_ends_with_the_newest(
     result = autoreach.run([columns], uncertain="resend")
     assert result.exit_code == 0, result.error
     assert {m["first_name"] for m in sandbox.state("autoreach")["members"].values()} == {"v2"}
+
+
+@pytest.mark.parametrize("between", [[], [SMS], [sms("2", "Bye"), SMS]])
+def test_a_message_does_not_go_twice_because_its_keys_change_within_the_input(
+    merlin: Plugin, sandbox: Sandbox, between: list[JSON]
+) -> None:
+    other = {**SMS, "key_properties": ["id", "number"]}
+    result = merlin.run([SMS, sms("1"), *between, other, sms("1"), SMS, sms("1")])
+    assert result.exit_code == 1
+    assert "known by id until now, not by id, number" in result.error
+    result = merlin.run([SMS, sms("1"), state({"at": 1})])
+    assert result.exit_code == 0, result.error
+    assert texts(sandbox).count("Hello") == 1
+
+
+def test_keys_that_change_before_the_first_record_are_taken(
+    merlin: Plugin, sandbox: Sandbox
+) -> None:
+    other = {**SMS, "key_properties": ["id", "number"]}
+    result = merlin.run([other, SMS, sms("1"), SMS, sms("1")])
+    assert result.exit_code == 0, result.error
+    assert texts(sandbox) == ["Hello"]

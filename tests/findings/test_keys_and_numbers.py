@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.findings.inputs import NUMBER, hours, kill_in_flight, kinds, members, people, texts
-from tests.front_door import JSON, Plugin, schema
+from tests.findings.inputs import (
+    DELETED,
+    NUMBER,
+    hours,
+    kill_in_flight,
+    kinds,
+    members,
+    people,
+    texts,
+)
+from tests.front_door import JSON, Plugin, record, schema
 from tests.tapping import Tap
 
 NUMERIC = {"id": {"type": ["number", "null"]}, "number": {}, "text": {}}
@@ -62,6 +71,20 @@ def test_a_held_call_goes_out_once(merlin: Plugin, sandbox: Sandbox, again: str)
     merlin.run(calls)
     result = merlin.run(calls)
     assert (texts(sandbox, "calls"), result.rejects) == (["Hello"], [])
+
+
+@pytest.mark.parametrize("column", ["id", "external_id"])
+def test_a_delete_names_the_person_as_the_delivery_did(
+    autoreach: Plugin, sandbox: Sandbox, column: str
+) -> None:
+    """P2: 7.0 in the body and 7 in the address are two ids to a vendor that compares texts."""
+    columns = schema("people", {column: {}, "email": {}}, (column,))
+    row = f'{{"{column}":7.0,"email":"ann@example.com"}}'
+    autoreach.run([columns, f'{{"type":"RECORD","stream":"people","record":{row}}}\n'])
+    assert list(people(sandbox)) == ["7"]
+    result = autoreach.run([columns, record("people", **{column: 7, "_sdc_deleted_at": DELETED})])
+    assert result.counts("people") == {"received": 1, "deleted": 1}
+    assert people(sandbox) == {}
 
 
 def test_all_spellings_in_one_run_are_one_key(people_numbers: Plugin, sandbox: Sandbox) -> None:

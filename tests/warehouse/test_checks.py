@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.warehouse.project import Project
 pytestmark = pytest.mark.xdist_group("dbt")
 
 Connection = psycopg.Connection[Any]
+STANDING = (Path(__file__).parents[2] / "docs/standing.md").read_text()
+GRANTS = re.findall(r"```sql\n(GRANT USAGE.*?)```", STANDING, re.DOTALL)
 
 
 class Pipeline:
@@ -219,6 +222,24 @@ def test_the_view_fails_too(pipeline: Pipeline) -> None:
         pipeline.connection.execute("SELECT * FROM to_autoreach.guarded_view LIMIT 1")
 
 
+def test_a_role_with_the_documented_grants_can_plan(pipeline: Pipeline) -> None:
+    pipeline.fill(1, 2)
+    pipeline.send()
+    pipeline.fill(1)
+    grants = GRANTS[0].replace("name", "public")
+    connection = pipeline.connection
+    connection.execute(f"CREATE ROLE analyst; {grants}".encode())
+    try:
+        connection.execute(
+            "GRANT USAGE ON SCHEMA warehouse TO analyst;"
+            "GRANT SELECT ON warehouse.people_text TO analyst;"
+            "SET ROLE analyst"
+        )
+        assert pipeline.planned() == {"k2": True}
+    finally:
+        connection.execute("RESET ROLE; DROP OWNED BY analyst; DROP ROLE analyst")
+
+
 def test_columns_with_a_collation_are_compared_byte_by_byte(
     pipeline: Pipeline, connection: Connection
 ) -> None:
@@ -289,13 +310,15 @@ def test_the_plain_sql_deletes_nothing_where_the_keys_are_others(
     assert pipeline.documented("people_collated", "0.9") == {None: False}
 
 
+@pytest.mark.parametrize("key", ["007", "abc", "7-1", "7 "])
 def test_a_key_that_is_another_one_in_the_columns_type_is_no_delete(
-    pipeline: Pipeline, connection: Connection
+    pipeline: Pipeline, connection: Connection, key: str
 ) -> None:
     """007 was delivered; the column is a number by now: the delete would be that of 7."""
     connection.execute(
-        "INSERT INTO warehouse.people_text VALUES ('007', 'p7@example.com', 'A'),"
-        " ('8', 'p8@example.com', 'A')"
+        "INSERT INTO warehouse.people_text VALUES (%s, 'p7@example.com', 'A'),"
+        " ('8', 'p8@example.com', 'A')",
+        [key],
     )
     pipeline.send()
     connection.execute("INSERT INTO warehouse.people_number VALUES (7, 'p7@example.com', 'A')")

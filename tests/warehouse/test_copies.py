@@ -38,6 +38,15 @@ from tests.warehouse.test_histories import (
 pytestmark = pytest.mark.xdist_group("dbt")
 
 PLAN = "to_autoreach.copied"
+RUNS = """
+SELECT model.*, (
+    SELECT jsonb_agg(jsonb_build_object('stream', key, 'received', value -> 'received'))
+    FROM singer_http_runs AS stored, json_each(stored.report::json -> 'streams')
+    WHERE stored.run = model.run
+) AS streams
+FROM ({}) AS model
+"""
+"""As tap-deliveries and a loader bring them."""
 FOLDERS = itertools.count()
 
 
@@ -62,11 +71,12 @@ def copied(
     warehouse: str, project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, str]:
     """The plan of a table, and the SQL by which the runs are copied."""
+    runs = RUNS.format(project.sql("runs", "singer_http"))
     with psycopg.connect(warehouse, autocommit=True) as connection:
         connection.execute(
             "CREATE SCHEMA IF NOT EXISTS deliveries;"
             "CREATE TABLE deliveries.records AS SELECT * FROM singer_http_standing;"
-            f"CREATE TABLE deliveries.runs AS {project.sql('runs', 'singer_http')}"
+            f"CREATE TABLE deliveries.runs AS {runs}"
         )
     models = {"copied": MODELS["people_text"], "seen": MODELS["guarded_view"]}
     with psycopg.connect(warehouse, autocommit=True) as connection:
@@ -81,7 +91,7 @@ def copied(
     assert "with the tables of tap-deliveries a plan is a table" in said
     copying.dbt("compile", "--select", "copied")  # with a plan that came before it
     assert "_sdc_planned_after) from" in copying.sql("copied")
-    return copying.sql("copied"), project.sql("runs", "singer_http")
+    return copying.sql("copied"), runs
 
 
 class CopiedWorld(World):
@@ -183,6 +193,22 @@ def test_a_row_that_changed_back_comes_again_with_an_old_copy(world: CopiedWorld
     assert len(world.rows()) == 2, "nothing is trusted until a newer copy comes"
     world.play([Copy()])
     assert world.rows() == {}
+
+
+def test_the_run_of_another_stream_says_nothing_of_this_ones_copy(world: CopiedWorld) -> None:
+    """Of another job in the same sync: it only retries what this one's stream has rejected."""
+    one = KEYS[0]
+    world.play([Change(one, "a"), Go(), Copy(), Change(one, "b")])
+    planned = world.messages(full=False)
+    world.connection.execute(
+        "INSERT INTO singer_http_runs (run, plugin, account, sync, started_at, outcome, report)"
+        " SELECT 'another', plugin, account, sync, started_at + 1, 'ok',"
+        ' \'{"streams": {"people": {"received": 0}}}\' FROM singer_http_runs'
+    )
+    world.play([Copy()])
+    world.runs.run(planned)
+    world.play([Change(one, "a")])
+    assert len(world.rows()) == 2, "the copy has not seen the run that sent b"
 
 
 def test_a_copy_with_several_rows_of_a_key_is_refused(world: CopiedWorld) -> None:

@@ -20,6 +20,7 @@ from singer_http.sink.columns import applier, shortened
 from singer_http.sink.schemas import validator
 from singer_http.sink.version import version_of
 
+DELETED_AT = "_sdc_deleted_at"
 LONGEST_ID = 500
 """Characters: a row of PostgreSQL's index of the vendor's ids has 2,704 bytes at most."""
 
@@ -199,7 +200,7 @@ class Intake:
 
 def is_delete(record: JSON) -> bool:
     """Whether a record says that the source no longer has it: an empty text says nothing."""
-    value = record.get("_sdc_deleted_at")
+    value = record.get(DELETED_AT)
     if isinstance(value, str):
         return bool(value.strip())
     return value is not None and value is not False

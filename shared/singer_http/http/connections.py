@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,6 +98,15 @@ class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_LimitedReader(sock, self.fp.detach()))
+
+    @override
+    def begin(self) -> None:
+        # Python skips a 100, and takes a 102 or 103, which only announces the answer, for the
+        # answer itself: each further request of the connection would get the one before's.
+        super().begin()
+        while self.status < HTTPStatus.OK:
+            vars(self).update(headers=None, msg=None)  # what tells `begin` that nothing was read
+            super().begin()
 
 
 class _Connection(HTTPConnection):

@@ -181,7 +181,7 @@ class HTTPPlugin(PluginBase):
         if account := self.config.get("account"):
             parts.append(file_name(str(account)))
         if (sync := self.config.get("sync", "default")) != "default":
-            parts.append(sync)
+            parts.append(file_name(str(sync)))  # one that is refused too: for its report
         return self.work_dir / f"{'.'.join(parts)}.{kind}"
 
     @cached_property
@@ -312,8 +312,8 @@ def fingerprint(*parts: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """An account as a part of a file's name."""
-    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:60]
+    """An account, or a sync that may be refused, as a part of a file's name."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in text)[:64]
     return safe if safe == text else f"{safe}-{fingerprint(text)[:6]}"
 
 

@@ -35,7 +35,6 @@ class PluginCommand(SingerCommand):
     ) -> Any:
         call = partial(super().main, args, prog_name, complete_var, False, **extra)
         if standalone_mode:
-            wake_main_thread()
             sys.exit(self._run(call))
         return call()
 
@@ -53,6 +52,7 @@ class PluginCommand(SingerCommand):
     def _run(self, call: Callable[[], Any]) -> int:
         """The exit code."""
         try:
+            wake_main_thread()
             code = call()
         except click.ClickException as error:
             error.show()

@@ -14,12 +14,16 @@ KICKS = (0.02, 0.2, 1.0)
 
 
 def wake_main_thread() -> None:
-    """Have every signal interrupt what the main thread is waiting for. For the main thread.
+    """Have every signal interrupt what the main thread is waiting for.
 
     Python runs a signal's handler between two steps of the main thread. A signal that another
     thread receives, or that comes in the moment before the main thread waits for a lock or a
     socket, interrupts no wait: its handler would run when the vendor has answered.
+
+    Does nothing in another thread: a program that runs a plugin there handles signals itself.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     if (other := signal.set_wakeup_fd(writing, warn_on_full_buffer=False)) != -1:

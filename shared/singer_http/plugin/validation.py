@@ -20,6 +20,7 @@ from singer_http import redaction
 from singer_http.errors import ConfigError
 from singer_http.http.rate_limit import parse_limits
 from singer_http.http.urls import require_safe_url
+from singer_http.identity import is_region
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,19 @@ def check_policies(value: Any) -> None:
             raise ValueError(message)
 
 
+def check_region(value: str) -> None:
+    """Refuse a `phone_region` that is no country of phone numbers.
+
+    Raises:
+        ValueError: says what is accepted.
+    """
+    if not is_region(value):
+        message = f"an ISO country with two letters, like US or GB; {value} is none"
+        raise ValueError(message)
+
+
 CHECKS: Mapping[str, Check] = {
+    "phone_region": check_region,
     "overwrite": check_policies,
     "rate_limit": parse_limits,
     "max_deletes": parse_share,

@@ -117,6 +117,8 @@ class ReadableSink(RecordSink):
     """Fields of a body that an update never replaces: sent whatever `overwrite` says."""
     texts: ClassVar[frozenset[str]] = frozenset()
     """Fields of text: a time in one that is written in another way is another value."""
+    parts: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Field -> the fields that are within it, beside custom ones."""
     shows_all: ClassVar[bool] = True
     """A field that a record lacks when it is read is empty; else it cannot be read."""
     shown_if_unset: ClassVar[Mapping[str, str]] = {}
@@ -144,8 +146,16 @@ class ReadableSink(RecordSink):
     @functools.cached_property
     def field_names(self) -> Sequence[str]:
         """The fields that a record may have, named as in `fields_of`."""
+        own = self.writable()
+        parts = (f"{name}.{part}" for name in own for part in self.parts.get(name, ()))
         custom = self.account_fields().fields if self.has_custom_fields else ()
-        return (*self.writable(), *(f"{self.container}.{field.id}" for field in custom))
+        return (*own, *parts, *(f"{self.container}.{field.id}" for field in custom))
+
+    @functools.cached_property
+    def unset_forms(self) -> dict[str, fields.Forms]:
+        """The forms of fields that a record lacks: name -> of what the vendor would show."""
+        unset = self.shown_if_unset
+        return {name: (unset.get(name.partition(".")[0], ""),) for name in self.field_names}
 
     @functools.cached_property
     def policies(self) -> Policies:
@@ -194,8 +204,9 @@ class ReadableSink(RecordSink):
         if field in self.emails:
             return (fold_email(value),)
         if field in self.phones:
-            phone = dialled_phone(value, self.config.get("phone_region"))
-            return (phone or fields.form(value),)
+            # Without the region too: it may be set, or be another one, since a value was written.
+            numbers = (dialled_phone(value, self.config.get("phone_region")), dialled_phone(value))
+            return tuple(filter(None, dict.fromkeys(numbers))) or (fields.form(value),)
         return fields.forms(value, shown=shown, times=field not in self.texts)
 
     def sent_forms(self, body: JSON) -> dict[str, fields.Forms]:

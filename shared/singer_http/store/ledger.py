@@ -21,7 +21,8 @@ from singer_http.store.database import Database, json_list
 from singer_http.store.rows import Delivered, Unfinished, beginning
 from singer_http.store.tables import NAME, ROW, claims, delivered, is_of_reject, pending, scopes
 
-_PHONE = re.compile(r"\+?[\d\s().\-]{7,}")
+_PHONE = re.compile(r"\+?(?:[\s().\-]*\d){7,20}[\s().\-]*")
+"""At most 20 digits: of ten million UUIDs a few have no letter, and no plan can compare a hash."""
 FORMER = "\nformer "
 """How the key of a ledger row begins that keeps a record of a key which has left it: a mirror still
 has to remove the record. No extract contains such a key, and the row owns nothing."""

@@ -144,7 +144,7 @@ def read_batch(message: Mapping[str, Any], number: int) -> Iterator[BatchRecord]
         StopRun: another encoding, or a file that cannot be read, or is not JSON.
     """
     head = b'{"type":"RECORD","stream":' + encode(message.get("stream")) + b',"record":'
-    for text in _texts(message):
+    for text in _texts(message, number):
         try:
             value, problem = decode(text), None
         except StrangeJSON as strange:
@@ -156,19 +156,23 @@ def read_batch(message: Mapping[str, Any], number: int) -> Iterator[BatchRecord]
         yield BatchRecord(value, problem, head + text.strip() + b"}")
 
 
-def _texts(message: Mapping[str, Any]) -> Iterator[bytes]:
-    """The records of a BATCH message's files, one JSON text each.
+def _texts(message: Mapping[str, Any], number: int) -> Iterator[bytes]:
+    """The records of a BATCH message's files, one JSON text each; arguments as in `read_batch`.
 
     Raises:
         StopRun: another encoding, or a file that cannot be read.
     """
-    encoding = message.get("encoding") or {}
+    encoding, paths = message.get("encoding") or {}, message.get("manifest")
+    if not isinstance(encoding, dict):
+        raise StopRun(f"Line {number}: the 'encoding' of the BATCH is not an object.")
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise StopRun(f"Line {number}: the 'manifest' of the BATCH is not a list of addresses.")
     if encoding.get("format") != "jsonl":
         raise StopRun(f"A BATCH of format {encoding.get('format')!r} came; only jsonl is read.")
     compression = encoding.get("compression")
     if compression not in (None, "none", "gzip"):
         raise StopRun(f"A BATCH with compression {compression!r} came; only gzip is read.")
-    for path in message.get("manifest", ()):
+    for path in paths:
         try:
             head, tail = StorageTarget.split_url(path)
             with (
@@ -184,3 +188,5 @@ def _texts(message: Mapping[str, Any]) -> Iterator[bytes]:
                 f"The BATCH file {path} cannot be read ({words}): it is cut off or damaged; run "
                 "the tap again."
             ) from None
+        except ImportError as error:
+            raise StopRun(f"The BATCH file {path} cannot be read: {error}.") from None

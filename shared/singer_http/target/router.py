@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import difflib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform, StreamMap
 
 from singer_http.delivery.delivery import Delivery
-from singer_http.delivery.intake import Intake
+from singer_http.delivery.intake import DELETED_AT, Intake
 from singer_http.errors import ConfigError, StopRun
 from singer_http.exact_json import canonical, decode
 from singer_http.operations import JSON
@@ -24,7 +23,7 @@ from singer_http.sink.schemas import of_message
 from singer_http.sink.version import refuse_if_read, without
 from singer_http.store.rows import Scope
 from singer_http.store.suppressions import STREAM as SUPPRESSIONS
-from singer_http.target.route import Route, Spool
+from singer_http.target.route import Definition, Route, Spool, definitions, keys_of
 from singer_http.target.session import Session
 
 SCHEMAS_KEPT = 32
@@ -65,6 +64,8 @@ class Router:
         """Source stream -> where its records go now."""
         self._ready: dict[str, OrderedDict[bytes, list[Route]]] = {}
         self._sources: dict[str, str] = {}
+        self._keys_taken: dict[str, tuple[str, ...]] = {}
+        """Target stream -> the key columns of the records that came before its last SCHEMA."""
         self.opened_sources: set[str] = set()
         """Source streams whose SCHEMA was in this run's input."""
         self.spools: dict[str, Spool] = {}
@@ -106,6 +107,9 @@ class Router:
         source, schema, keys = of_message(message, number)
         if not earlier:
             self.opened_sources.add(source)
+        for route in self.by_source.get(source, ()):
+            if route.taken:
+                self._keys_taken[route.delivery.stream] = route.intake.sink.keys
         ready = self._ready.setdefault(source, OrderedDict())
         essence = canonical([schema, keys])
         if essence not in ready:
@@ -113,6 +117,8 @@ class Router:
             if len(ready) > SCHEMAS_KEPT:
                 ready.popitem(last=False)
         ready.move_to_end(essence)
+        for route in ready[essence]:
+            self._refuse_other_keys(route.delivery.stream, route.intake.sink.keys)
         self.by_source[source] = ready[essence]
         self._session.schemas[source] = line.rstrip()
         if any(route.delivery.stream == SUPPRESSIONS for route in ready[essence]):
@@ -120,6 +126,15 @@ class Router:
         for route in ready[essence]:
             self._note_mapping(route)
             self._opened(route.delivery)
+
+    def _refuse_other_keys(self, stream: str, keys: tuple[str, ...]) -> None:
+        """Refuse other keys than records of this run have: each would count as new.
+
+        These may wait in memory or on disk, and not be in the database yet.
+        """
+        before = self._keys_taken.get(stream, keys)
+        if before != keys:
+            raise _other_keys(stream, before, keys)
 
     def remap(self, line: bytes) -> None:
         """Note what today's settings make of a stream, by its stored SCHEMA; nothing is delivered.
@@ -148,17 +163,20 @@ class Router:
     def _routes(self, source: str, schema: JSON, keys: list[str], line: bytes) -> list[Route]:
         mapper = self._mapper()
         mapper.register_raw_stream_schema(source, copy.deepcopy(schema), keys)
-        kept = [m for m in mapper.stream_maps[source] if not isinstance(m, RemoveRecordTransform)]
-        into = Counter(self._sink_class(mapping.stream_alias).stream for mapping in kept)
+        told = definitions(self._session.config.get("stream_maps") or {}, source)
+        both = zip(mapper.stream_maps[source], told, strict=True)
+        kept = [(m, told) for m, told in both if not isinstance(m, RemoveRecordTransform)]
+        into = Counter(self._sink_class(mapping.stream_alias).stream for mapping, _ in kept)
         names: Counter[str] = Counter()
         routes = []
-        for mapping in kept:
+        for mapping, definition in kept:
             names[mapping.stream_alias] += 1
             number = names[mapping.stream_alias]
             name = mapping.stream_alias if number == 1 else f"{mapping.stream_alias}#{number}"
             sink_class = self._sink_class(mapping.stream_alias)
             column = self._version_column(sink_class, schema, alone=into[sink_class.stream] == 1)
-            routes.append(self._route(sink_class, source, mapping, name, line, column))
+            route = self._route(sink_class, source, mapping, name, line, column, definition)
+            routes.append(route)
         return routes
 
     def _version_column(self, sink: type[HTTPSink], schema: JSON, *, alone: bool) -> str | None:
@@ -190,6 +208,7 @@ class Router:
         name: str,
         line: bytes,
         version_column: str | None,
+        definition: Definition,
     ) -> Route:
         config = self._session.config
         if config["mode"] not in sink_class.modes:
@@ -204,7 +223,8 @@ class Router:
             )
         schema = mapping.transformed_schema
         properties = properties_of(schema)
-        keys = self._keys(sink_class, source, properties, mapping.transformed_key_properties)
+        declared = mapping.transformed_key_properties
+        keys = keys_of(sink_class, source, properties, declared, config.get("keys") or {})
         scope = self._scope(sink_class, source, keys, line)
         named = config.get("version_column")
         sink = sink_class(self._context, without(schema, named), keys)
@@ -229,7 +249,9 @@ class Router:
             )
         else:
             self.refuse_useless_overwrite(sink_class)
-        return Route(delivery, intake, mapping, spool)
+        # A delete would lift a suppression, so a map that drops the mark is right there.
+        asks = sink.stream != SUPPRESSIONS and DELETED_AT not in (definition or {})
+        return Route(delivery, intake, mapping, spool, asks_of_deletes=asks)
 
     def refuse_useless_overwrite(self, sink: type[HTTPSink]) -> None:
         """Refuse `overwrite` for a stream that overwrites nothing, in a pipeline without others.
@@ -314,33 +336,6 @@ class Router:
             )
         return found
 
-    def _keys(
-        self,
-        sink: type[HTTPSink],
-        source: str,
-        properties: Mapping[str, Any],
-        declared: Sequence[str] | None,
-    ) -> tuple[str, ...]:
-        setting = self._session.config.get("keys") or {}
-        chosen = setting.get(sink.stream) or setting.get(source)
-        if chosen:
-            missing = [column for column in chosen if column not in properties]
-            if missing:
-                raise ConfigError(
-                    f"{sink.stream}: keys names {', '.join(missing)}, which the stream does not "
-                    f"have: it has {', '.join(properties)}."
-                )
-            return tuple(chosen)
-        if declared:
-            return tuple(declared)
-        for columns in sink.identities:
-            if all(column in properties for column in columns):
-                return columns
-        raise ConfigError(
-            f"{sink.stream}: the source declares no key: name the columns that identify a record "
-            f'with the setting keys, e.g. {{"{sink.stream}": ["id"]}}.'
-        )
-
     def _scope(
         self, sink: type[HTTPSink], source: str, keys: tuple[str, ...], line: bytes
     ) -> Scope:
@@ -359,11 +354,9 @@ class Router:
                 f"now, not by {source!r}: give this pipeline a name of its own with the setting "
                 f"sync, or set source to {source!r} if the stream was renamed."
             )
+        self._refuse_other_keys(stream, keys)
         if known and known.known and known.keys != keys:
-            raise ConfigError(
-                f"{stream}: its records were known by {', '.join(known.keys)} until now, not by "
-                f"{', '.join(keys)}: set keys to the old columns, or a new name for sync."
-            )
+            raise _other_keys(stream, known.keys, keys)
         return session.store.scopes.open(
             session.account, session.sync, stream, source=source, keys=keys, schema_message=line
         )
@@ -374,3 +367,10 @@ class Router:
         """Send and settle everything that does not wait for another stream."""
         for delivery in list(self._session.deliveries.values()):
             delivery.flush()
+
+
+def _other_keys(stream: str, before: Sequence[str], now: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"{stream}: its records were known by {', '.join(before)} until now, not by "
+        f"{', '.join(now)}: set keys to the old columns, or a new name for sync."
+    )

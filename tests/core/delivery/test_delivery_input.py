@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from singer_sandbox import Sandbox
-from tests.front_door import Plugin, adds_up, record, schema
+from tests.front_door import JSON, Plugin, adds_up, record, schema
 from tests.people import COLUMNS, SCHEMA, people_at, person
 
 
@@ -35,9 +35,20 @@ def test_batch_messages_are_read(people: Plugin, sandbox: Sandbox) -> None:
     assert len(people_at(sandbox)) == 30
 
 
+def batch_of(manifest: Any, encoding: Any) -> dict[str, Any]:
+    return {"type": "BATCH", "stream": "people", "encoding": encoding, "manifest": manifest}
+
+
+JSONL = {"format": "jsonl"}
+
+
 @pytest.mark.parametrize(
     ("messages", "words"),
     [
+        ([SCHEMA, batch_of(None, JSONL)], "Line 2: the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of("/a.jsonl", JSONL)], "the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of([1], JSONL)], "the 'manifest' of the BATCH is not a list"),
+        ([SCHEMA, batch_of([], "jsonl")], "Line 2: the 'encoding' of the BATCH is not an object"),
         (["not json\n"], "not JSON"),
         (['["a"]\n'], "not a Singer message"),
         (['{"type": "NONSENSE"}\n'], "NONSENSE"),
@@ -103,3 +114,49 @@ def test_stream_maps_rename_and_filter(people: Plugin, sandbox: Sandbox) -> None
     assert set(people_at(sandbox)) == {"b"}
     assert result.report["streams"]["people"]["filtered"] == 1
     assert adds_up(result.report)
+
+
+GONE = schema("people", (*COLUMNS, "_sdc_deleted_at"))
+FEW = {"id": "id", "email": "email", "__else__": "__NULL__"}
+
+
+def gone(number: int, **fields: Any) -> JSON:
+    """As a plan has it: only the key."""
+    empty = dict.fromkeys(COLUMNS) | fields
+    return record("people", **empty | {"id": f"p{number}", "_sdc_deleted_at": "2026-01-01"})
+
+
+def test_a_delete_whose_mark_stream_maps_drop_is_rejected(people: Plugin, sandbox: Sandbox) -> None:
+    """As an upsert it could clear the person's fields, and the person would stay."""
+    people.run([GONE, person(1)], stream_maps={"people": FEW})
+    result = people.run([GONE, gone(1)], stream_maps={"people": FEW})
+    (reject,) = result.rejects
+    assert "_sdc_deleted_at: _sdc_deleted_at to delete" in reject["rejection"]["reason"]
+    assert set(people_at(sandbox)) == {"p1"}
+    named = {"people": {**FEW, "_sdc_deleted_at": "_sdc_deleted_at"}}
+    result = people.run([GONE], stream_maps=named)
+    assert (result.exit_code, result.rejects) == (0, [])
+    assert people_at(sandbox) == {}
+
+
+@pytest.mark.parametrize("said", ["__NULL__", "None"])
+def test_stream_maps_that_name_the_column_of_deletes_decide(
+    people: Plugin, sandbox: Sandbox, said: str
+) -> None:
+    maps = {"people": {**FEW, "_sdc_deleted_at": said}}
+    result = people.run([GONE, gone(1, email="p1@example.com")], stream_maps=maps)
+    assert (set(people_at(sandbox)), result.rejects) == ({"p1"}, [])
+
+
+def test_a_deleted_row_lifts_no_suppression_that_stream_maps_make_of_it(
+    people: Plugin, sandbox: Sandbox
+) -> None:
+    maps = {
+        "suppressions": {"__source__": "people", "__filter__": "first_name == 'No'", **FEW},
+        "people": {},
+    }
+    people.run([GONE, person(1, first_name="No")], stream_maps=maps)
+    deleted = gone(1, email="p1@example.com", first_name="No")
+    people.run([GONE, deleted], stream_maps=maps)
+    people.run([GONE, person(3, email="p1@example.com")], stream_maps=maps)
+    assert people_at(sandbox) == {}

@@ -160,3 +160,14 @@ def test_a_connection_is_used_again_after_a_slow_answer(server: Server) -> None:
     for _ in range(3):
         client.request("POST", "x", effect=Effect.CREATE)
     assert len({seen.port for seen in server.seen}) == 1
+
+
+@pytest.mark.parametrize("interim", [(102,), (103,), (100, 102, 103)])
+def test_an_answer_that_only_announces_another_is_skipped(
+    server: Server, interim: tuple[int, ...]
+) -> None:
+    """Else the next request on the connection would get this one's answer, and so on."""
+    server.will(*(Reply(body=b'{"n": %d}' % n, interim=interim) for n in range(3)))
+    client = Client(server.url, timeout=5, concurrency=1, max_retries=0)
+    answers = [client.request("POST", "x", effect=Effect.AT_MOST_ONCE).data for _ in range(3)]
+    assert answers == [{"n": n} for n in range(3)]

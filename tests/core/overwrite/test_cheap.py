@@ -70,6 +70,50 @@ def test_a_member_that_is_written_twice_in_a_run_is_no_edit_the_second_time(
     assert crm.reads(before) == crm.reads_of_three
 
 
+def test_members_that_are_gone_do_not_cost_a_reading_each(sandbox: Sandbox, tmp_path: Path) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+    rows = [crm.row(str(n), f"p{n}@example.com", "Ann") for n in range(30)]
+    crm.run(*rows, **KEEP)
+    for id_ in crm.ids()[:20]:
+        sandbox.remove("autoreach", "members", id_)
+    before = len(sandbox.requests("autoreach"))
+    result = crm.run(*rows, **KEEP, full_resync=True)
+    assert crm.counts(result) == {"received": 30, "created": 20, "skipped": 10}
+    assert crm.reads(before) < 10
+
+
+def test_a_member_that_was_made_in_the_run_costs_no_reading(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+    crm.run(crm.row("0", "p0@example.com", "Ann"), **KEEP)
+    row = crm.row("1", "p1@example.com", "Ann", "Smith", "red")
+    later = crm.row("1", "p1@example.com", "Anne", "Smith", "blue")
+    before = len(sandbox.requests("autoreach"))
+    result = crm.run(*[row] * 1000, later, **KEEP)
+    assert not result.report["streams"]["members"]["kept"]
+    assert crm.values()[1] == ("p1@example.com", "Anne", "Smith", "blue")
+    assert crm.reads(before) == 2, "a member that is not found is looked up twice"
+
+
+def test_a_member_that_a_reading_missed_is_not_made_anew(sandbox: Sandbox, tmp_path: Path) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+    rows = [crm.row(str(n), f"p{n}@example.com", "Ann") for n in range(1, 7)]
+    crm.run(*rows, **KEEP, concurrency=1)
+    crm.edit(2, last_name="Smith")
+    third = crm.ids()[2]
+    # After page 1 was answered, a row of it is deleted and one is added: row 3 moves to page 1.
+    page = {"vendor": "autoreach", "path": "/members$", "method": "GET", "after": 1}
+    sandbox.fault(**page, remove={"table": "members", "key": crm.ids()[0]})
+    new = {"id": 900, "email": "new@example.com", "list_id": "1"}
+    sandbox.fault(**page, put={"members": [new]})
+    result = crm.run(crm.row("3", "p9@example.com", "Anne", "Miller"), **KEEP, page_size=2)
+    assert crm.counts(result)["updated"] == 1
+    assert len(crm.records()) == 6
+    (updated,) = (one for one in crm.records() if str(one["id"]) == third)
+    assert (updated["email"], updated["last_name"]) == ("p9@example.com", "Smith")
+
+
 @pytest.mark.parametrize("form", ["object", "list", "flat"])
 def test_an_edited_custom_field_is_kept_the_second_time_too(
     sandbox: Sandbox, tmp_path: Path, form: str

@@ -77,6 +77,28 @@ def test_a_number_or_a_time_that_is_shown_in_another_form_is_no_edit(
     assert crm.values()[0][3] == "new"
 
 
+def test_a_phone_that_was_sent_before_phone_region_was_set_is_no_edit(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    crm = made(AutoReach, sandbox, tmp_path)
+
+    def phone(number: str) -> list[JSON]:
+        line = crm.row("1", "ann@example.com", "Ann")
+        return [crm.schema_with("phone"), line | {"record": {**line["record"], "phone": number}}]
+
+    settings: JSON = {**KEEP, "phone_region": "GB"}
+    crm.plugin.run(phone("020 7946 0001"), **KEEP)
+    assert crm.plugin.run([], "--verify", **settings).exit_code == 0
+    again = crm.plugin.run(phone("020 7946 0001"), **settings)
+    assert crm.counts(again) == {"received": 1, "skipped": 1}, "another form of the number"
+    crm.plugin.run(phone("020 7946 0002"), **settings)
+    assert crm.records()[0]["phone"] == "+442079460002"
+    crm.edit(0, phone="020 7946 0003")
+    assert crm.plugin.run([], "--verify", **settings).exit_code == 1
+    crm.plugin.run(phone("020 7946 0004"), **settings)
+    assert crm.records()[0]["phone"] == "020 7946 0003"
+
+
 def test_the_case_of_an_email_is_no_edit(crm: Crm) -> None:
     crm.run(crm.row("1", "ann@example.com", "Ann"), **KEEP)
     crm.edit(0, **{crm.columns[0]: "Ann@Example.com"})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from target_autoreach.target import TargetAutoReach
 from tests.front_door import Plugin
 
 COMMANDS = {
@@ -46,3 +48,11 @@ def test_repair_goes_with_verify_only(people: Plugin) -> None:
     assert result.error == "--check and --repair are commands of their own: give one of them."
     result = people.run([], "--verify", "--repair", "--history")
     assert result.error == "--verify and --history are commands of their own: give one of them."
+
+
+def test_a_program_may_run_a_plugin_in_a_thread() -> None:
+    """Only the main thread of a process may handle its signals."""
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(TargetAutoReach.cli, ["--version"]).exception()
+    assert isinstance(ended, SystemExit)
+    assert ended.code == 0

@@ -87,6 +87,7 @@ def tap(
         ("keys", '{"people": ["id"]}', {"people": ["id"]}),
         ("keys", {"people": ["id"]}, {"people": ["id"]}),
         ("phone_region", "US", "US"),
+        ("phone_region", "gb", "gb"),
         ("api_url", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     ],
 )
@@ -115,6 +116,7 @@ def test_text_becomes_what_the_setting_is(name: str, given: Any, taken: Any) -> 
         ("keys", "[1]", "an object"),
         ("sync", "a/b", "text like"),
         ("phone_region", "USA", "text like"),
+        ("phone_region", "UK", "an ISO country with two letters, like US or GB; UK is none"),
         ("api_url", "http://api.example", "an address like https"),
         ("api_url", "https://me:hidden@api.example", "without a user and password"),
     ],

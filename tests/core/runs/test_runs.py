@@ -168,6 +168,18 @@ def test_a_setting_that_is_refused_leaves_a_report(
     assert " None " not in line
 
 
+@pytest.mark.parametrize("sync", ["a/b", "../outside"])
+def test_a_sync_that_is_refused_leaves_a_report_in_the_work_dir(people: Plugin, sync: str) -> None:
+    more = people.directory / "more.json"
+    more.write_text(json.dumps({"sync": sync}))
+    result = people.run([SCHEMA, person(1)], "--config", str(more))
+    assert result.exit_code == 1
+    assert "could not be written" not in result.stderr
+    (path,) = people.work_dir.glob("*.report.json")
+    assert "setting sync is" in json.loads(path.read_text())["error"]
+    assert not [*people.directory.glob("*.report.*")]
+
+
 def test_a_signal_before_the_input_leaves_a_report(people: Plugin) -> None:
     process = people.start(None)
     wait_until(people.work_dir.exists)

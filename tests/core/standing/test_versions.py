@@ -187,6 +187,20 @@ def test_a_key_that_may_be_personal_is_marked(people: Plugin) -> None:
     assert found.key_hashed
 
 
+@pytest.mark.parametrize(
+    ("key", "hashed"),
+    [("12345678-1234-4234-8234-123456789012", False), ("(555) 201-0042", True),
+     ("0049 (0) 30 - 123 456 789", True), ("555-0042-", True), ("2026-01-01", True)],
+)  # fmt: skip
+def test_a_key_of_more_digits_than_a_phone_has_is_not_hashed(
+    people: Plugin, key: str, hashed: bool
+) -> None:
+    """As a UUID may be: one that is hashed stops each plan with deletes."""
+    people.run([SCHEMA, row(1, "a") | {"record": {"id": key, "v": "a"}}])
+    (found,) = ask(url_of(people), "SELECT key_hashed FROM singer_http_standing")
+    assert found.key_hashed == hashed
+
+
 def test_a_view_of_another_release_is_replaced(people: Plugin) -> None:
     """What was granted on PostgreSQL is kept; ours is left alone."""
     people.run([SCHEMA, row(1, "a")])

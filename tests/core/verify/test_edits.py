@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.core.verify.vendors import Vendor
@@ -37,6 +39,24 @@ def test_a_value_that_was_cleared_is_an_edit(target: Vendor) -> None:
     assert target.verify().exit_code == 1
     (line,) = target.drift()
     assert line["fields"] == {target.first: "null"}
+
+
+@pytest.mark.parametrize("target", ["v2"], indirect=True)
+@pytest.mark.parametrize(
+    ("status", "shown", "found"),
+    [("active", {}, "edited"), ("active", None, "edited"), ("inactive", {}, None)],
+)
+def test_a_channel_that_the_vendor_does_not_show_is_open(
+    target: Vendor, status: str, shown: JSON | None, found: str | None
+) -> None:
+    target.deliver(1, 2, dndSettings=json.dumps({"Email": status}))
+    assert target.verify().exit_code == 0
+    target.edit(1, dndSettings=shown)
+    target.verify()
+    assert target.found() == ({"k1": found} if found else {})
+    if found:
+        (line,) = target.drift()
+        assert line["fields"] == {"dndSettings.Email": "null"}
 
 
 def test_an_edit_that_was_taken_back_is_none(target: Vendor) -> None:

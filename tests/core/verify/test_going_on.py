@@ -79,6 +79,19 @@ def test_what_a_run_delivered_in_between_is_compared_again(target: Vendor) -> No
     assert target.found() == {"k1": "edited"}
 
 
+def test_what_was_deleted_in_between_is_not_counted(target: Vendor) -> None:
+    config = {"mode": "mirror", "mirror_count": "trust", "max_deletes": ""}
+    target.plugin.run(target.rows(1, 2), **config)
+    file = target.plugin.path("drift.jsonl")
+    target.edit(1, **{target.first: "Hannah"})
+    file.mkdir()
+    assert "cannot be written" in target.verify(**config).error
+    file.rmdir()
+    target.plugin.run(target.rows(1), **config)
+    table = [line.split() for line in target.verify(**config).stdout.splitlines()]
+    assert [target.stream, "1", "0", "1", "0", "0"] in table
+
+
 def test_what_was_marked_and_sent_in_between_is_compared_again(target: Vendor) -> None:
     target.deliver(1, 2)
     target.edit(1, **{target.first: "Hannah"})

@@ -75,6 +75,20 @@ def test_what_was_marked_and_not_sent_yet_is_told_and_is_no_new_difference(targe
     assert target.drift() == []
 
 
+def test_an_edited_record_stays_marked_until_it_was_sent(target: Vendor) -> None:
+    target.deliver(1, 2)
+    target.edit(2, **{target.first: "Hannah"})
+    target.verify("--repair")
+    for result in (target.verify("--repair"), target.verify("--repair")):
+        assert result.exit_code == 0
+        assert "1 marked by an earlier --repair: no run has sent them since" in result.stdout
+        assert target.drift() == []
+    explained = target.plugin.run([], "--explain", "k2").stdout
+    assert f"other values were at the vendor in {target.first}" in explained
+    assert target.deliver(1, 2).counts(target.stream)["updated"] == 1
+    assert "marked" not in target.verify().stdout
+
+
 @with_list
 def test_explain_says_what_was_found_and_that_it_was_marked(target: Vendor) -> None:
     target.deliver(1)

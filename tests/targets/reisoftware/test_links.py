@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,38 @@ def test_tags_the_second_time_send_nothing(rei: Plugin) -> None:
     again = rows("contact_tags", {"key": "1", "email": "ANN@example.com", "tags": "a,b"})
     assert rei.run(again).counts("contact_tags") == {"received": 1, "unchanged": 1}
     assert asked(rei.sandbox) == []
+
+
+def many_tags(number: int) -> list[str]:
+    """Tags that no index makes much smaller."""
+    return [hashlib.sha256(b"%d" % n).hexdigest()[:20] for n in range(number)]
+
+
+def test_more_tags_than_the_ledger_holds_under_one_key_reject_that_record(
+    rei: Plugin, database: str
+) -> None:
+    result = rei.run(
+        rows(
+            "contact_tags",
+            {"key": "1", "contactId": "ann", "tags": many_tags(400)},
+            {"key": "2", "contactId": "bob", "tags": ["b"]},
+        ),
+        database_url=database,
+    )
+    assert result.exit_code == 0, result.error
+    assert rejection(result)["kind"] == "invalid"
+    assert "give each tag a record of its own" in rejection(result)["reason"]
+    assert (tags(rei.sandbox, "ann"), tags(rei.sandbox, "bob")) == ([], ["b"])
+
+
+def test_tags_that_become_too_many_over_time_are_all_put_on(rei: Plugin, database: str) -> None:
+    all_of_them = many_tags(400)
+    for start in range(0, 400, 100):
+        row = {"key": "1", "contactId": "ann", "tags": all_of_them[start : start + 100]}
+        result = rei.run(rows("contact_tags", row), database_url=database)
+        assert result.exit_code == 0, result.error
+        assert result.counts("contact_tags") == {"received": 1, "upserted": 1}
+    assert set(tags(rei.sandbox, "ann")) == set(all_of_them)
 
 
 def test_a_delete_of_tags_removes_them_and_adds_and_deletes_keep_their_order(rei: Plugin) -> None:

@@ -17,7 +17,7 @@ from singer_http.report import drift as report
 from singer_http.report.drift import Drift, StreamDrift
 from singer_http.report.rejects_summary import shape
 from singer_http.sink.base import HTTPSink
-from singer_http.sink.fields import NONE, FieldHashes
+from singer_http.sink.fields import FieldHashes
 from singer_http.sink.kinds import ReadableSink
 from singer_http.sink.overwrite import restricts
 from singer_http.target.plan import Plan
@@ -144,7 +144,7 @@ class Verification:
         """The fields that were edited: name -> the vendor's value, masked."""
         forms = sink.shown_forms(record)
         if sink.shows_all:
-            forms = dict.fromkeys(sink.field_names, NONE) | forms
+            forms = sink.unset_forms | forms
         edited = self._hashes.edited(packed, forms)
         if not edited:
             return {}

@@ -27,6 +27,11 @@ _COLUMNS = [delivered.c[name] for name in ("key", "remote_id", "digest", "at", "
 _OF_DIFFERENCE = [verified.c[name] for name in ("key", "at", "run", "difference", "marked")]
 _COUNTS = (delivered.c.digest != DELETED) & delivered.c.key.not_like(f"{FORMER}%")
 """What is expected at the vendor."""
+_IS_OF_ROW = (verified.c.scope == delivered.c.scope) & (verified.c.key == delivered.c.key)
+_OF_ROWS = sa.select(*_COLUMNS, verified.c.other, verified.c.marked).select_from(
+    delivered.outerjoin(verified, _IS_OF_ROW)
+)
+"""Rows of the ledger, with what is noted of them."""
 
 
 class Known(NamedTuple):
@@ -164,25 +169,19 @@ class Notes:
     def of_keys(self, keys: Sequence[str]) -> list[Known]:
         """What the ledger has of these keys, except what was deleted."""
         where = (delivered.c.scope == self._scope) & self._database.among(delivered.c.key) & _COUNTS
-        found = self._database.query(sa.select(*_COLUMNS).where(where), {"some": json_list(keys)})
-        return [_known(row) for row in found]
+        found = self._database.query(_OF_ROWS.where(where), {"some": json_list(keys)})
+        return [_of_row(row) for row in found]
 
     def unseen(self) -> Iterator[list[Known]]:
         """The rows that were not compared since their delivery, in the order of their keys."""
-        joined = delivered.outerjoin(
-            verified,
-            (verified.c.scope == delivered.c.scope) & (verified.c.key == delivered.c.key),
-        )
         statement = (
-            sa.select(*_COLUMNS, verified.c.other, verified.c.marked)
-            .select_from(joined)
-            .where((delivered.c.scope == self._scope) & _COUNTS & ~_is_valid())
+            _OF_ROWS.where((delivered.c.scope == self._scope) & _COUNTS & ~_is_valid())
             .order_by(delivered.c.key)
             .limit(PAGE)
         )
         after = ""
         while page := self._database.query(statement.where(delivered.c.key > after)):
-            yield [_known(row, row.other, marked=row.marked is not None) for row in page]
+            yield [_of_row(row) for row in page]
             after = page[-1].key
 
     # --- what was seen ------------------------------------------------------------------------
@@ -210,13 +209,9 @@ class Notes:
 
     def differences(self) -> Iterator[list[Difference]]:
         """The differences of this comparison in the order of their keys, page by page."""
-        joined = verified.join(
-            delivered,
-            (verified.c.scope == delivered.c.scope) & (verified.c.key == delivered.c.key),
-        )
         statement = (
             sa.select(*_OF_DIFFERENCE)
-            .select_from(joined)
+            .select_from(verified.join(delivered, _IS_OF_ROW))
             .where(
                 (verified.c.scope == self._scope)
                 & verified.c.difference.is_not(None)
@@ -269,7 +264,9 @@ class Notes:
         plain = own & verified.c.marked.is_(None) & verified.c.at.is_not(None)
         by_reason = self._database.query(
             sa.select(verified.c.skipped, count)
-            .where(plain & verified.c.difference.is_(None))
+            .select_from(verified.join(delivered, _IS_OF_ROW))
+            # Not what was deleted or sent since it was compared.
+            .where(plain & verified.c.difference.is_(None) & _COUNTS & _is_valid())
             .group_by(verified.c.skipped)
         )
         skipped = {row[0]: row[1] for row in by_reason if row[0] is not None}
@@ -301,9 +298,12 @@ def _is_of_same_run() -> sa.ColumnElement[bool]:
     return sa.func.coalesce(verified.c.run, _NO_RUN) == sa.func.coalesce(delivered.c.run, _NO_RUN)
 
 
-def _known(row: Any, other: str | None = None, *, marked: bool = False) -> Known:
+def _of_row(row: Any) -> Known:
     remote_id = row.key if row.remote_id == SAME else row.remote_id
-    return Known(row.key, remote_id, row.digest, row.at, row.run, row.fields, other, marked=marked)
+    marked = row.marked is not None
+    return Known(
+        row.key, remote_id, row.digest, row.at, row.run, row.fields, row.other, marked=marked
+    )
 
 
 def _difference(row: Any) -> Difference:

@@ -139,6 +139,8 @@ class StreamCheck:
         known = self.notes.of_keys([key for keys in owners.values() for key in keys])
         seen = []
         for one in known:
+            if one.marked:
+                continue  # it stays as it was noted until a run has sent it
             found = self._without_asking(one)
             if found is None and one.remote_id is not None:
                 found = self._compared_with(one, shown[one.remote_id])
