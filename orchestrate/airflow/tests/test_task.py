@@ -251,6 +251,13 @@ def test_sigterm_is_passed_on_and_waited_for(folder: Path) -> None:
     assert (folder / "seen.ended").read_text() == "after the requests in flight"
 
 
+def test_what_a_killed_meltano_left_is_ended_before_the_try_is_over(folder: Path) -> None:
+    # The kernel kills it where memory is short. A target that goes on refuses the next try.
+    with pytest.raises(AirflowException, match="with -9: SIGKILL killed Meltano; the worker may"):
+        task(folder, killed=True).execute({})
+    assert (folder / "seen.ended").read_text() == "after the requests in flight"
+
+
 def start_and_kill(folder: Path, meanwhile: str = "pass") -> subprocess.Popen[bytes]:
     """A try in a process of its own, which kills itself once it has its folder."""
     program = (
