@@ -46,10 +46,13 @@ def accounts_dag(
         page: where the page over all accounts goes; see `Overview`.
 
     Raises:
-        TypeError: `accounts` is neither; Airflow shows it as an import error.
+        TypeError: `accounts` or `page` is something else; Airflow shows it as an import error.
     """
     if not isinstance(accounts, Path | Query):
         msg = f"accounts is a Path or a Query, not {accounts!r}"
+        raise TypeError(msg)
+    if not isinstance(page, str | None):  # a Path of a URL has lost a slash
+        msg = f"page is a text, not {page!r}"
         raise TypeError(msg)
     with DAG(
         dag_id or job.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ LEFT_OUT = ("AIRFLOW_", "_AIRFLOW")
 """Variables of the worker that a plugin must not see: they have Airflow's own secrets."""
 LOCAL_DATABASE = "singer-http.db"
 """In the `work_dir` of a plugin that gets no `database_url`."""
+SETTLE_SECONDS = 60.0
+"""How long a plugin has for the requests in flight, after Meltano was killed."""
 INSTALLED = ("extractors", "loaders", "mappers", "utilities")
 """Folders of `.meltano` with the environments of the plugins."""
 
@@ -63,7 +66,7 @@ class Meltano:
         }
 
     def run(self, job: str, environment: Mapping[str, str], say: Callable[[str], None]) -> int:
-        """Run a job to its end; its exit code.
+        """Run a job to its end; its exit code, below 0 if a signal killed Meltano.
 
         Args:
             job: of `meltano.yml`.
@@ -94,7 +97,10 @@ class Meltano:
             self.end()
         for line in process.stdout or ():
             say(line.rstrip("\n"))
-        return process.wait()
+        code = process.wait()
+        if code < 0:
+            self._end_plugins(process.pid)
+        return code
 
     def end(self) -> None:
         """Ask it to end, as SIGTERM does; `run` returns when it has."""
@@ -102,6 +108,15 @@ class Meltano:
         if self._process is not None and self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)
+
+    def _end_plugins(self, group: int) -> None:
+        """End what a killed Meltano left: a target would run on, and exclude the next try."""
+        ends = time.monotonic() + SETTLE_SECONDS
+        with suppress(ProcessLookupError):  # none is left
+            os.killpg(group, signal.SIGTERM)
+            while time.monotonic() < ends:
+                os.killpg(group, 0)
+                time.sleep(0.1)
 
     def _prepare(self) -> None:
         for made in (self._system, self.work_dir, self._state_home):

@@ -64,6 +64,9 @@ class Overview(BaseOperator):
             self.log.info("%s", self.summary(since.isoformat(), made))
             where = self.publish(made, run.run_id)
         tasks = self.tasks(context)
+        if tasks == {self.of: "upstream_failed"}:
+            msg = f"No account ran: the task {self.accounts} failed, and its log says why"
+            raise AirflowFailException(msg)
         failed = [task for task, state in tasks.items() if state in BAD]
         if failed:
             told = f"; the page: {where}" if where else ""
@@ -86,7 +89,7 @@ class Overview(BaseOperator):
         """The accounts of these tasks: `account_0` has the first entry of the list."""
         rows = context["ti"].xcom_pull(task_ids=self.accounts) or []
         numbers = [task.removeprefix(f"{self.of}_") for task in tasks]
-        return [rows[int(n)]["account"] if n.isdecimal() else "no account" for n in numbers]
+        return [rows[int(number)]["account"] for number in numbers]
 
     def summary(self, since: str, page: Path) -> str:
         """Make the page; what the command says."""
@@ -102,7 +105,7 @@ class Overview(BaseOperator):
         if done.returncode not in WRITTEN:
             msg = f"singer-http overview ended with {done.returncode}: {done.stderr.strip()}"
             raise AirflowException(msg)
-        return done.stdout
+        return done.stdout.rpartition("\n\nPage: ")[0]  # it is moved from there
 
     def command(self) -> str:
         """`singer-http` of the environment that Meltano made for a plugin of the job."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -94,6 +95,10 @@ class RunAccount(BaseOperator):
     def error(self, account: Account, code: int, outcome: Outcome) -> AirflowException:
         """What a failed run means for Airflow."""
         why = outcome.error or "the log has the reason"
+        if code < 0:
+            name = signal.Signals(-code).name
+            memory = "; the worker may lack memory" if name == "SIGKILL" else ""
+            why = f"{name} killed Meltano{memory}"
         msg = f"{account.name}: meltano run {self.job.name} ended with {code}: {why}"
         if outcome.needs_person:
             return AirflowFailException(msg)

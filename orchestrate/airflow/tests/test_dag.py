@@ -65,7 +65,7 @@ def test_a_wrong_list_is_not_read_again(tmp_path: Path) -> None:
         ({"variables": {"TARGET_ACTIONAPI_MAX_MESSAGES": 50}}, "TARGET_ACTIONAPI_MAX_MESSAGES is"),
     ],
 )
-def test_a_wrong_argument_is_an_import_error(wrong: dict[str, Any], says: str) -> None:
+def test_a_wrong_argument_of_a_job_is_an_import_error(wrong: dict[str, Any], says: str) -> None:
     right: dict[str, Any] = {
         "name": "messages",
         "project": Path("/pipeline"),
@@ -75,6 +75,19 @@ def test_a_wrong_argument_is_an_import_error(wrong: dict[str, Any], says: str) -
     }
     with pytest.raises(TypeError, match=says):
         Job(**right | wrong)
-    path: Any = "accounts.yml"
-    with pytest.raises(TypeError, match=r"accounts is a Path or a Query, not 'accounts.yml'"):
-        accounts_dag(job=Job(**right), accounts=path, schedule=None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"accounts": "accounts.yml"}, "accounts is a Path or a Query, not 'accounts.yml'"),
+        ({"page": Path("/reports/page.html")}, "page is a text, not "),
+    ],
+)
+def test_a_wrong_argument_of_the_factory_is_an_import_error(
+    wrong: dict[str, Any], says: str
+) -> None:
+    job = Job("messages", Path("/pipeline"), ["target-actionapi"], {}, database="singer")
+    right: dict[str, Any] = {"job": job, "accounts": Path("accounts.yml"), "schedule": None}
+    with pytest.raises(TypeError, match=says):
+        accounts_dag(**right | wrong)

@@ -10,6 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from singer_accounts.meltano import LOCAL_DATABASE
+
 MANIFEST = Path(__file__).parents[2] / "kubernetes" / "account-job.yaml"
 VERSION = "1.31"
 
@@ -34,6 +36,13 @@ def test_a_retry_does_not_wait_for_meltanos_own_check_of_a_killed_run() -> None:
     # The retries of a Job are over in about a minute; Meltano refuses a run for five.
     (container,) = manifest()["spec"]["template"]["spec"]["containers"]
     assert container["args"][0].rstrip().endswith("exec meltano run --force messages")
+
+
+def test_a_plugin_that_gets_no_database_cannot_make_one_in_the_pod() -> None:
+    (container,) = manifest()["spec"]["template"]["spec"]["containers"]
+    given = {variable["name"]: variable.get("value") for variable in container["env"]}
+    first = container["args"][0].splitlines()[0]
+    assert first.split()[-1] == f"{given['TARGET_ACTIONAPI_WORK_DIR']}/{LOCAL_DATABASE}"
 
 
 def test_it_gives_a_run_what_the_airflow_task_gives_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -106,14 +107,17 @@ def test_a_credential_is_in_no_line_and_in_no_attribute(
 def test_a_credential_that_a_plugin_prints_is_masked(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conn = {"conn_type": "generic", "password": SECRET, "extra": {"location": "merlin-location"}}
+    extra = {"location": "merlin-location"}
+    conn = {"conn_type": "generic", "password": SECRET, "host": "crm.example.com", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_MERLIN_DALLAS", json.dumps(conn))
     monkeypatch.setenv("AIRFLOW_CONN_SINGER", "postgres://u:sing%40er%2Fpw@db.example.com/singer")
-    said = ["TARGET_ACTIONAPI_API_KEY", "LOCATION", "TARGET_ACTIONAPI_DATABASE_URL"]
-    task(folder, report=report(), say=said).execute({})
+    said = ["TARGET_ACTIONAPI_API_KEY", "LOCATION", "HOST", "TARGET_ACTIONAPI_DATABASE_URL"]
+    one = task(folder, report=report(), say=said)
+    one.job = dataclasses.replace(one.job, credentials={**one.job.credentials, "HOST": "host"})
+    one.execute({})
     # In a worker each line goes through this.
     shown = mask_logs(None, "info", {"event": capfd.readouterr().out})["event"]
-    assert "*** *** postgresql://u:***@db.example.com/singer" in shown
+    assert "*** *** crm.example.com postgresql://u:***@db.example.com/singer" in shown
 
 
 @pytest.mark.parametrize(("part", "given"), [
@@ -248,6 +252,13 @@ def test_sigterm_is_passed_on_and_waited_for(folder: Path) -> None:
     threading.Thread(target=kill, daemon=True).start()
     with pytest.raises(AirflowException, match="ended with 143"):
         one.execute({})
+    assert (folder / "seen.ended").read_text() == "after the requests in flight"
+
+
+def test_what_a_killed_meltano_left_is_ended_before_the_try_is_over(folder: Path) -> None:
+    # The kernel kills it where memory is short. A target that goes on refuses the next try.
+    with pytest.raises(AirflowException, match="with -9: SIGKILL killed Meltano; the worker may"):
+        task(folder, killed=True).execute({})
     assert (folder / "seen.ended").read_text() == "after the requests in flight"
 
 
