@@ -150,6 +150,8 @@ class MemberIndex:
         """It was, because a reading missed a member that is known by its id."""
         self._marks = 0
         """Moments that were marked."""
+        self._gone: set[str] = set()
+        """Ids that were asked for and are in no reading."""
         self._marks_seen = 0
         """What `_marks` was when the reading of `_database` began."""
 
@@ -218,7 +220,15 @@ class MemberIndex:
                 self._missed = True
                 self._load(self.mark())
                 found = self._member(id_)
+            if found is None:
+                self._gone.add(id_)
         return found
+
+    def gone(self) -> tuple[int, int]:
+        """How many ids were asked for that no reading has, and how many members there are."""
+        with self._lock:
+            (shown,) = self._load(0).execute("SELECT count(*) FROM members").fetchone()
+            return len(self._gone), int(shown)
 
     def _member(self, id_: str) -> JSON | None:
         rows = self._load(0).execute("SELECT member FROM members WHERE id = ?", (id_,))

@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from singer_http.errors import NotFound, Refused, RequestRejected, reason_of
+from singer_http.errors import NotFound, Refused, RequestRejected, StopRun, reason_of
 from singer_http.exact_json import decode, encode, number_text, text_of
 from singer_http.http.client import Response
 from singer_http.http.urls import segment
 from singer_http.identity import fold_email, fold_phone
 from singer_http.operations import JSON, Effect, Operation, Outcome, OutcomeKind, Person, invalid
+from singer_http.plugin.validation import parse_share
 from singer_http.sink import columns as f
 from singer_http.sink.base import MIRROR, UPSERT, HTTPSink
 from singer_http.sink.fields import flat
@@ -265,8 +266,25 @@ class Members(AutoReachSink, ReadableSink):
     def current(self, op: Operation) -> JSON | None:
         found = self.index.member(op.remote_id or "")
         if found is None:
+            self._refuse_if_many_are_gone()
             raise NotFound(404, f"the list of members has no member {op.remote_id}")
         return found
+
+    def _refuse_if_many_are_gone(self) -> None:
+        """Refuse to create again what only a list says is gone: an empty list says so of all.
+
+        Raises:
+            StopRun: more members are gone than `max_deletes` allows.
+        """
+        gone, shown = self.index.gone()
+        limit = str(self.config["max_deletes"])
+        if not parse_share(limit).allows_gone(gone, gone + shown):
+            raise StopRun(
+                f"{self.stream}: the list shows {shown:,} members, and lacks {gone:,} that were "
+                f"delivered, more than max_deletes ({limit}) allows. They would be created again, "
+                "since overwrite needs the list. Check the account and api_url; raise max_deletes "
+                "if they really were deleted."
+            )
 
     @override
     def reading(self) -> Reading:

@@ -22,8 +22,6 @@ from singer_http.sink.base import HTTPSink
 from singer_http.store.ledger import Ledger
 
 TRUST = "trust"
-ALWAYS_ALLOWED = 5
-"""What a share above 0% allows, however small the ledger."""
 
 
 class Mirror:
@@ -154,8 +152,7 @@ class Mirror:
             total += len(page)
             missing += sum(1 for _ in self._missing(stream, page))
         limit = parse_share(self.max_deletes)
-        at_least = ALWAYS_ALLOWED if limit.share else 0
-        if not limit.allows(missing, total, at_least=at_least):
+        if not limit.allows_gone(missing, total):
             raise StopRun(
                 f"{stream}: the mirror would remove {missing:,} of {total:,} records, more than "
                 f"max_deletes ({self.max_deletes}) allows: nothing was removed. Check the "

@@ -139,9 +139,9 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         th.StringType,
         default="10%",
         description=(
-            "The most that a mirror may remove, and that --verify --repair may mark as gone: a "
-            "number, or a share of the ledger's rows of that stream (a share always allows 5). "
-            "Beyond it the run stops before the first removal, and nothing is marked."
+            "The most that a mirror may remove, that --verify --repair may mark as gone, or that a "
+            "run with overwrite creates again because the vendor's list lacks it: a number, or a "
+            "share of the stream's rows (always allows 5). Beyond it the run stops at once."
         ),
     ),
     th.Property(

@@ -29,6 +29,9 @@ FALSE = ("false", "0", "no", "off")
 CLOSE = 0.85
 """How close a variable's name is to a setting's if it is a slip (1 is equal)."""
 
+ALWAYS_ALLOWED = 5
+"""What a share above 0% allows to be gone, however few records there are."""
+
 Check = Callable[[Any], object]
 """Takes a setting's value in its proper type; raises ValueError with what it accepts."""
 
@@ -45,6 +48,10 @@ class Share:
         if self.share is not None:
             return count <= max(at_least, self.share * total)
         return self.number is None or count <= self.number
+
+    def allows_gone(self, count: int, total: int) -> bool:
+        """Whether `count` of `total` records may be gone; a share always allows a few."""
+        return self.allows(count, total, at_least=ALWAYS_ALLOWED if self.share else 0)
 
 
 def parse_share(text: str) -> Share:

@@ -77,9 +77,27 @@ def test_members_that_are_gone_do_not_cost_a_reading_each(sandbox: Sandbox, tmp_
     for id_ in crm.ids()[:20]:
         sandbox.remove("autoreach", "members", id_)
     before = len(sandbox.requests("autoreach"))
-    result = crm.run(*rows, **KEEP, full_resync=True)
+    result = crm.run(*rows, **KEEP, full_resync=True, max_deletes="20")
     assert crm.counts(result) == {"received": 30, "created": 20, "skipped": 10}
     assert crm.reads(before) < 10
+
+
+@pytest.mark.parametrize("shown", [0, 2])
+def test_a_list_that_lacks_most_members_does_not_make_them_anew(
+    sandbox: Sandbox, tmp_path: Path, shown: int
+) -> None:
+    """As that of another account, or one that is empty by mistake: all of them are still there."""
+    crm = made(AutoReach, sandbox, tmp_path)
+    rows = [crm.row(str(n), f"p{n}@example.com", "Ann") for n in range(20)]
+    crm.run(*rows, **KEEP)
+    short: JSON = {"data": crm.records()[:shown], "meta": {"total": shown}}
+    read = {"vendor": "autoreach", "path": "/members$", "method": "GET"}
+    sandbox.fault(**read, status=200, answer=short, times=None)
+    result = crm.plugin.run([crm.schema, *rows], **KEEP, full_resync=True, concurrency=1)
+    assert f"the list shows {shown} members, and lacks 6 that were delivered" in result.error
+    assert result.report["needs_person"] is True
+    assert len(crm.records()) <= 20 + 5
+    sandbox.clear_faults()
 
 
 def test_a_member_that_was_made_in_the_run_costs_no_reading(

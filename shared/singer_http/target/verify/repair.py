@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from singer_http.delivery.mirror import ALWAYS_ALLOWED
 from singer_http.operations import DELETED, RejectionKind
 from singer_http.plugin.validation import parse_share
 from singer_http.sink.base import CREATE, UPDATE
@@ -51,7 +50,7 @@ def too_many(notes: Notes, *, mode: str, max_deletes: str) -> str | None:
         for one in page
     )
     total, limit = notes.totals().delivered, parse_share(max_deletes)
-    if limit.allows(missing, total, at_least=ALWAYS_ALLOWED if limit.share else 0):
+    if limit.allows_gone(missing, total):
         return None
     return (
         f"{missing:,} of {total:,} records are gone or merged, more than max_deletes "
