@@ -277,10 +277,11 @@ class HTTPPlugin(PluginBase):
         cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
     ) -> _ConfigInput:
         """Read the settings files, with a clear line about one that cannot be read."""
+        found = super().cb_config(ctx, param, tuple(name for name in value if name == "ENV"))
         for name in value:
-            if name != "ENV":
-                _read_file(name)
-        return super().cb_config(ctx, param, value)
+            if name != "ENV":  # once: a pipe has nothing to read the second time
+                found.config |= _read_file(name)
+        return found
 
     @classmethod
     @override

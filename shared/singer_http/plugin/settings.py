@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 COMMON_SETTINGS: tuple[th.Property[Any], ...] = (
     th.Property(
         "timeout",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=86_400),
         default=30,
         description="Seconds to wait for a connection, then for the whole answer, of a request.",
     ),

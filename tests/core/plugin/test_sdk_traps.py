@@ -51,6 +51,18 @@ def test_sdc_columns_are_part_of_no_digest(people: Plugin) -> None:
     assert result.counts("people") == {"received": 1, "unchanged": 1}
 
 
+def test_settings_may_come_from_a_pipe(people: Plugin) -> None:
+    """As `--config <(op inject ...)` gives them: what is read twice is empty the second time."""
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(people.config).encode())
+    os.close(writing)
+    command = [SCRIPTS / people.name, "--config", f"/dev/fd/{reading}", "--check"]
+    done = subprocess.run(command, pass_fds=[reading], capture_output=True, text=True)
+    os.close(reading)
+    assert done.returncode == 0, done.stderr
+    assert "credentials: accepted" in done.stderr
+
+
 @pytest.mark.console_script
 def test_state_waits_for_what_came_before_it(people: Plugin, sandbox: Sandbox) -> None:
     sandbox.fault(vendor="autoreach", method="PATCH", hold="x")

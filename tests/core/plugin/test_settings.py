@@ -101,6 +101,7 @@ def test_text_becomes_what_the_setting_is(name: str, given: Any, taken: Any) -> 
     [
         ("timeout", "soon", "a number"),
         ("timeout", 0, "more than 0"),
+        ("timeout", 1e18, "at most 86400"),
         ("timeout", True, "a number"),
         ("max_retries", -1, "at least 0"),
         ("max_retries", 2.5, "a whole number"),
