@@ -56,7 +56,7 @@ def test_settings_may_come_from_a_pipe(people: Plugin) -> None:
     reading, writing = os.pipe()
     os.write(writing, json.dumps(people.config).encode())
     os.close(writing)
-    command = [SCRIPTS / people.name, "--config", f"/dev/fd/{reading}", "--check"]
+    command = [str(SCRIPTS / people.name), "--config", f"/dev/fd/{reading}", "--check"]
     done = subprocess.run(command, pass_fds=[reading], capture_output=True, text=True)
     os.close(reading)
     assert done.returncode == 0, done.stderr
