@@ -237,7 +237,15 @@ class Members(AutoReachSink, ReadableSink):
 
     @override
     def forget_lookup(self, op: Operation) -> None:
-        self._marks[op.key] = self.index.mark()
+        if op.key in self._unlisted:
+            self._unlisted.discard(op.key)  # the reading that lacks it is the one to look it up in
+        else:
+            self._marks[op.key] = self.index.mark()
+
+    @property
+    def _unlisted(self) -> set[str]:
+        """Keys of records whose member is in no reading."""
+        return self.context.shared("unlisted members", set[str])
 
     @property
     def _marks(self) -> dict[str, int]:
@@ -267,6 +275,7 @@ class Members(AutoReachSink, ReadableSink):
         found = self.index.member(op.remote_id or "")
         if found is None:
             self._refuse_if_many_are_gone()
+            self._unlisted.add(op.key)
             raise NotFound(404, f"the list of members has no member {op.remote_id}")
         return found
 
