@@ -152,8 +152,10 @@ class OnContact(HTTPSink):
             return False
         try:
             self.vendor.contact(contact)
-        except Refused as refused_too:
-            return isinstance(refused_too, NotFound)
+        except NotFound:
+            return True
+        except Refused:  # the answer shows no contact: that proves nothing
+            return False
         return False
 
 

@@ -141,7 +141,7 @@ TARGET_SETTINGS: tuple[th.Property[Any], ...] = (
         description=(
             "The most that a mirror may remove, that --verify --repair may mark as gone, or that a "
             "run with overwrite creates again because the vendor's list lacks it: a number, or a "
-            "share of the stream's rows (always allows 5). Beyond it the run stops at once."
+            "share of the stream's rows (a share always allows 5). Beyond it the run stops."
         ),
     ),
     th.Property(

@@ -7,10 +7,10 @@ import signal
 import threading
 import time
 
-KICK = signal.SIGURG
-"""What interrupts a wait and does nothing else; a process that does not handle it ignores it."""
-KICKS = (0.02, 0.2, 1.0)
-"""Seconds between a signal, the first kick, and the further ones: a kick can come too early too."""
+WAKE = signal.SIGURG
+"""The signal that interrupts a wait and does nothing else; processes ignore it by default."""
+PAUSES = (0.02, 0.2, 1.0)
+"""Seconds before each WAKE that follows a signal. Several: one may come before the wait begins."""
 
 
 def wake_main_thread() -> None:
@@ -27,19 +27,24 @@ def wake_main_thread() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     if (other := signal.set_wakeup_fd(writing, warn_on_full_buffer=False)) != -1:
-        signal.set_wakeup_fd(other)  # an event loop that runs this has its own way
+        signal.set_wakeup_fd(other)  # an event loop runs this, and has its own way
         os.close(reading)
         os.close(writing)
         return
-    signal.signal(KICK, lambda *_: None)
+    signal.signal(WAKE, lambda *_: None)
     main = threading.get_ident()
-    threading.Thread(target=_kick, args=(reading, main), name="signals", daemon=True).start()
+    threading.Thread(target=_wake, args=(reading, main), name="signals", daemon=True).start()
 
 
-def _kick(reading: int, thread: int) -> None:
-    """Interrupt a thread's wait after each signal whose number can be read, but for a kick."""
+def _wake(reading: int, thread: int) -> None:
+    """Interrupt a thread's wait after each signal.
+
+    Args:
+        reading: a pipe that gives the number of each signal, WAKE too.
+        thread: its id.
+    """
     while numbers := os.read(reading, 64):
-        if set(numbers) != {KICK}:
-            for seconds in KICKS:
+        if set(numbers) != {WAKE}:
+            for seconds in PAUSES:
                 time.sleep(seconds)
-                signal.pthread_kill(thread, KICK)
+                signal.pthread_kill(thread, WAKE)

@@ -43,15 +43,15 @@ class Share:
     number: int | None = None
     share: float | None = None
 
-    def allows(self, count: int, total: int, *, at_least: int = 0) -> bool:
-        """Whether `count` of `total` is within the limit; a share always allows `at_least`."""
+    def allows(self, count: int, total: int) -> bool:
+        """Whether `count` of `total` is within the limit."""
         if self.share is not None:
-            return count <= max(at_least, self.share * total)
+            return count <= self.share * total
         return self.number is None or count <= self.number
 
     def allows_gone(self, count: int, total: int) -> bool:
         """Whether `count` of `total` records may be gone; a share always allows a few."""
-        return self.allows(count, total, at_least=ALWAYS_ALLOWED if self.share else 0)
+        return self.allows(count, total) or (bool(self.share) and count <= ALWAYS_ALLOWED)
 
 
 def parse_share(text: str) -> Share:

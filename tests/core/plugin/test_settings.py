@@ -173,7 +173,10 @@ def test_every_setting_is_described() -> None:
 
 def test_a_share_of_nothing_allows_what_it_always_allows() -> None:
     assert parse_share("10%") == Share(share=0.1)
-    assert parse_share("10%").allows(5, 0, at_least=5)
+    assert parse_share("10%").allows_gone(5, 0)
+    assert not parse_share("10%").allows_gone(6, 0)
+    assert not parse_share("10%").allows(5, 0)
+    assert not parse_share("0%").allows_gone(1, 10)
     assert not parse_share("10%").allows(11, 100)
     assert parse_share("10").allows(10, 0)
     assert not parse_share("10").allows(11, 10_000)
